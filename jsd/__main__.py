@@ -1,0 +1,5 @@
+import sys
+
+from jsd.cli import main
+
+sys.exit(main())

@@ -1,0 +1,72 @@
+"""Everything that jsd raises on purpose.
+
+::
+
+    JsdError                    exit code 1
+     ├── InvalidInputError      exit code 2: a field breaks a rule; also a ValueError
+     │    └── ImageFileError    a picture that cannot be read, or not safely
+     ├── ModelFolderError       a model folder that is missing, incomplete or damaged
+     ├── MissingExtraError      an optional package that is not installed; names the command that installs it
+     ├── CorpusError            sources or corpus files that are missing or fail their checksum
+     ├── CheckpointError        a training run that cannot start or go on as asked
+     ├── ServingError           a server that cannot start
+     └── GenerationError        the model ran and gave no usable picture
+
+An error is a code of `jsd.messages` and the values that belong in its sentence: the code stays the same in
+every language, the sentence states the rule, the value and the remedy.
+"""
+
+from jsd.messages import message
+
+
+class JsdError(Exception):
+    """`code` is a key of `jsd.messages.MESSAGES`; `params` are the values that its sentence names."""
+
+    exit_code = 1
+
+    def __init__(self, code: str, **params: object) -> None:
+        super().__init__(code, params)
+        self.code = code
+        self.params = params
+
+    def __str__(self) -> str:
+        return message(self.code, **self.params)
+
+
+class InvalidInputError(JsdError, ValueError):
+    """`params["field"]` is the name of the offending input."""
+
+    exit_code = 2
+
+    @property
+    def field(self) -> str:
+        return str(self.params["field"])
+
+
+class ImageFileError(InvalidInputError):
+    pass
+
+
+class ModelFolderError(JsdError):
+    pass
+
+
+class MissingExtraError(JsdError, ImportError):
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__("extra.missing", package=package, extra=extra)
+
+
+class CorpusError(JsdError):
+    pass
+
+
+class CheckpointError(JsdError):
+    pass
+
+
+class ServingError(JsdError):
+    pass
+
+
+class GenerationError(JsdError):
+    pass
