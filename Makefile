@@ -1,0 +1,43 @@
+# The README's commands. Each sets .venv up first; nothing else on the machine is touched.
+
+# The first of these that is a Python this package supports (pyproject.toml: requires-python).
+PYTHON := $(shell for python in python3.11 python3; do \
+	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null \
+	&& echo $$python && break; done)
+INSTALLED := .venv/.installed
+PROMPT := サラリーマン 油絵
+
+.PHONY: setup demo test check requirements clean
+
+setup: $(INSTALLED)
+
+demo: $(INSTALLED)  ## draw the default prompt into outputs/
+	.venv/bin/jsd generate "$(PROMPT)" --output outputs
+
+test: $(INSTALLED)
+	.venv/bin/python -m pytest
+
+check: $(INSTALLED)
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+
+$(INSTALLED): pyproject.toml requirements.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed; install it, or name it: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -e '.[train,test]'
+	@touch $@
+
+# What the core dependencies of pyproject.toml bring, as pip resolves them into an empty environment, at exact
+# versions. Two kinds of thing differ between machines and are left to the torch wheel itself: its build suffix
+# (+cpu, +cu130), and the CUDA libraries that it names.
+requirements:
+	rm -rf build/requirements
+	$(PYTHON) -m venv build/requirements
+	build/requirements/bin/python -m pip install --quiet --disable-pip-version-check .
+	{ echo "# Written by: make requirements (from the dependencies of pyproject.toml). Do not edit."; \
+	  build/requirements/bin/python -m pip freeze --exclude jsd \
+	  | sed -E 's/\+[a-z0-9.]+$$//' | grep -vE '^(nvidia-|cuda-|triton)'; } > build/requirements.txt
+	mv build/requirements.txt requirements.txt
+
+clean:
+	rm -rf .venv build .pytest_cache .mypy_cache .ruff_cache
