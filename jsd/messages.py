@@ -12,6 +12,45 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "this needs the package {package}, which is not installed; run: pip install 'jsd[{extra}]'",
         "パッケージ {package} がインストールされていません。次を実行してください: pip install 'jsd[{extra}]'",
     ),
+    "prompt.cut": (
+        "the prompt needs {needed} tokens and the model reads {available}: from character {start} on it is "
+        "ignored («{tail}»); shorten it",
+        "プロンプトは {needed} トークンですが、モデルが読めるのは {available} トークンまでです。{start} "
+        "文字目以降（「{tail}」）は無視されます。短くしてください",
+    ),
+    "prompt.surrogate": (
+        "{field} must be valid Unicode text: {value} at character {position} is half of a surrogate pair; "
+        "type or decode the text again as UTF-8",
+        "{field} は正しい Unicode 文字列である必要があります。{position} 文字目の {value} "
+        "はサロゲートの片割れです。UTF-8 として入力し直してください",
+    ),
+    "prompt.unread": (
+        "the vocabulary cannot read {count} character(s): {characters}; try their kana spelling, or "
+        "another word",
+        "語彙にないため読めない文字が {count} 種類あります: {characters}。かなで書くか、"
+        "別の言葉にしてください",
+    ),
+    "tokenizer.config": (
+        "{path} must hold {rule}; correct it, or delete it to get 77 tokens and lower-casing",
+        "{path} の内容が正しくありません（必要なもの: {rule}）。修正するか、削除して既定値（77 トークン、"
+        "小文字化あり）を使ってください",
+    ),
+    "tokenizer.damaged": (
+        "{path} must be a SentencePiece vocabulary and cannot be read as one; fetch or copy it again",
+        "{path} は SentencePiece の語彙として読み込めません。もう一度取得するか、コピーし直してください",
+    ),
+    "tokenizer.missing": (
+        "a tokenizer folder must hold a SentencePiece vocabulary and {path} cannot be read; fetch the "
+        "model again, or name another folder",
+        "トークナイザーのフォルダーには SentencePiece の語彙が必要ですが、{path} を読めません。"
+        "モデルを取得し直すか、別のフォルダーを指定してください",
+    ),
+    "tokenizer.no_control": (
+        "in {path} these must be control pieces, so that no prompt can type them: {pieces}; train the "
+        "vocabulary with control_symbols, not user_defined_symbols",
+        "{path} では、プロンプトから入力できないように次を制御記号にする必要があります: {pieces}。"
+        "user_defined_symbols ではなく control_symbols で語彙を学習し直してください",
+    ),
 }
 
 

@@ -1,0 +1,19 @@
+"""jsd serve [--host HOST] [--port PORT] [--weights FOLDER]"""
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s, this machine)")
+    parser.add_argument("--port", type=int, default=5000, help="port to listen on (default: %(default)s)")
+    parser.add_argument("--weights", type=Path, help="model folder (default: JSD_WEIGHTS, weights/rinna, weights/mini)")
+
+
+def run(args: argparse.Namespace) -> None:
+    from jsd.serving.cog_server import serve
+    from jsd.weights import choose_folder
+
+    folder, reason = choose_folder(args.weights)
+    print(f"Serving {folder} ({reason}) on http://{args.host}:{args.port}/predictions")
+    serve(args.host, args.port, folder)
