@@ -30,6 +30,32 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "語彙にないため読めない文字が {count} 種類あります: {characters}。かなで書くか、"
         "別の言葉にしてください",
     ),
+    "serve.cannot_bind": (
+        "the server needs a free address and {host} port {port} is not one ({reason}); stop what uses it, or choose "
+        "another with --port",
+        "サーバーには空いているアドレスが必要ですが、{host} のポート {port} は使えません（{reason}）。"
+        "使用中のプログラムを終了するか、--port で別のポートを指定してください",
+    ),
+    "serve.no_predict": (
+        "{path} must define {name}; restore the file from the repository",
+        "{path} には {name} の定義が必要です。リポジトリのファイルに戻してください",
+    ),
+    "serve.no_predictor": (
+        "jsd serve runs from a checkout of the repository and {path} does not exist; clone the repository and run it "
+        "there",
+        "jsd serve はリポジトリの中で実行する必要がありますが、{path} がありません。"
+        "リポジトリをクローンして、その中で実行してください",
+    ),
+    "serve.not_literal": (
+        "the predictor's {field} must be a type and literal values that Cog can read without running Python, got "
+        "{value}; write it out as one literal",
+        "予測器の {field} には、Python を実行せずに Cog が読み取れる型とリテラル値が必要ですが、{value} "
+        "になっています。1 つのリテラルとして書いてください",
+    ),
+    "serve.port_range": (
+        "{field} must be 1 to 65535, got {value}; try 5000",
+        "{field} は 1 から 65535 で指定してください（指定値: {value}）。たとえば 5000 が使えます",
+    ),
     "tokenizer.config": (
         "{path} must hold {rule}; correct it, or delete it to get 77 tokens and lower-casing",
         "{path} の内容が正しくありません（必要なもの: {rule}）。修正するか、削除して既定値（77 トークン、"
