@@ -12,6 +12,46 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "this needs the package {package}, which is not installed; run: pip install 'jsd[{extra}]'",
         "パッケージ {package} がインストールされていません。次を実行してください: pip install 'jsd[{extra}]'",
     ),
+    "options.choice": (
+        "{field} must be one of {choices}; got {value}",
+        "{field} は次のいずれかにしてください: {choices}（指定値: {value}）",
+    ),
+    "options.in_memory": (
+        "{field} must be a path to be written as JSON, and is a picture in memory; save it to a file and pass the path",
+        "JSON に書き出すには {field} がファイルのパスである必要がありますが、メモリー上の画像です。ファイルに保存してパスを渡してください",
+    ),
+    "options.json": (
+        "{field} must be one JSON object of sampling options, got {value}; write it as SamplingOptions.to_json() does",
+        "{field} はサンプリング設定の JSON オブジェクトである必要があります（{value}）。SamplingOptions.to_json() の形式で書いてください",
+    ),
+    "options.last_seed": (
+        "{field} + num_outputs - 1 must be at most 4294967295, got {field} {value} with num_outputs {num_outputs}; use a seed of at most {high}",
+        "{field} + num_outputs - 1 は 4294967295 以下にしてください（{field} {value}、num_outputs {num_outputs}）。{high} 以下のシードを指定してください",
+    ),
+    "options.mask_alone": (
+        "{field} needs a picture to repaint and image is not set; pass image too, or leave {field} out",
+        "{field} には塗り替える画像が必要ですが、image が指定されていません。image も指定するか、{field} を外してください",
+    ),
+    "options.number": (
+        "{field} must be a number from {low} to {high}, got {value}; choose one in that range",
+        "{field} は {low} から {high} までの数値にしてください（指定値: {value}）",
+    ),
+    "options.picture": (
+        "{field} must be a path or a Pillow image, got {value}; pass one of these",
+        "{field} にはファイルのパスか Pillow の画像を渡してください（指定された型: {value}）",
+    ),
+    "options.text": (
+        "{field} must be text, got {value}; pass a string, empty if need be",
+        "{field} は文字列にしてください（指定値: {value}）。空文字列でもかまいません",
+    ),
+    "options.unknown": (
+        "{field} is not a sampling option; the options are {choices}",
+        "{field} というサンプリング設定はありません。使えるのは次のとおりです: {choices}",
+    ),
+    "options.whole": (
+        "{field} must be a whole number from {low} to {high}, got {value}; choose one in that range",
+        "{field} は {low} から {high} までの整数にしてください（指定値: {value}）",
+    ),
     "prompt.cut": (
         "the prompt needs {needed} tokens and the model reads {available}: from character {start} on it is "
         "ignored («{tail}»); shorten it",

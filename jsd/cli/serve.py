@@ -5,9 +5,11 @@ from pathlib import Path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s, this machine)")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=5000, help="port to listen on (default: %(default)s)")
-    parser.add_argument("--weights", type=Path, help="model folder (default: JSD_WEIGHTS, weights/rinna, weights/mini)")
+    parser.add_argument(
+        "--weights", type=Path, help="model folder (default: JSD_WEIGHTS, else weights/rinna, else mini)"
+    )
 
 
 def run(args: argparse.Namespace) -> None:

@@ -1,8 +1,9 @@
 """The OpenAPI schema of the predictor, as `cog build` writes it into an image.
 
-Cog's server enforces types, limits and choices only where `.cog/openapi_schema.json` stands beside the predictor.
-Like Cog's parser (pkg/schema of replicate/cog 0.23) this one reads the source and never runs it, and so takes
-what that parser can resolve: plain literals. Anything else is an error here, where Cog drops it in silence.
+Cog's server enforces types, limits and choices only where `.cog/openapi_schema.json` stands beside the
+predictor. Like Cog's parser (pkg/schema of replicate/cog 0.23) this one reads the source and never runs it,
+and so takes what that parser can resolve: plain literals. Anything else is an error here, where Cog drops it
+in silence.
 """
 
 import ast
@@ -107,12 +108,12 @@ class _Reader:
         self.method = methods[0]
 
     def inputs(self) -> list[PredictorInput]:
-        arguments = self.method.args
-        first_default = len(arguments.args) - len(arguments.defaults)
+        arguments = self.method.args.args[1:]  # without self
+        defaults = self.method.args.defaults
+        missing: list[ast.expr | None] = [None] * (len(arguments) - len(defaults))
         return [
-            self._input(argument, arguments.defaults[index - first_default] if index >= first_default else None)
-            for index, argument in enumerate(arguments.args)
-            if index > 0  # self
+            self._input(argument, default)
+            for argument, default in zip(arguments, [*missing, *defaults], strict=True)
         ]
 
     def output_items(self) -> Schema:
@@ -147,15 +148,15 @@ class _Reader:
     def _literal(self, name: str, node: ast.expr) -> Any:
         if isinstance(node, ast.List):
             return [self._literal(name, item) for item in node.elts]
-        negative = isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub)
-        constant = node.operand if isinstance(node, ast.UnaryOp) and negative else node
-        if not isinstance(constant, ast.Constant):
+        if not isinstance(node, ast.Constant):
             raise self._unreadable(name, node)
-        value = constant.value
         # Cog's parser takes what stands between the quotes: no escapes, no neighbouring strings joined.
-        if isinstance(value, str) and ast.get_source_segment(self.source, constant) not in (f'"{value}"', f"'{value}'"):
+        if isinstance(node.value, str) and self._segment(node) not in (f'"{node.value}"', f"'{node.value}'"):
             raise self._unreadable(name, node)
-        return -value if negative else value
+        return node.value
+
+    def _segment(self, node: ast.expr) -> str | None:
+        return ast.get_source_segment(self.source, node)
 
     def _unreadable(self, name: str, node: ast.expr | None) -> ServingError:
         text = "nothing" if node is None else " ".join(ast.unparse(node).split())
@@ -224,7 +225,8 @@ _ENVELOPES: dict[str, Schema] = {
     ),
     "Status": {"title": "Status", "description": "An enumeration.", "enum": _STATUSES, "type": "string"},
     "HTTPValidationError": _object(
-        "HTTPValidationError", {"detail": {"title": "Detail", "type": "array", "items": _ref("ValidationError")}}
+        "HTTPValidationError",
+        {"detail": {"title": "Detail", "type": "array", "items": _ref("ValidationError")}},
     ),
     "ValidationError": {
         "required": ["loc", "msg", "type"],
@@ -244,11 +246,15 @@ _ENVELOPES: dict[str, Schema] = {
 }
 _OK = _answer("Successful Response", {})
 _INVALID = _answer("Validation Error", _ref("HTTPValidationError"))
+
+
+def _status(summary: str, operation: str) -> Schema:
+    return {"summary": summary, "operationId": operation, "responses": {"200": _OK}}
+
+
 _PATHS: Schema = {
-    "/": {"get": {"summary": "Root", "operationId": "root__get", "responses": {"200": _OK}}},
-    "/health-check": {
-        "get": {"summary": "Healthcheck", "operationId": "healthcheck_health_check_get", "responses": {"200": _OK}}
-    },
+    "/": {"get": _status("Root", "root__get")},
+    "/health-check": {"get": _status("Healthcheck", "healthcheck_health_check_get")},
     "/predictions": {
         "post": {
             "summary": "Predict",
