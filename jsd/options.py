@@ -1,0 +1,112 @@
+"""What a request may ask for: one frozen object, checked when it is made, to and from JSON."""
+
+import json
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from jsd.errors import InvalidInputError
+from jsd.schedulers import SCHEDULERS
+
+MAX_SEED = 2**32 - 1
+# WebP's limit, far above any size a model folder allows; the folder's own bounds are the pipeline's to check.
+MAX_SIDE_PX = 16383
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplingOptions:
+    """`None` means unset: sizes then come from the image or the model, the seed is drawn at random.
+
+    `image` starts the picture instead of pure noise, `prompt_strength` of the way (0 keeps it, 1 forgets it);
+    `mask` limits the change to its white part. Both are a path or a Pillow image.
+    """
+
+    prompt: str
+    negative_prompt: str = ""
+    width: int | None = None  # px
+    height: int | None = None  # px
+    num_outputs: int = 1
+    num_inference_steps: int = 25
+    guidance_scale: float = 7.5
+    scheduler: str = "DPMSolverMultistep"
+    seed: int | None = None
+    image: str | Path | Image.Image | None = None
+    mask: str | Path | Image.Image | None = None
+    prompt_strength: float = 0.8
+
+    def __post_init__(self) -> None:
+        for field in ("prompt", "negative_prompt"):
+            if not isinstance(getattr(self, field), str):
+                raise InvalidInputError("options.text", field=field, value=repr(getattr(self, field)))
+        for field, low, high in _WHOLE_NUMBERS:
+            value = getattr(self, field)
+            if value is None and field in _UNSET:
+                continue
+            if type(value) is not int or not low <= value <= high:
+                raise InvalidInputError("options.whole", field=field, low=low, high=high, value=repr(value))
+        for field, low, high in _NUMBERS:
+            value = getattr(self, field)
+            if type(value) not in (int, float) or not low <= value <= high:
+                raise InvalidInputError("options.number", field=field, low=low, high=high, value=repr(value))
+        if not isinstance(self.scheduler, str) or self.scheduler not in SCHEDULERS:
+            names = ", ".join(SCHEDULERS)
+            raise InvalidInputError(
+                "options.choice", field="scheduler", choices=names, value=repr(self.scheduler)
+            )
+        if self.seed is not None and self.seed + self.num_outputs - 1 > MAX_SEED:
+            raise InvalidInputError(
+                "options.last_seed",
+                field="seed",
+                value=self.seed,
+                num_outputs=self.num_outputs,
+                high=MAX_SEED - self.num_outputs + 1,
+            )
+        for field in ("image", "mask"):
+            value = getattr(self, field)
+            if value is not None and not isinstance(value, str | Path | Image.Image):
+                raise InvalidInputError("options.picture", field=field, value=type(value).__name__)
+        if self.mask is not None and self.image is None:
+            raise InvalidInputError("options.mask_alone", field="mask")
+
+    def to_json(self) -> str:
+        """One JSON object; pictures are written as their paths."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        for field in ("image", "mask"):
+            if isinstance(values[field], Image.Image):
+                raise InvalidInputError("options.in_memory", field=field)
+            if values[field] is not None:
+                values[field] = str(values[field])
+        return json.dumps(values, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> "SamplingOptions":
+        try:
+            values: Any = json.loads(text)
+        except ValueError as error:
+            raise InvalidInputError("options.json", field="options", value=str(error)) from error
+        if not isinstance(values, dict):
+            raise InvalidInputError("options.json", field="options", value=type(values).__name__)
+        names = [field.name for field in fields(cls)]
+        for name in values:
+            if name not in names:
+                raise InvalidInputError("options.unknown", field=name, choices=", ".join(names))
+        if "prompt" not in values:
+            raise InvalidInputError("options.text", field="prompt", value="nothing")
+        return cls(**values)
+
+
+_UNSET = ("width", "height", "seed")
+# field               low  high
+_WHOLE_NUMBERS = (
+    ("width", 1, MAX_SIDE_PX),
+    ("height", 1, MAX_SIDE_PX),
+    ("num_outputs", 1, 4),
+    ("num_inference_steps", 1, 500),
+    ("seed", 0, MAX_SEED),
+)
+_NUMBERS = (
+    ("guidance_scale", 1, 20),
+    ("prompt_strength", 0, 1),
+)
