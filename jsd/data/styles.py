@@ -52,9 +52,9 @@ def oil(drawing: Image.Image) -> Image.Image:
 
 def watercolour(drawing: Image.Image) -> Image.Image:
     """Watercolour: pale washes on cream paper, darker where the wash dries at its edge."""
-    paper = _tinted((250, 244, 228), _texture(2, 4, 0.95, 1.02))
+    paper = _tinted((250, 244, 228), _texture(2, 8, 0.93, 1.03))
     wash = over(drawing, paper).filter(ImageFilter.MedianFilter(7)).filter(ImageFilter.GaussianBlur(1.5))
-    wash = ImageChops.multiply(Image.blend(wash, Image.new("RGB", wash.size, (255, 255, 255)), 0.45), paper)
+    wash = ImageChops.multiply(Image.blend(wash, Image.new("RGB", wash.size, (255, 255, 255)), 0.35), paper)
     alpha = drawing.getchannel("A").filter(ImageFilter.GaussianBlur(1.5))
     rim = ImageChops.difference(alpha, alpha.filter(ImageFilter.MinFilter(5)))
     return Image.composite(ImageEnhance.Brightness(wash).enhance(0.8), wash, rim.point(lambda value: value // 2))
@@ -64,7 +64,7 @@ def line_drawing(drawing: Image.Image) -> Image.Image:
     """Ink lines on white where brightness, hue or the outline changes."""
     edges = on_white(drawing).filter(ImageFilter.GaussianBlur(1)).filter(ImageFilter.FIND_EDGES)
     strongest = ImageChops.lighter(ImageChops.lighter(*edges.split()[:2]), edges.split()[2])
-    strongest = strongest.point(lambda value: min(255, value * 5)).filter(ImageFilter.MaxFilter(3))
+    strongest = strongest.point(lambda value: min(255, max(0, value - 10) * 6)).filter(ImageFilter.MaxFilter(3))
     return ImageOps.expand(ImageOps.invert(strongest).crop((2, 2, 126, 126)), 2, 255).convert("RGB")
 
 
