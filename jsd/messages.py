@@ -8,6 +8,18 @@ import os
 
 # code -> (English, Japanese). Rule, value, remedy, in one line.
 MESSAGES: dict[str, tuple[str, str]] = {
+    "device.cpu_float16": (
+        "{field} {value} does not go with the CPU, where it is hundreds of times too slow; use bfloat16 or float32, or leave {field} out",
+        "CPU では {field} {value} は数百倍遅くなるため使えません。bfloat16 か float32 を指定するか、{field} を外してください",
+    ),
+    "device.dtype": (
+        "{field} must be one of {choices}, got {value}; leave it out for the fastest",
+        "{field} は次のいずれかにしてください: {choices}（指定値: {value}）。指定しなければ最も速いものになります",
+    ),
+    "device.unknown": (
+        "{field} must be one that this machine has ({choices}), got {value}; leave it out for the fastest",
+        "{field} はこのマシンにあるもの（{choices}）にしてください（指定値: {value}）。指定しなければ最も速いものになります",
+    ),
     "extra.missing": (
         "this needs the package {package}, which is not installed; run: pip install 'jsd[{extra}]'",
         "パッケージ {package} がインストールされていません。次を実行してください: pip install 'jsd[{extra}]'",

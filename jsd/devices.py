@@ -1,0 +1,72 @@
+"""Where a model runs, and in which number format: chosen once, by what the hardware does fast."""
+
+from dataclasses import dataclass
+
+import torch
+
+from jsd.errors import InvalidInputError
+
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placement:
+    device: torch.device
+    dtype: torch.dtype
+
+    def __str__(self) -> str:
+        return f"{self.device}, {str(self.dtype).removeprefix('torch.')}"
+
+
+def choose_placement(device: str | None = None, dtype: str | None = None) -> Placement:
+    """CUDA, else Apple's MPS, else the CPU; bfloat16 or float16 where it is fast, else float32. None: unset."""
+    chosen = _choose_device(device)
+    if dtype is None:
+        return Placement(device=chosen, dtype=fast_dtype(chosen))
+    if dtype not in DTYPES:
+        raise InvalidInputError("device.dtype", field="dtype", choices=", ".join(DTYPES), value=repr(dtype))
+    if chosen.type == "cpu" and dtype == "float16":
+        raise InvalidInputError("device.cpu_float16", field="dtype", value=dtype)
+    return Placement(device=chosen, dtype=DTYPES[dtype])
+
+
+def fast_dtype(device: torch.device) -> torch.dtype:
+    """The format in which `device` runs a UNet fastest.
+
+    On a CPU with bf16 instructions that is bfloat16 for the embedded model too: 17 M parameters, 8x8 latents,
+    guidance: 20 ms a step against 25 ms, its VAE 24 ms against 56 ms (two cores, avx512_bf16).
+    """
+    if device.type == "cuda":
+        # A T4 emulates bfloat16, at a crawl.
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.bfloat16 if native else torch.float16
+    if device.type == "mps":
+        return torch.float16
+    capabilities = torch.cpu.get_capabilities()
+    fast = capabilities.get("avx512_bf16", False) or capabilities.get("amx_bf16", False)
+    return torch.bfloat16 if fast else torch.float32
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait until `device` has done what it was given, so that a clock read next is true."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
+def _choose_device(device: str | None) -> torch.device:
+    present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if device is None:
+        return torch.device(next(name for name, there in present.items() if there))
+    available = ", ".join(name for name, there in present.items() if there)
+    try:
+        chosen = torch.device(device)
+    except RuntimeError as error:
+        raise InvalidInputError(
+            "device.unknown", field="device", choices=available, value=repr(device)
+        ) from error
+    last = torch.cuda.device_count() - 1 if chosen.type == "cuda" else 0
+    if not present.get(chosen.type, False) or (chosen.index is not None and chosen.index > last):
+        raise InvalidInputError("device.unknown", field="device", choices=available, value=repr(device))
+    return chosen

@@ -1,0 +1,124 @@
+"""From noise to latents: the one denoising loop, and where it starts.
+
+Symbols of the papers: latents x_t, noise eps ~ N(0, 1), timesteps T..1, guidance_scale w, strength: the part of
+the schedule that image to image runs. The scheduler owns the noise levels; latents stay float32 whatever the
+UNet's dtype, so that a half-precision UNet does not round x_t at every step.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from inspect import signature
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class DenoisingState:
+    """After `step` of `num_steps` UNet calls; a scheduler may need more calls than the steps asked for."""
+
+    step: int
+    num_steps: int
+    timestep: float
+    latents: Tensor  # (B, C, h, w) float32
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnownRegion:
+    """What inpainting keeps: the input picture, at every noise level."""
+
+    image_latents: Tensor  # (1, C, h, w)
+    noise: Tensor  # (B, C, h, w)
+    mask: Tensor  # (1, 1, h, w), 1 where the picture is repainted
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """Where a batch enters the noise schedule; a scheduler serves one batch."""
+
+    scheduler: Any
+    timesteps: Tensor  # (num_steps,), the first is the noise level of the latents
+    latents: Tensor  # (B, C, h, w) float32
+    known: KnownRegion | None = None
+
+
+def noise_generators(seeds: Sequence[int]) -> list[torch.Generator]:
+    """One CPU generator per image: a picture depends on its own seed, not on its batch, nor on the device."""
+    return [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
+
+
+def initial_noise(generators: Sequence[torch.Generator], shape: tuple[int, int, int]) -> Tensor:
+    """shape (C, h, w) -> noise (B, C, h, w) float32 on the CPU, one draw of each generator."""
+    return torch.cat([torch.randn((1, *shape), generator=g, dtype=torch.float32) for g in generators])
+
+
+def start_from_noise(scheduler: Any, noise: Tensor) -> Start:
+    """Text to image: noise (B, C, h, w), all of the schedule."""
+    latents = noise * scheduler.init_noise_sigma
+    return Start(scheduler=scheduler, timesteps=scheduler.timesteps, latents=latents)
+
+
+def start_from_image(
+    scheduler: Any, noise: Tensor, image_latents: Tensor, strength: float, mask: Tensor | None = None
+) -> Start:
+    """Image to image: the last `strength` of the schedule, from image_latents (1, C, h, w) with that much noise.
+
+    With a mask (1, 1, h, w) the picture is kept where it is 0. With a strength too small
+    for one step, the latents are the picture's and there is nothing to do.
+    """
+    num_run = int(scheduler.num_inference_steps * strength)
+    if num_run == 0:
+        return Start(
+            scheduler=scheduler, timesteps=scheduler.timesteps[:0], latents=image_latents.expand_as(noise)
+        )
+    num_skipped = (scheduler.num_inference_steps - num_run) * scheduler.order
+    timesteps = scheduler.timesteps[num_skipped:]
+    if hasattr(scheduler, "set_begin_index"):
+        scheduler.set_begin_index(num_skipped)
+    known = None if mask is None else KnownRegion(image_latents=image_latents, noise=noise, mask=mask)
+    if known is not None and strength == 1:
+        latents = noise * scheduler.init_noise_sigma
+    else:
+        latents = scheduler.add_noise(image_latents, noise, timesteps[:1])
+    return Start(scheduler=scheduler, timesteps=timesteps, latents=latents, known=known)
+
+
+@torch.inference_mode()
+def denoise(
+    unet: Any,
+    start: Start,
+    *,
+    prompt_embeds: Tensor,
+    negative_prompt_embeds: Tensor | None,
+    guidance_scale: float,
+    generators: Sequence[torch.Generator],
+) -> Iterator[DenoisingState]:
+    """x_T -> x_0, a state after each step. Embeddings (B, L, D); the negative ones are unread at guidance 1.
+
+    `generators` give the noise that an ancestral scheduler adds at each step, one per image.
+    """
+    scheduler, latents, known = start.scheduler, start.latents, start.known
+    guided = guidance_scale != 1 and negative_prompt_embeds is not None
+    encoder_hidden_states = torch.cat([negative_prompt_embeds, prompt_embeds]) if guided else prompt_embeds
+    draws_noise = "generator" in signature(scheduler.step).parameters
+    step_kwargs = {"generator": list(generators)} if draws_noise else {}
+    dtype = unet.dtype
+    for i, t in enumerate(start.timesteps):
+        latent_model_input = scheduler.scale_model_input(latents, t).to(dtype)  # (B, C, h, w)
+        if guided:
+            latent_model_input = torch.cat([latent_model_input] * 2)  # (2B, C, h, w)
+        noise_pred = unet(
+            latent_model_input, t, encoder_hidden_states=encoder_hidden_states, return_dict=False
+        )[0].float()
+        if guided:
+            # w > 1 moves from what any picture would have towards what this prompt's has (arXiv 2207.12598).
+            noise_pred_uncond, noise_pred_text = noise_pred.chunk(2)  # (B, C, h, w) each
+            noise_pred = noise_pred_uncond + guidance_scale * (noise_pred_text - noise_pred_uncond)
+        latents = scheduler.step(noise_pred, t, latents, return_dict=False, **step_kwargs)[0]
+        if known is not None:
+            kept = known.image_latents
+            if i + 1 < len(start.timesteps):
+                kept = scheduler.add_noise(kept, known.noise, start.timesteps[i + 1 : i + 2])
+            latents = (1 - known.mask) * kept + known.mask * latents
+        yield DenoisingState(step=i + 1, num_steps=len(start.timesteps), timestep=float(t), latents=latents)

@@ -1,0 +1,179 @@
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from jsd.sampling import (
+    DenoisingState,
+    denoise,
+    initial_noise,
+    noise_generators,
+    start_from_image,
+    start_from_noise,
+)
+from jsd.schedulers import SCHEDULERS, make_scheduler
+
+CONFIG = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
+SHAPE = (4, 8, 8)
+
+
+@pytest.fixture(scope="module")
+def unet(toy_folder: Path) -> Any:
+    from diffusers.models import UNet2DConditionModel
+
+    return UNet2DConditionModel.from_pretrained(toy_folder / "unet", local_files_only=True).eval()
+
+
+@pytest.fixture(scope="module")
+def embeds() -> Tensor:
+    """(4, L, D): four different prompts."""
+    return torch.randn(4, 16, 32, generator=torch.Generator().manual_seed(1))
+
+
+def run(
+    unet: Any, embeds: Tensor, seeds: list[int], name: str = "DDIM", steps: int = 4, **kwargs: Any
+) -> Iterator[DenoisingState]:
+    generators = noise_generators(seeds)
+    start = start_from_noise(make_scheduler(name, CONFIG, steps), initial_noise(generators, SHAPE))
+    options = {"guidance_scale": 7.5, "negative_prompt_embeds": torch.zeros_like(embeds)} | kwargs
+    return denoise(unet, start, prompt_embeds=embeds, generators=generators, **options)
+
+
+def last(states: Iterator[DenoisingState]) -> Tensor:
+    *_, state = states
+    return state.latents
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_an_image_does_not_depend_on_its_batch(name: str, unet: Any, embeds: Tensor) -> None:
+    batch = last(run(unet, embeds, [7, 8, 9, 10], name))
+    single = last(run(unet, embeds[2:3], [9], name))
+    torch.testing.assert_close(batch[2:3], single, rtol=1e-4, atol=1e-4)
+
+
+def test_the_noise_of_an_image_is_its_seeds_first_draw() -> None:
+    noise = initial_noise(noise_generators([3, 4]), SHAPE)
+    expected = torch.randn((1, *SHAPE), generator=torch.Generator("cpu").manual_seed(4), dtype=torch.float32)
+    assert torch.equal(noise[1:], expected)
+
+
+def test_guidance_1_is_the_prompt_alone(unet: Any, embeds: Tensor) -> None:
+    """w = 1 leaves noise_pred_text: the half without a prompt is not computed, and the result is the same."""
+    calls: list[int] = []
+    handle = unet.register_forward_pre_hook(lambda module, args: calls.append(args[0].shape[0]))
+    one = last(run(unet, embeds[:1], [0], guidance_scale=1.0))
+    num_single = list(calls)
+    calls.clear()
+    nearly = last(run(unet, embeds[:1], [0], guidance_scale=1 + 1e-12))
+    handle.remove()
+    assert num_single == [1] * 4, f"guidance 1 should call the UNet with one image a step, got {num_single}"
+    assert calls == [2] * 4, f"guidance should take one call of both halves a step, got {calls}"
+    torch.testing.assert_close(one, nearly, rtol=1e-4, atol=1e-4)
+
+
+def test_guidance_and_the_negative_prompt_change_the_result(unet: Any, embeds: Tensor) -> None:
+    plain = last(run(unet, embeds[:1], [0]))
+    assert not torch.allclose(plain, last(run(unet, embeds[:1], [0], guidance_scale=2.0)))
+    assert not torch.allclose(plain, last(run(unet, embeds[:1], [0], negative_prompt_embeds=embeds[1:2])))
+
+
+def test_each_step_yields_its_state_and_leaves_gradients_alone(unet: Any, embeds: Tensor) -> None:
+    steps = []
+    for state in run(unet, embeds[:1], [0]):
+        assert torch.is_grad_enabled() and not torch.is_inference_mode_enabled(), (
+            "inference mode leaks to the caller"
+        )
+        assert state.latents.shape == (1, *SHAPE) and state.latents.dtype == torch.float32
+        steps.append((state.step, state.num_steps))
+    assert steps == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+def test_nothing_runs_after_the_caller_stops(unet: Any, embeds: Tensor) -> None:
+    calls: list[int] = []
+    handle = unet.register_forward_pre_hook(lambda module, args: calls.append(1))
+    states = run(unet, embeds[:1], [0], steps=10)
+    next(states)
+    states.close()  # type: ignore[attr-defined]
+    handle.remove()
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize(("strength", "num_steps"), [(0.0, 0), (0.05, 0), (0.5, 5), (0.8, 8), (1.0, 10)])
+def test_strength_is_the_part_of_the_schedule_that_runs(strength: float, num_steps: int) -> None:
+    noise = initial_noise(noise_generators([0]), SHAPE)
+    start = start_from_image(make_scheduler("DDIM", CONFIG, 10), noise, torch.zeros(1, *SHAPE), strength)
+    assert len(start.timesteps) == num_steps
+
+
+@pytest.mark.parametrize("strength", [0.0, 0.05])
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_a_strength_too_small_for_a_step_keeps_the_picture(name: str, strength: float) -> None:
+    picture = torch.ones(1, *SHAPE)
+    noise = initial_noise(noise_generators([0, 1]), SHAPE)
+    start = start_from_image(make_scheduler(name, CONFIG, 10), noise, picture, strength)
+    assert len(start.timesteps) == 0
+    assert torch.equal(start.latents, picture.expand(2, -1, -1, -1))
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_inpainting_returns_the_kept_latents(name: str, unet: Any, embeds: Tensor) -> None:
+    picture = torch.randn(1, *SHAPE, generator=torch.Generator().manual_seed(2))
+    mask = torch.zeros(1, 1, 8, 8)
+    mask[..., 4:] = 1
+    generators = noise_generators([0, 1])
+    noise = initial_noise(generators, SHAPE)
+    start = start_from_image(make_scheduler(name, CONFIG, 4), noise, picture, 0.75, mask)
+    latents = last(
+        denoise(
+            unet,
+            start,
+            prompt_embeds=embeds[:2],
+            negative_prompt_embeds=embeds[2:],
+            guidance_scale=3.0,
+            generators=generators,
+        )
+    )
+    assert torch.equal(latents[..., :4], picture[..., :4].expand(2, -1, -1, -1))
+    assert not torch.allclose(latents[..., 4:], picture[..., 4:].expand(2, -1, -1, -1))
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_v_prediction_and_epsilon_are_told_apart(name: str) -> None:
+    """A UNet that knows the answer: whichever it predicts, the loop must arrive at x_0 = 0.5."""
+
+    def oracle(prediction_type: str) -> Tensor:
+        scheduler = make_scheduler(name, CONFIG | {"prediction_type": prediction_type}, 20)
+        alphas_cumprod = scheduler.alphas_cumprod.clone()
+
+        class Oracle:
+            dtype = torch.float32
+
+            def __call__(self, x_t: Tensor, t: Tensor, **_: object) -> tuple[Tensor]:
+                # x_t = alpha x_0 + sigma eps; v = alpha eps - sigma x_0
+                alpha_squared = torch.lerp(
+                    alphas_cumprod[t.long()], alphas_cumprod[(t.long() + 1).clamp(max=999)], t.float().frac()
+                )
+                alpha, sigma = alpha_squared**0.5, (1 - alpha_squared) ** 0.5
+                noise = (x_t - alpha * 0.5) / sigma
+                return (noise if prediction_type == "epsilon" else alpha * noise - sigma * 0.5,)
+
+        generators = noise_generators([0])
+        start = start_from_noise(scheduler, initial_noise(generators, SHAPE))
+        embeds = torch.zeros(1, 1, 1)
+        return last(
+            denoise(
+                Oracle(),
+                start,
+                prompt_embeds=embeds,
+                negative_prompt_embeds=None,
+                guidance_scale=1.0,
+                generators=generators,
+            )
+        )
+
+    for prediction_type in ("epsilon", "v_prediction"):
+        latents = oracle(prediction_type)
+        assert (latents - 0.5).abs().mean() < 0.1, f"{prediction_type}: {latents.mean()}"
