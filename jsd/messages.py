@@ -24,6 +24,82 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "this needs the package {package}, which is not installed; run: pip install 'jsd[{extra}]'",
         "パッケージ {package} がインストールされていません。次を実行してください: pip install 'jsd[{extra}]'",
     ),
+    "folder.config": (
+        "{path} must describe a model that diffusers and transformers can build, and does not: {reason}; "
+        "copy or fetch the folder again",
+        "{path} の設定からモデルを組み立てられません（{reason}）。"
+        "フォルダーをもう一度コピーするか取得してください",
+    ),
+    "folder.damaged": (
+        "{path} is truncated or not a checkpoint ({size_bytes} bytes); copy or fetch it again",
+        "{path} は途中で切れているか、チェックポイントではありません（{size_bytes} バイト）。"
+        "もう一度コピーするか取得してください",
+    ),
+    "folder.file_missing": (
+        "{path} is missing or cannot be read; copy or fetch the folder again",
+        "{path} がないか、読めません。フォルダーをもう一度コピーするか取得してください",
+    ),
+    "folder.misfit": (
+        "these parts do not belong together: {part} is {value} and {other} is {limit}; take both from the "
+        "same model",
+        "組み合わせが正しくありません。{part} は {value}、{other} は {limit} です。"
+        "同じモデルのものを使ってください",
+    ),
+    "folder.missing": (
+        "{path} is not a folder; name a model folder in the diffusers layout",
+        "{path} はフォルダーではありません。diffusers 形式のモデルフォルダーを指定してください",
+    ),
+    "folder.no_weights": (
+        "{path} must hold its weights as {names}, and holds none of them; copy or fetch the folder again",
+        "{path} に重みのファイル（{names}）がありません。フォルダーをもう一度コピーするか取得してください",
+    ),
+    "folder.not_json": (
+        "{path} must be a JSON object; copy or fetch it again",
+        "{path} は JSON オブジェクトである必要があります。もう一度コピーするか取得してください",
+    ),
+    "folder.problems": (
+        "the model folder {folder} has {count} problem(s): {problems}; all of them: jsd weights verify "
+        "{folder}",
+        "モデルフォルダー {folder} に問題が {count} 件あります: {problems}。すべて見るには: jsd weights "
+        "verify {folder}",
+    ),
+    "folder.tensor_misshapen": (
+        "{path}: the tensor {name} must have the shape {shape} of config.json, and has {found}",
+        "{path}: テンソル {name} の形は config.json によると {shape} ですが、{found} になっています",
+    ),
+    "folder.tensor_missing": (
+        "{path}: the tensor {name} {shape} of config.json is missing",
+        "{path}: config.json が必要とするテンソル {name} {shape} がありません",
+    ),
+    "folder.tensor_unexpected": (
+        "{path}: the tensor {name} has no place in config.json",
+        "{path}: テンソル {name} は config.json にありません",
+    ),
+    "folder.unsafe": (
+        "{path} holds more than tensors, which loading it could run; use a file saved as safetensors",
+        "{path} にはテンソル以外のもの（読み込むと実行されうるコード）が含まれています。safetensors "
+        "形式のファイルを使ってください",
+    ),
+    "image.bomb": (
+        "{field} must have at most {limit} pixels, {value} has more; make it smaller first",
+        "{field} の画素数は {limit} までです（{value} は超えています）。縮小してから渡してください",
+    ),
+    "image.empty": (
+        "{field} must have at least one pixel, {value} has none; pass another picture",
+        "{field} には 1 画素以上が必要ですが、{value} は空です。別の画像を渡してください",
+    ),
+    "image.missing": (
+        "{field} must be a picture file, and there is none at {value}; check the path",
+        "{field} に指定された画像ファイル {value} が見つかりません。パスを確認してください",
+    ),
+    "image.unreadable": (
+        "{field} must be a picture ({formats}), and {value} cannot be read: {reason}; save or upload it again",
+        "{field} は画像（{formats}）である必要がありますが、{value} を読み込めません: {reason}。保存またはアップロードし直してください",
+    ),
+    "image.unwritable": (
+        "{field} must be a place where a .png, .jpg or .webp can be written, and {value} is not: {reason}; choose another",
+        "{field} に画像（.png、.jpg、.webp）を書き込めません（{value}）: {reason}。別の場所を指定してください",
+    ),
     "options.choice": (
         "{field} must be one of {choices}; got {value}",
         "{field} は次のいずれかにしてください: {choices}（指定値: {value}）",
@@ -128,6 +204,32 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "vocabulary with control_symbols, not user_defined_symbols",
         "{path} では、プロンプトから入力できないように次を制御記号にする必要があります: {pieces}。"
         "user_defined_symbols ではなく control_symbols で語彙を学習し直してください",
+    ),
+    "weights.by_argument": (
+        "--weights",
+        "--weights",
+    ),
+    "weights.by_default": (
+        "the embedded model",
+        "同梱モデル",
+    ),
+    "weights.by_environment": (
+        "JSD_WEIGHTS",
+        "JSD_WEIGHTS",
+    ),
+    "weights.by_presence": (
+        "found in weights/",
+        "weights/ にあるため",
+    ),
+    "weights.none": (
+        "no model folder was named and {root} holds none; name one with --weights or JSD_WEIGHTS",
+        "モデルフォルダーの指定がなく、{root} にもありません。--weights か JSD_WEIGHTS で指定してください",
+    ),
+    "weights.not_a_folder": (
+        "{field} must be a model folder, got {value}, which is not a folder; jsd weights list shows those "
+        "there are",
+        "{field} にはモデルフォルダーを指定してください。{value} はフォルダーではありません。jsd weights "
+        "list で一覧を見られます",
     ),
 }
 
