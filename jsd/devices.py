@@ -19,7 +19,7 @@ class Placement:
 
 
 def choose_placement(device: str | None = None, dtype: str | None = None) -> Placement:
-    """CUDA, else Apple's MPS, else the CPU; bfloat16 or float16 where it is fast, else float32. None: unset."""
+    """CUDA, else MPS, else the CPU; bfloat16 or float16 where it is fast, else float32. `None`: unset."""
     chosen = _choose_device(device)
     if dtype is None:
         return Placement(device=chosen, dtype=fast_dtype(chosen))

@@ -1,8 +1,8 @@
 """From noise to latents: the one denoising loop, and where it starts.
 
-Symbols of the papers: latents x_t, noise eps ~ N(0, 1), timesteps T..1, guidance_scale w, strength: the part of
-the schedule that image to image runs. The scheduler owns the noise levels; latents stay float32 whatever the
-UNet's dtype, so that a half-precision UNet does not round x_t at every step.
+Symbols of the papers: latents x_t, noise eps ~ N(0, 1), timesteps T..1, guidance_scale w; strength is the
+part of the schedule that image to image runs. The scheduler owns the noise levels; latents stay float32 whatever
+the UNet's dtype, so that a half-precision UNet does not round x_t at every step.
 """
 
 from collections.abc import Iterator, Sequence
@@ -62,10 +62,10 @@ def start_from_noise(scheduler: Any, noise: Tensor) -> Start:
 def start_from_image(
     scheduler: Any, noise: Tensor, image_latents: Tensor, strength: float, mask: Tensor | None = None
 ) -> Start:
-    """Image to image: the last `strength` of the schedule, from image_latents (1, C, h, w) with that much noise.
+    """Image to image: the last `strength` of the schedule, from image_latents (1, C, h, w) and noise.
 
-    With a mask (1, 1, h, w) the picture is kept where it is 0. With a strength too small
-    for one step, the latents are the picture's and there is nothing to do.
+    With a mask (1, 1, h, w) the picture is kept where it is 0. With a strength too small for one step, the
+    latents are the picture's and there is nothing to do.
     """
     num_run = int(scheduler.num_inference_steps * strength)
     if num_run == 0:
@@ -99,8 +99,9 @@ def denoise(
     `generators` give the noise that an ancestral scheduler adds at each step, one per image.
     """
     scheduler, latents, known = start.scheduler, start.latents, start.known
-    guided = guidance_scale != 1 and negative_prompt_embeds is not None
-    encoder_hidden_states = torch.cat([negative_prompt_embeds, prompt_embeds]) if guided else prompt_embeds
+    encoder_hidden_states, guided = prompt_embeds, False  # (B, L, D)
+    if guidance_scale != 1 and negative_prompt_embeds is not None:
+        encoder_hidden_states, guided = torch.cat([negative_prompt_embeds, prompt_embeds]), True  # (2B, L, D)
     draws_noise = "generator" in signature(scheduler.step).parameters
     step_kwargs = {"generator": list(generators)} if draws_noise else {}
     dtype = unet.dtype
