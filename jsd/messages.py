@@ -8,6 +8,14 @@ import os
 
 # code -> (English, Japanese). Rule, value, remedy, in one line.
 MESSAGES: dict[str, tuple[str, str]] = {
+    "batch.differs": (
+        "the requests of one batch may differ in {allowed} only, and these differ in {field}; draw them one after the other",
+        "1 つのバッチで変えられるのは {allowed} だけですが、{field} が異なります。別々に生成してください",
+    ),
+    "batch.empty": (
+        "{field} must hold at least one request, and is empty; pass one",
+        "{field} が空です。リクエストを 1 つ以上渡してください",
+    ),
     "device.cpu_float16": (
         "{field} {value} does not go with the CPU, where it is hundreds of times too slow; use bfloat16 or float32, or leave {field} out",
         "CPU では {field} {value} は数百倍遅くなるため使えません。bfloat16 か float32 を指定するか、{field} を外してください",
@@ -23,6 +31,48 @@ MESSAGES: dict[str, tuple[str, str]] = {
     "extra.missing": (
         "this needs the package {package}, which is not installed; run: pip install 'jsd[{extra}]'",
         "パッケージ {package} がインストールされていません。次を実行してください: pip install 'jsd[{extra}]'",
+    ),
+    "fetch.failed": (
+        "{repo} could not be downloaded: {reason}; run the same command again, it resumes from {partial}",
+        "{repo} をダウンロードできませんでした（{reason}）。同じコマンドをもう一度実行すると {partial} "
+        "から再開します",
+    ),
+    "fetch.gated": (
+        "the hub gives {repo} only to those who accepted its licence; accept it at "
+        "https://huggingface.co/{repo} and set HF_TOKEN to a token from "
+        "https://huggingface.co/settings/tokens",
+        "{repo} のダウンロードにはライセンスへの同意が必要です。https://huggingface.co/{repo} で同意し、"
+        "https://huggingface.co/settings/tokens のトークンを HF_TOKEN に設定してください",
+    ),
+    "fetch.licence": (
+        "{repo} is licensed under CreativeML OpenRAIL-M, text: "
+        "https://huggingface.co/spaces/CompVis/stable-diffusion-license ; whoever gets the model or its "
+        "outputs as a service from you must get the same use restrictions:",
+        "{repo} のライセンスは CreativeML OpenRAIL-M です（全文: "
+        "https://huggingface.co/spaces/CompVis/stable-diffusion-license ）。"
+        "モデルを再配布したりサービスとして提供したりする場合は、次の利用制限も引き継ぐ必要があります。",
+    ),
+    "fetch.licence_not_accepted": (
+        "the licence above must be accepted before {repo} is fetched; run the command again with {field}",
+        "{repo} を取得するには上のライセンスへの同意が必要です。{field} を付けてもう一度実行してください",
+    ),
+    "fetch.restrictions": (
+        "not to break laws; exploit or harm minors; spread false information to harm others; disseminate "
+        "personal data that can harm someone; defame, disparage or harass; decide automatically to the "
+        "detriment of someone's legal rights; discriminate or harm people by behaviour or characteristics; "
+        "exploit the vulnerabilities of a group; discriminate on legally protected characteristics; give "
+        "medical advice or interpret medical results; serve the administration of justice, law "
+        "enforcement, immigration or asylum",
+        "法令違反、未成年者の搾取や加害、他者を害する目的の虚偽情報の拡散、害になりうる個人情報の拡散、"
+        "名誉毀損・中傷・嫌がらせ、個人の法的権利を損なう完全自動の意思決定、行動や特性による差別や加害、"
+        "特定の集団の弱みにつけ込むこと、法律で保護された属性による差別、医療上の助言や検査結果の解釈、"
+        "司法・法執行・入国管理・難民認定のための利用は禁止されています",
+    ),
+    "fetch.unreachable": (
+        "the hub must be reachable to fetch {repo}, and {endpoint} is not ({reason}); check the network "
+        "and run the same command again",
+        "{repo} の取得にはハブへの接続が必要ですが、{endpoint} に接続できません（{reason}）。"
+        "ネットワークを確認して、同じコマンドをもう一度実行してください",
     ),
     "folder.config": (
         "{path} must describe a model that diffusers and transformers can build, and does not: {reason}; "
@@ -80,6 +130,18 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "{path} にはテンソル以外のもの（読み込むと実行されうるコード）が含まれています。safetensors "
         "形式のファイルを使ってください",
     ),
+    "generation.black": (
+        "a picture must not be all black, and this one is, computed in {dtype}; use another seed, or dtype float32",
+        "生成された画像が真っ黒でした（{dtype} で計算）。別のシードか dtype float32 を試してください",
+    ),
+    "generation.latents": (
+        "latents must be finite numbers, and the UNet in {dtype} gave others; use dtype float32, or check the weights with jsd weights verify",
+        "UNet（{dtype}）の出力に無限大か非数が含まれています。dtype float32 を使うか、jsd weights verify で重みを確認してください",
+    ),
+    "generation.vae": (
+        "pictures must be finite numbers, and the VAE gave others even in float32; check the weights with jsd weights verify",
+        "VAE の出力に float32 でも無限大か非数が含まれています。jsd weights verify で重みを確認してください",
+    ),
     "image.bomb": (
         "{field} must have at most {limit} pixels, {value} has more; make it smaller first",
         "{field} の画素数は {limit} までです（{value} は超えています）。縮小してから渡してください",
@@ -87,6 +149,10 @@ MESSAGES: dict[str, tuple[str, str]] = {
     "image.empty": (
         "{field} must have at least one pixel, {value} has none; pass another picture",
         "{field} には 1 画素以上が必要ですが、{value} は空です。別の画像を渡してください",
+    ),
+    "image.mask_size": (
+        "{field} must have the size of the image ({image}), got {value}; resize the one to the other",
+        "{field} は画像と同じ大きさ（{image}）にしてください（指定: {value}）。どちらかの大きさを合わせてください",
     ),
     "image.missing": (
         "{field} must be a picture file, and there is none at {value}; check the path",
@@ -184,6 +250,18 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "{field} must be 1 to 65535, got {value}; try 5000",
         "{field} は 1 から 65535 で指定してください（指定値: {value}）。たとえば 5000 が使えます",
     ),
+    "size.area": (
+        "width x height must be at most {limit} px, got {width}x{height}; choose a smaller size, for example {default}",
+        "幅×高さは {limit} 画素以下にしてください（指定: {width}x{height}）。{default} などの小さいサイズを選んでください",
+    ),
+    "size.multiple": (
+        "{field} must be a multiple of {factor} px, got {value}; try {near}",
+        "{field} は {factor} の倍数（ピクセル）にしてください（指定値: {value}）。たとえば {near} です",
+    ),
+    "size.small": (
+        "{field} must be at least {low} px, got {value}; choose {low} or more",
+        "{field} は {low} ピクセル以上にしてください（指定値: {value}）",
+    ),
     "tokenizer.config": (
         "{path} must hold {rule}; correct it, or delete it to get 77 tokens and lower-casing",
         "{path} の内容が正しくありません（必要なもの: {rule}）。修正するか、削除して既定値（77 トークン、"
@@ -221,6 +299,11 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "found in weights/",
         "weights/ にあるため",
     ),
+    "weights.in_the_way": (
+        "{field} must be a new or empty folder, and {value} exists; name another, or remove it first",
+        "{field} には新しいフォルダーか空のフォルダーを指定してください。{value} はすでに存在します。"
+        "別の名前にするか、先に削除してください",
+    ),
     "weights.none": (
         "no model folder was named and {root} holds none; name one with --weights or JSD_WEIGHTS",
         "モデルフォルダーの指定がなく、{root} にもありません。--weights か JSD_WEIGHTS で指定してください",
@@ -230,6 +313,17 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "there are",
         "{field} にはモデルフォルダーを指定してください。{value} はフォルダーではありません。jsd weights "
         "list で一覧を見られます",
+    ),
+    "weights.overflow": (
+        "{path}: the tensor {name} has values beyond {dtype}; convert with --dtype bfloat16 or float32",
+        "{path}: テンソル {name} の値は {dtype} で表せません。--dtype bfloat16 か float32 "
+        "で変換してください",
+    ),
+    "weights.size": (
+        "{field} must be one of {choices}, got {value}; mini has the embedded model's shape, full that of "
+        "the released one",
+        "{field} は次のいずれかにしてください: {choices}（指定値: {value}）。mini は同梱モデル、full "
+        "は公開モデルと同じ形です",
     ),
 }
 

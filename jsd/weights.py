@@ -85,12 +85,17 @@ def choose_folder(explicit: Path | str | None = None) -> tuple[Path, str]:
     raise ModelFolderError("weights.none", root=root)
 
 
-def weights_files(folder: Path, component: str) -> list[WeightsFile]:
-    """The weights of one component, the one to load first: safetensors before pickles, full before fp16."""
+def weights_names(component: str) -> list[str]:
+    """The file names that may hold a component's weights, best first: no pickles, full precision."""
     safetensors_stem, bin_stem = WEIGHT_STEMS[component]
     names = [f"{safetensors_stem}{end}" for end in (".safetensors", ".fp16.safetensors")]
-    names += [f"{bin_stem}{end}" for end in (".bin", ".fp16.bin")]
-    return [WeightsFile(path) for path in (folder / component / name for name in names) if path.is_file()]
+    return names + [f"{bin_stem}{end}" for end in (".bin", ".fp16.bin")]
+
+
+def weights_files(folder: Path, component: str) -> list[WeightsFile]:
+    """The weights of one component that are there, the one to load first."""
+    paths = (folder / component / name for name in weights_names(component))
+    return [WeightsFile(path) for path in paths if path.is_file()]
 
 
 def current_name(component: str, name: str) -> str | None:
