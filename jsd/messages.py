@@ -20,6 +20,29 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "{field} {value} does not go with the CPU, where it is hundreds of times too slow; use bfloat16 or float32, or leave {field} out",
         "CPU では {field} {value} は数百倍遅くなるため使えません。bfloat16 か float32 を指定するか、{field} を外してください",
     ),
+    "corpus.absent": (
+        "there is no corpus in {folder}; run: jsd data build --corpus {folder}",
+        "{folder} にコーパスがありません。次を実行してください: jsd data build --corpus {folder}",
+    ),
+    "corpus.checksum": (
+        "the package {package} {version} is not the one this project pins: its SHA-512 is {found}; "
+        "it was removed, run the command again",
+        "パッケージ {package} {version} のチェックサムが固定値と一致しません（SHA-512: {found}）。"
+        "削除しましたので、もう一度実行してください",
+    ),
+    "corpus.client": (
+        "fetching {package} needs the program {client}, which is not installed; install it, or put the package file into the "
+        "sources folder",
+        "{package} の取得には {client} が必要です。インストールするか、パッケージファイルを sources フォルダーに置いてください",
+    ),
+    "corpus.download": (
+        "the package {package} {version} could not be fetched: {reason}; check the network, then run the command again",
+        "パッケージ {package} {version} を取得できませんでした: {reason}。ネットワークを確認し、もう一度実行してください",
+    ),
+    "corpus.font": (
+        "the package {package} holds no TrueType font; remove it and run the command again",
+        "パッケージ {package} に TrueType フォントがありません。削除してもう一度実行してください",
+    ),
     "device.dtype": (
         "{field} must be one of {choices}, got {value}; leave it out for the fastest",
         "{field} は次のいずれかにしてください: {choices}（指定値: {value}）。指定しなければ最も速いものになります",
@@ -283,6 +306,18 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "{path} では、プロンプトから入力できないように次を制御記号にする必要があります: {pieces}。"
         "user_defined_symbols ではなく control_symbols で語彙を学習し直してください",
     ),
+    "train.order": (
+        "the stage {stage} starts from the stage {needs}, which has no model yet; run: jsd train --stage {needs}",
+        "ステージ {stage} は {needs} の結果から始まりますが、まだモデルがありません。次を実行してください: jsd train --stage {needs}",
+    ),
+    "train.schedule": (
+        "training knows the noise schedule scaled_linear, the model folder's is {value}",
+        "学習できるノイズスケジュールは scaled_linear です（モデルフォルダーの値: {value}）",
+    ),
+    "weights.are_random": (
+        "every weight is random: good for measuring speed and memory, and its pictures mean nothing",
+        "重みはすべて乱数です。速度とメモリーの計測用で、画像に意味はありません",
+    ),
     "weights.by_argument": (
         "--weights",
         "--weights",
@@ -314,16 +349,31 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "{field} にはモデルフォルダーを指定してください。{value} はフォルダーではありません。jsd weights "
         "list で一覧を見られます",
     ),
+    "weights.not_whole": (
+        "the model folder {folder} has {count} problem(s), listed above; fetch or copy it again",
+        "モデルフォルダー {folder} に上記の問題が {count} 件あります。取得し直すか、コピーし直してください",
+    ),
     "weights.overflow": (
         "{path}: the tensor {name} has values beyond {dtype}; convert with --dtype bfloat16 or float32",
-        "{path}: テンソル {name} の値は {dtype} で表せません。--dtype bfloat16 か float32 "
-        "で変換してください",
+        "{path}: テンソル {name} の値は {dtype} で表せません。--dtype を bfloat16 か float32 にしてください",
     ),
     "weights.size": (
         "{field} must be one of {choices}, got {value}; mini has the embedded model's shape, full that of "
         "the released one",
         "{field} は次のいずれかにしてください: {choices}（指定値: {value}）。mini は同梱モデル、full "
         "は公開モデルと同じ形です",
+    ),
+    "weights.whole": (
+        "the model folder {folder} is whole",
+        "モデルフォルダー {folder} に問題はありません",
+    ),
+    "weights.written": (
+        "written: {folder}",
+        "書き込みました: {folder}",
+    ),
+    "weights.written_in": (
+        "written: {folder} ({dtype})",
+        "書き込みました: {folder}（{dtype}）",
     ),
 }
 

@@ -1,8 +1,8 @@
 """From noise to latents: the one denoising loop, and where it starts.
 
 Symbols of the papers: latents x_t, noise eps ~ N(0, 1), timesteps T..1, guidance_scale w; strength is the
-part of the schedule that image to image runs. The scheduler owns the noise levels; latents stay float32 whatever
-the UNet's dtype, so that a half-precision UNet does not round x_t at every step.
+part of the schedule that image to image runs. The scheduler owns the noise levels; latents stay float32
+whatever the dtype of the UNet, so that half precision does not round x_t at every step.
 """
 
 from collections.abc import Iterator, Sequence

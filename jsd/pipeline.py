@@ -1,0 +1,336 @@
+"""A model folder made ready, and a request made into pictures: prepare, denoise, finish."""
+
+import logging
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from jsd import images, sampling
+from jsd.devices import choose_placement, synchronize
+from jsd.errors import GenerationError, InvalidInputError
+from jsd.options import MAX_SEED, SamplingOptions
+from jsd.sampling import DenoisingState, Start
+from jsd.schedulers import make_scheduler
+from jsd.sizes import SizeLimits
+from jsd.tokenizer import JapaneseTokenizer
+from jsd.weights import choose_folder, open_model_folder, read_json, weights_files
+
+logger = logging.getLogger(__name__)
+
+# What may differ between the pictures of one batch.
+PER_IMAGE = ("prompt", "negative_prompt", "seed", "num_outputs")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratedImage:
+    """A picture; `options` (sizes and seed resolved, one output) draw it again, whatever batch it came in."""
+
+    image: Image.Image
+    seed: int
+    options: SamplingOptions
+    model: str
+    device: str
+    dtype: str
+    seconds: dict[str, float]  # by phase: encode, denoise, decode; this picture's share of its batch
+
+    @property
+    def metadata(self) -> dict[str, object]:
+        """What made the picture, for its file: no folders and no times, so equal pictures are equal files."""
+        values = {one.name: getattr(self.options, one.name) for one in fields(self.options)}
+        for name in ("image", "mask"):
+            if isinstance(values[name], Image.Image):
+                values[name] = "in memory"
+            elif values[name] is not None:
+                values[name] = Path(values[name]).name
+        return values | {"model": self.model, "dtype": self.dtype}
+
+
+@dataclass(kw_only=True)
+class Job:
+    """A batch on its way: `latents` and `seconds` grow as it is denoised."""
+
+    options: tuple[SamplingOptions, ...]  # one per image, sizes and seed resolved
+    start: Start
+    generators: list[torch.Generator]
+    prompt_embeds: Tensor  # (B, L, D)
+    negative_prompt_embeds: Tensor | None  # (B, L, D); None at guidance 1
+    latents: Tensor  # (B, C, h, w) float32
+    image: Image.Image | None  # the input picture at the output's size
+    mask: Image.Image | None
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(kw_only=True)
+class Pipeline:
+    tokenizer: JapaneseTokenizer
+    text_encoder: Any  # transformers.CLIPTextModel
+    unet: Any  # diffusers.UNet2DConditionModel
+    vae: Any  # diffusers.AutoencoderKL
+    scheduler_config: dict[str, Any]
+    folder: Path | None = None
+
+    @classmethod
+    def load(
+        cls, folder: Path | str | None = None, device: str | None = None, dtype: str | None = None
+    ) -> "Pipeline":
+        """A model folder (see `jsd.weights.choose_folder`) on a device (see `jsd.devices`)."""
+        placement = choose_placement(device, dtype)
+        chosen, reason = choose_folder(folder)
+        path = open_model_folder(chosen)
+        pipeline = cls(
+            tokenizer=JapaneseTokenizer.load(path / "tokenizer"),
+            **_load_models(path, placement.device, placement.dtype),
+            scheduler_config=read_json(path / "scheduler" / "scheduler_config.json"),
+            folder=path,
+        )
+        logger.info("model %s (%s), %s", path, reason, placement)
+        return pipeline
+
+    @property
+    def device(self) -> torch.device:
+        device: torch.device = self.unet.device
+        return device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        dtype: torch.dtype = self.unet.dtype
+        return dtype
+
+    @property
+    def latent_channels(self) -> int:
+        return int(self.vae.config.latent_channels)
+
+    @property
+    def vae_factor(self) -> int:
+        """The side of one latent, px."""
+        return int(2 ** (len(self.vae.config.block_out_channels) - 1))
+
+    @property
+    def default_size(self) -> tuple[int, int]:
+        """(width, height) that the model was trained on, px."""
+        size = self.unet.config.sample_size
+        height, width = (size, size) if isinstance(size, int) else size
+        return width * self.vae_factor, height * self.vae_factor
+
+    @property
+    def size_limits(self) -> SizeLimits:
+        return SizeLimits(factor=self.vae_factor, default=self.default_size)
+
+    def generate(self, options: SamplingOptions | Sequence[SamplingOptions]) -> list[GeneratedImage]:
+        """Draw one request, or several as one batch."""
+        job = self.prepare(options)
+        for _ in self.denoise(job):
+            pass
+        return self.finish(job)
+
+    def prepare(self, options: SamplingOptions | Sequence[SamplingOptions]) -> Job:
+        """Check the request against the model, read its prompts and pictures, draw its noise.
+
+        The requests of a batch may differ in `PER_IMAGE`, nothing else.
+        """
+        began = perf_counter()
+        requests = [options] if isinstance(options, SamplingOptions) else list(options)
+        shared = _shared(requests)
+        image, mask, (width, height) = self._load_pictures(shared)
+        each = tuple(
+            replace(request, width=width, height=height, seed=seed, num_outputs=1)
+            for request in requests
+            for seed in _seeds(request)
+        )
+        prompt_embeds = self._embed([one.prompt for one in each], "prompt")
+        guided = shared.guidance_scale != 1
+        negative = self._embed([one.negative_prompt for one in each], "negative_prompt") if guided else None
+        scheduler = make_scheduler(shared.scheduler, self.scheduler_config, shared.num_inference_steps)
+        generators = sampling.noise_generators([one.seed for one in each if one.seed is not None])
+        shape = (self.latent_channels, height // self.vae_factor, width // self.vae_factor)
+        noise = sampling.initial_noise(generators, shape).to(self.device)
+        if image is None:
+            start = sampling.start_from_noise(scheduler, noise)
+        else:
+            start = sampling.start_from_image(
+                scheduler,
+                noise,
+                self.encode_image(images.image_to_tensor(image)),
+                shared.prompt_strength,
+                None if mask is None else self._latent_mask(mask),
+            )
+        synchronize(self.device)
+        return Job(
+            options=each,
+            start=start,
+            generators=generators,
+            prompt_embeds=prompt_embeds,
+            negative_prompt_embeds=negative,
+            latents=start.latents,
+            image=image,
+            mask=mask,
+            seconds={"encode": perf_counter() - began},
+        )
+
+    def denoise(self, job: Job) -> Iterator[DenoisingState]:
+        """A state after each step; a caller that stops iterating stops the work."""
+        began = perf_counter()
+        for state in sampling.denoise(
+            self.unet,
+            job.start,
+            prompt_embeds=job.prompt_embeds,
+            negative_prompt_embeds=job.negative_prompt_embeds,
+            guidance_scale=job.options[0].guidance_scale,
+            generators=job.generators,
+        ):
+            job.latents = state.latents
+            yield state
+        synchronize(self.device)
+        job.seconds["denoise"] = perf_counter() - began
+
+    def finish(self, job: Job) -> list[GeneratedImage]:
+        """The denoised batch as pictures."""
+        began = perf_counter()
+        if not bool(torch.isfinite(job.latents).all()):
+            raise GenerationError("generation.latents", dtype=_name(self.dtype))
+        decoded = self.decode_latents(job.latents)  # (B, 3, H, W)
+        if job.image is None and bool((decoded.amax(dim=(1, 2, 3)) == 0).any()):
+            raise GenerationError("generation.black", dtype=_name(self.dtype))
+        pictures = images.tensor_to_images(decoded)
+        if job.image is not None and job.mask is not None:
+            pictures = [Image.composite(picture, job.image, job.mask) for picture in pictures]
+        job.seconds["decode"] = perf_counter() - began
+        return [
+            GeneratedImage(
+                image=picture,
+                seed=int(one.seed or 0),
+                options=one,
+                model="unnamed" if self.folder is None else self.folder.resolve().name,
+                device=str(self.device),
+                dtype=_name(self.dtype),
+                seconds={phase: seconds / len(pictures) for phase, seconds in job.seconds.items()},
+            )
+            for picture, one in zip(pictures, job.options, strict=True)
+        ]
+
+    @torch.inference_mode()
+    def encode_prompt(self, prompts: Sequence[str], field: str = "prompt") -> Tensor:
+        """prompts (B) -> embeddings (B, L, D); `field` is the input named where a text cannot be read."""
+        input_ids = torch.tensor([self.tokenizer.encode(prompt, field=field) for prompt in prompts])  # (B, L)
+        prompt_embeds: Tensor = self.text_encoder(input_ids.to(self.device)).last_hidden_state
+        return prompt_embeds.to(self.dtype)
+
+    @torch.inference_mode()
+    def encode_image(self, pixel_values: Tensor) -> Tensor:
+        """pixel_values (B, 3, H, W) in [-1, 1] -> latents (B, C, h, w) float32, scaled: the mean."""
+        latents: Tensor = self._through_vae(lambda x: self.vae.encode(x).latent_dist.mode(), pixel_values)
+        return (latents - self._latent_shift) * float(self.vae.config.scaling_factor)
+
+    @torch.inference_mode()
+    def decode_latents(self, latents: Tensor) -> Tensor:
+        """latents (B, C, h, w), scaled -> images (B, 3, H, W) float32 in [0, 1]."""
+        latents = latents / float(self.vae.config.scaling_factor) + self._latent_shift
+        # One by one: the VAE's activations are the peak of memory, and batching gains nothing.
+        decoded = [
+            self._through_vae(lambda x: self.vae.decode(x, return_dict=False)[0], one)
+            for one in latents[:, None]
+        ]
+        return (torch.cat(decoded) / 2 + 0.5).clamp(0, 1)
+
+    @property
+    def _latent_shift(self) -> float:
+        shift = self.vae.config.get("shift_factor")
+        return 0.0 if shift is None else float(shift)
+
+    def _through_vae(self, run: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+        """`run` in the VAE's dtype; again in float32 where half precision overflowed."""
+        dtype = self.vae.dtype
+        result = run(x.to(self.device, dtype)).float()
+        if bool(torch.isfinite(result).all()):
+            return result
+        if dtype != torch.float32:
+            # nn.Module's own `to`: diffusers' warns at every call.
+            torch.nn.Module.to(self.vae, torch.float32)
+            try:
+                result = run(x.to(self.device, torch.float32))
+            finally:
+                torch.nn.Module.to(self.vae, dtype)
+        if not bool(torch.isfinite(result).all()):
+            raise GenerationError("generation.vae")
+        return result
+
+    def _embed(self, prompts: list[str], field: str) -> Tensor:
+        """prompts (B) -> (B, L, D), each different text encoded once."""
+        different = list(dict.fromkeys(prompts))
+        return self.encode_prompt(different, field)[[different.index(prompt) for prompt in prompts]]
+
+    def _load_pictures(
+        self, options: SamplingOptions
+    ) -> tuple[Image.Image | None, Image.Image | None, tuple[int, int]]:
+        """(image, mask, (width, height)), the pictures at that size."""
+        if options.image is None:
+            return None, None, self.size_limits.fit(None, options.width, options.height)
+        image = images.load_image(options.image, "image")
+        size = self.size_limits.fit(image.size, options.width, options.height)
+        mask = None
+        if options.mask is not None:
+            mask = images.load_mask(options.mask, "mask")
+            if mask.size != image.size:
+                raise InvalidInputError(
+                    "image.mask_size",
+                    field="mask",
+                    value="x".join(map(str, mask.size)),
+                    image="x".join(map(str, image.size)),
+                )
+            mask = mask.resize(size, Image.Resampling.NEAREST)
+        return image.resize(size, Image.Resampling.LANCZOS), mask, size
+
+    def _latent_mask(self, mask: Image.Image) -> Tensor:
+        """A mask (H, W) -> (1, 1, h, w): a latent is repainted where any of its pixels is."""
+        pixels = images.mask_to_tensor(mask).to(self.device)
+        return torch.nn.functional.max_pool2d(pixels, self.vae_factor)
+
+
+def _load_models(folder: Path, device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
+    from diffusers.models import AutoencoderKL, UNet2DConditionModel
+    from diffusers.utils import is_accelerate_available
+    from transformers import CLIPTextModel
+
+    def load(component: str, model_class: Any, **options: object) -> Any:
+        options |= weights_files(folder, component)[0].load_options()
+        model = model_class.from_pretrained(folder / component, local_files_only=True, **options)
+        return model.to(device).eval()
+
+    # accelerate skips the initialisation of weights that are about to be loaded; it is optional.
+    options = {"torch_dtype": dtype, "low_cpu_mem_usage": is_accelerate_available()}
+    return {
+        "text_encoder": load("text_encoder", CLIPTextModel, dtype=dtype),
+        "unet": load("unet", UNet2DConditionModel, **options).to(memory_format=torch.channels_last),
+        "vae": load("vae", AutoencoderKL, **options).to(memory_format=torch.channels_last),
+    }
+
+
+def _shared(requests: Sequence[SamplingOptions]) -> SamplingOptions:
+    """The first of the requests, all of which agree with it but in what may differ."""
+    if len(requests) == 0:
+        raise InvalidInputError("batch.empty", field="options")
+    first = requests[0]
+    for name in (one.name for one in fields(SamplingOptions) if one.name not in PER_IMAGE):
+        for request in requests[1:]:
+            if getattr(request, name) != getattr(first, name):
+                raise InvalidInputError("batch.differs", field=name, allowed=", ".join(PER_IMAGE))
+    return first
+
+
+def _seeds(options: SamplingOptions) -> range:
+    """The seed of each output; a random first one where it is unset."""
+    seed = options.seed
+    if seed is None:
+        seed = secrets.randbelow(MAX_SEED - options.num_outputs + 2)
+    return range(seed, seed + options.num_outputs)
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")

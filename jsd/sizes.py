@@ -1,0 +1,70 @@
+"""Which picture sizes a model folder allows, and which size fits an input picture."""
+
+from dataclasses import dataclass
+from math import sqrt
+
+from jsd.errors import InvalidInputError
+
+# On canvases much larger than those it was trained on, a model repeats its subject; much smaller ones have
+# too few latents to hold a picture.
+MAX_AREA_RATIO = 4
+MIN_SIDE_RATIO = 1 / 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class SizeLimits:
+    """All in px; `factor` is the VAE's: the side of one latent."""
+
+    factor: int
+    default: tuple[int, int]  # width, height that the model was trained on
+
+    @property
+    def max_area(self) -> int:
+        return MAX_AREA_RATIO * self.default[0] * self.default[1]
+
+    @property
+    def min_side(self) -> int:
+        return max(self.factor, int(min(self.default) * MIN_SIDE_RATIO) // self.factor * self.factor)
+
+    def check(self, width: int, height: int) -> None:
+        for field, value in (("width", width), ("height", height)):
+            if value % self.factor != 0:
+                near = max(self.min_side, value // self.factor * self.factor)
+                raise InvalidInputError(
+                    "size.multiple", field=field, factor=self.factor, value=value, near=near
+                )
+            if value < self.min_side:
+                raise InvalidInputError("size.small", field=field, low=self.min_side, value=value)
+        if width * height > self.max_area:
+            raise InvalidInputError(
+                "size.area",
+                field="width" if width >= height else "height",
+                limit=self.max_area,
+                width=width,
+                height=height,
+                default="x".join(map(str, self.default)),
+            )
+
+    def fit(self, picture: tuple[int, int] | None, width: int | None, height: int | None) -> tuple[int, int]:
+        """The (width, height) asked for; what is unset follows the picture's shape, else the model's size."""
+        if picture is None:
+            size = (
+                self.default[0] if width is None else width,
+                self.default[1] if height is None else height,
+            )
+        elif width is not None and height is not None:
+            size = (width, height)
+        elif width is not None:
+            size = (width, self._floor(picture[1] * width / picture[0]))
+        elif height is not None:
+            size = (self._floor(picture[0] * height / picture[1]), height)
+        else:
+            shrink = min(1.0, sqrt(self.max_area / (picture[0] * picture[1])))
+            scale = max(shrink, self.min_side / min(picture))
+            size = (self._floor(picture[0] * scale), self._floor(picture[1] * scale))
+        self.check(*size)
+        return size
+
+    def _floor(self, side: float) -> int:
+        # The product of a division and its inverse may fall a hair short of a whole number.
+        return int(side + 1e-6) // self.factor * self.factor

@@ -1,0 +1,236 @@
+import logging
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from jsd.errors import GenerationError, InvalidInputError, ModelFolderError
+from jsd.options import MAX_SEED, SamplingOptions
+from jsd.pipeline import Pipeline
+
+OPTIONS = SamplingOptions(prompt="サラリーマン 油絵", num_inference_steps=2, seed=0)
+
+
+@pytest.fixture(scope="module")
+def pipeline(toy_folder: Path) -> Pipeline:
+    return Pipeline.load(toy_folder, device="cpu", dtype="float32")
+
+
+def photo(width: int = 32, height: int = 32) -> Image.Image:
+    pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+    return Image.fromarray(pixels)
+
+
+def test_a_prompt_becomes_a_picture_of_the_models_size(pipeline: Pipeline) -> None:
+    (made,) = pipeline.generate(OPTIONS)
+    assert made.image.size == (32, 32) and made.image.mode == "RGB"
+    assert (made.seed, made.options.seed, made.options.width, made.options.height) == (0, 0, 32, 32)
+    assert (made.model, made.device, made.dtype) == ("toy", "cpu", "float32")
+    assert set(made.seconds) == {"encode", "denoise", "decode"} and min(made.seconds.values()) > 0
+
+
+def test_the_same_request_draws_the_same_picture_and_another_seed_another(pipeline: Pipeline) -> None:
+    first, again = (pipeline.generate(OPTIONS)[0].image for _ in range(2))
+    assert first.tobytes() == again.tobytes()
+    assert first.tobytes() != pipeline.generate(replace(OPTIONS, seed=1))[0].image.tobytes()
+
+
+@pytest.mark.parametrize("scheduler", ["DPMSolverMultistep", "K_EULER_ANCESTRAL"])
+def test_picture_i_of_a_request_is_the_single_picture_of_seed_plus_i(
+    pipeline: Pipeline, scheduler: str
+) -> None:
+    options = replace(OPTIONS, seed=5, num_outputs=4, scheduler=scheduler)
+    four = pipeline.generate(options)
+    assert [made.seed for made in four] == [5, 6, 7, 8]
+    single = pipeline.generate(four[3].options)[0]
+    assert single.seed == 8
+    difference = np.abs(np.asarray(four[3].image, int) - np.asarray(single.image, int)).max()
+    assert difference <= 1, f"picture 3 of the batch is {difference} levels from the single one"
+
+
+def test_a_batch_may_hold_different_prompts(pipeline: Pipeline) -> None:
+    requests = [replace(OPTIONS, prompt="猫", seed=1), replace(OPTIONS, prompt="富士山", seed=2)]
+    batch = pipeline.generate(requests)
+    for request, made in zip(requests, batch, strict=True):
+        alone = pipeline.generate(request)[0]
+        assert np.abs(np.asarray(made.image, int) - np.asarray(alone.image, int)).max() <= 1
+        assert made.options.prompt == request.prompt
+
+
+@pytest.mark.parametrize("change", [{"width": 64}, {"scheduler": "DDIM"}, {"guidance_scale": 2.0}])
+def test_a_batch_may_not_differ_in_anything_else(pipeline: Pipeline, change: dict[str, object]) -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        pipeline.prepare([OPTIONS, replace(OPTIONS, **change)])  # type: ignore[arg-type]
+    assert caught.value.field == next(iter(change))
+
+
+def test_an_empty_batch_is_refused(pipeline: Pipeline) -> None:
+    with pytest.raises(InvalidInputError):
+        pipeline.prepare([])
+
+
+def test_an_unset_seed_is_drawn_and_told(pipeline: Pipeline) -> None:
+    jobs = [pipeline.prepare(replace(OPTIONS, seed=None, num_outputs=2)) for _ in range(2)]
+    seeds = [[one.seed for one in job.options] for job in jobs]
+    assert seeds[0] != seeds[1], "two requests without a seed drew the same"
+    for first, second in seeds:
+        assert first is not None and second == first + 1 <= MAX_SEED
+
+
+def test_seed_0_and_guidance_1_are_values_not_unset(pipeline: Pipeline) -> None:
+    job = pipeline.prepare(replace(OPTIONS, guidance_scale=1.0))
+    assert job.options[0].seed == 0
+    assert job.negative_prompt_embeds is None, "guidance 1 reads no negative prompt"
+    expected = torch.randn((1, 4, 8, 8), generator=torch.Generator("cpu").manual_seed(0))
+    assert torch.equal(job.latents, expected * job.start.scheduler.init_noise_sigma)
+
+
+def test_factor_and_channels_come_from_the_folder(make_toy_folder: Callable[..., Path]) -> None:
+    folder = make_toy_folder(latent_channels=6, vae_blocks=2)
+    pipeline = Pipeline.load(folder, device="cpu", dtype="float32")
+    assert (pipeline.latent_channels, pipeline.vae_factor, pipeline.default_size) == (6, 2, (16, 16))
+    job = pipeline.prepare(replace(OPTIONS, width=18))
+    assert job.latents.shape == (1, 6, 8, 9)
+    assert pipeline.generate(replace(OPTIONS, width=18))[0].image.size == (18, 16)
+
+
+def test_the_prediction_type_comes_from_the_folder(make_toy_folder: Callable[..., Path]) -> None:
+    folder = make_toy_folder(prediction_type="v_prediction")
+    job = Pipeline.load(folder, device="cpu", dtype="float32").prepare(OPTIONS)
+    assert job.start.scheduler.config.prediction_type == "v_prediction"
+
+
+@pytest.mark.parametrize(("field", "value"), [("width", 33), ("height", 4), ("width", 4096)])
+def test_a_size_the_model_cannot_draw_is_refused_by_name(pipeline: Pipeline, field: str, value: int) -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        pipeline.prepare(replace(OPTIONS, **{field: value}))  # type: ignore[arg-type]
+    assert caught.value.field == field
+
+
+@pytest.mark.parametrize("field", ["prompt", "negative_prompt"])
+def test_an_unreadable_text_is_blamed_on_its_own_field(pipeline: Pipeline, field: str) -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        pipeline.prepare(replace(OPTIONS, **{field: "\ud800"}))  # type: ignore[arg-type]
+    assert caught.value.field == field
+
+
+def test_the_text_encoder_reads_from_left_to_right(pipeline: Pipeline) -> None:
+    """The released encoder is causal: what follows a token does not change its hidden state."""
+    short, long = pipeline.encode_prompt(["猫の", "猫の肖像画"])
+    torch.testing.assert_close(short[:2], long[:2])
+    assert not torch.allclose(short[5], long[5])
+
+
+def test_a_picture_gives_the_size_and_changes_with_strength(pipeline: Pipeline) -> None:
+    options = replace(OPTIONS, image=photo(48, 32), num_inference_steps=10)
+    results = {strength: replace(options, prompt_strength=strength) for strength in (0.0, 0.3, 1.0)}
+    pictures = {strength: pipeline.generate(one)[0].image for strength, one in results.items()}
+    assert all(picture.size == (48, 32) for picture in pictures.values())
+    assert pictures[0.3].tobytes() != pictures[1.0].tobytes()
+
+
+def test_strength_0_is_the_vaes_view_of_the_picture(pipeline: Pipeline) -> None:
+    from jsd.images import image_to_tensor, tensor_to_images
+
+    made = pipeline.generate(replace(OPTIONS, image=photo(), prompt_strength=0))[0]
+    seen = pipeline.decode_latents(pipeline.encode_image(image_to_tensor(photo())))
+    assert made.image.tobytes() == tensor_to_images(seen)[0].tobytes()
+
+
+@pytest.mark.parametrize("strength", [0.5, 1.0])
+def test_inpainting_changes_the_white_part_and_no_other_pixel(pipeline: Pipeline, strength: float) -> None:
+    mask = Image.new("L", (32, 32), 0)
+    mask.paste(255, (3, 5, 20, 31))
+    options = replace(OPTIONS, image=photo(), mask=mask, prompt_strength=strength, num_outputs=2)
+    white = np.asarray(mask) == 255
+    for made in pipeline.generate(options):
+        after, before = np.asarray(made.image), np.asarray(photo())
+        assert (after[~white] == before[~white]).all(), "a pixel outside the mask changed"
+        assert (after[white] != before[white]).any(), "the white part was not repainted"
+
+
+def test_a_mask_of_another_size_is_refused(pipeline: Pipeline) -> None:
+    with pytest.raises(InvalidInputError, match="32x32") as caught:
+        pipeline.prepare(replace(OPTIONS, image=photo(), mask=Image.new("L", (16, 16), 255)))
+    assert caught.value.field == "mask"
+
+
+def test_an_overflow_of_the_vae_in_half_precision_is_decoded_again(toy_folder: Path) -> None:
+    pipeline = Pipeline.load(toy_folder, device="cpu", dtype="float32")
+    with torch.no_grad():
+        pipeline.vae.decoder.conv_in.weight *= 1e5
+    latents = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    expected = pipeline.decode_latents(latents)
+    pipeline.vae.half()
+    assert not torch.isfinite(pipeline.vae.decode(latents.half()).sample).all(), "the weights do not overflow"
+    images = pipeline.decode_latents(latents)
+    assert pipeline.vae.dtype == torch.float16, "the VAE must stay in its own format"
+    torch.testing.assert_close(images, expected, atol=0.02, rtol=0)
+
+
+def test_what_is_not_finite_in_float32_either_is_an_error(toy_folder: Path) -> None:
+    pipeline = Pipeline.load(toy_folder, device="cpu", dtype="float32")
+    with torch.no_grad():
+        pipeline.vae.decoder.conv_in.weight.fill_(math.inf)
+    with pytest.raises(GenerationError, match="VAE"):
+        pipeline.generate(OPTIONS)
+
+
+def test_latents_that_are_not_finite_are_an_error(toy_folder: Path) -> None:
+    pipeline = Pipeline.load(toy_folder, device="cpu", dtype="float32")
+    with torch.no_grad():
+        pipeline.unet.conv_out.weight.fill_(math.inf)
+    with pytest.raises(GenerationError, match="UNet"):
+        pipeline.generate(OPTIONS)
+
+
+def test_a_black_picture_is_an_error(toy_folder: Path) -> None:
+    pipeline = Pipeline.load(toy_folder, device="cpu", dtype="float32")
+    with torch.no_grad():
+        pipeline.vae.decoder.conv_out.weight.zero_()
+        pipeline.vae.decoder.conv_out.bias.fill_(-2)
+    with pytest.raises(GenerationError, match="black"):
+        pipeline.generate(OPTIONS)
+
+
+def test_a_caller_sees_each_step_and_may_stop(pipeline: Pipeline) -> None:
+    job = pipeline.prepare(replace(OPTIONS, num_inference_steps=5))
+    for state in pipeline.denoise(job):
+        assert job.latents is state.latents
+        if state.step == 2:
+            break
+    assert state.num_steps == 5 and torch.isfinite(state.latents).all()
+
+
+def test_metadata_is_equal_for_equal_requests_and_names_no_folder(pipeline: Pipeline, tmp_path: Path) -> None:
+    photo().save(tmp_path / "in.png")
+    options = replace(OPTIONS, image=tmp_path / "in.png")
+    first, again = (pipeline.generate(options)[0].metadata for _ in range(2))
+    assert first == again
+    assert first["image"] == "in.png" and first["model"] == "toy" and first["prompt"] == OPTIONS.prompt
+    assert str(tmp_path) not in str(first)
+
+
+def test_bfloat16_runs_and_is_close(toy_folder: Path, pipeline: Pipeline) -> None:
+    half = Pipeline.load(toy_folder, device="cpu", dtype="bfloat16")
+    made, exact = half.generate(OPTIONS)[0], pipeline.generate(OPTIONS)[0]
+    assert made.dtype == "bfloat16"
+    assert np.abs(np.asarray(made.image, int) - np.asarray(exact.image, int)).mean() < 8
+
+
+def test_a_broken_folder_names_everything_before_loading(tmp_path: Path) -> None:
+    with pytest.raises(ModelFolderError) as caught:
+        Pipeline.load(tmp_path)
+    for part in ("scheduler", "text_encoder", "unet"):
+        assert part in str(caught.value)
+
+
+def test_the_log_says_which_model_where_and_how(toy_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, logger="jsd"):
+        Pipeline.load(toy_folder, device="cpu", dtype="float32")
+    assert str(toy_folder) in caplog.text and "cpu, float32" in caplog.text

@@ -1,0 +1,64 @@
+import pytest
+
+from jsd.errors import InvalidInputError
+from jsd.sizes import SizeLimits
+
+LIMITS = SizeLimits(factor=8, default=(512, 512))
+
+
+@pytest.mark.parametrize(
+    ("picture", "width", "height", "expected"),
+    [
+        (None, None, None, (512, 512)),
+        (None, 640, None, (640, 512)),
+        ((300, 200), 512, 256, (512, 256)),
+        ((800, 600), None, None, (800, 600)),
+        ((803, 607), None, None, (800, 600)),
+        ((4000, 3000), None, None, (1176, 880)),
+        ((3000, 4000), None, None, (880, 1176)),
+        ((64, 96), None, None, (128, 192)),
+        ((800, 600), 400, None, (400, 296)),
+        ((600, 800), None, 400, (296, 400)),
+    ],
+)
+def test_what_is_unset_follows_the_picture_or_the_model(
+    picture: tuple[int, int] | None, width: int | None, height: int | None, expected: tuple[int, int]
+) -> None:
+    assert LIMITS.fit(picture, width, height) == expected
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "field", "words"),
+    [
+        (513, 512, "width", "multiple of 8 px, got 513; try 512"),
+        (512, 4, "height", "try 128"),
+        (512, 120, "height", "128"),
+        (2048, 1024, "width", "1048576"),
+        (1024, 1032, "height", "512x512"),
+    ],
+)
+def test_a_size_out_of_bounds_names_its_rule_and_a_remedy(
+    width: int, height: int, field: str, words: str
+) -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        LIMITS.check(width, height)
+    assert caught.value.field == field
+    assert words in str(caught.value), str(caught.value)
+
+
+def test_the_largest_and_smallest_sizes_are_allowed() -> None:
+    LIMITS.check(1024, 1024)
+    LIMITS.check(128, 8192)
+
+
+def test_bounds_are_those_of_the_model_not_of_stable_diffusion() -> None:
+    limits = SizeLimits(factor=16, default=(128, 128))
+    assert (limits.min_side, limits.max_area) == (32, 256 * 256)
+    limits.check(144, 256)
+    with pytest.raises(InvalidInputError, match="16"):
+        limits.check(136, 128)
+
+
+def test_a_picture_too_long_for_any_size_is_refused() -> None:
+    with pytest.raises(InvalidInputError):
+        LIMITS.fit((100_000, 10), None, None)
