@@ -1,0 +1,113 @@
+"""Cog's facade: typed inputs -> SamplingOptions -> Pipeline -> files.
+
+Cog reads the signature without running it, so types and values stand here as literals; tests/test_predict.py
+holds them equal to those of `SamplingOptions`.
+"""
+
+from tempfile import TemporaryDirectory
+
+from cog import BasePredictor, Input, Path
+from tqdm import tqdm
+
+from jsd import Pipeline, SamplingOptions
+from jsd.images import load_image, load_mask, save_image
+
+
+class Predictor(BasePredictor):
+    # Cog passes weights only to a setup() that has the parameter.
+    def setup(self) -> None:  # type: ignore[override]
+        """Load the model folder: JSD_WEIGHTS, else weights/rinna, else weights/mini."""
+        self.pipeline = Pipeline.load()
+        print(f"Loaded {self.pipeline.folder} on {self.pipeline.device} as {self.pipeline.dtype}")
+        self.outputs = TemporaryDirectory(prefix="jsd-")
+
+    def predict(
+        self,
+        prompt: str = Input(description="What to draw, in Japanese. サラリーマン 油絵"),
+        negative_prompt: str = Input(description="What the picture should not show.", default=""),
+        image: Path | None = Input(description="Picture to start from.", default=None, accept="image/*"),
+        mask: Path | None = Input(
+            description="White is repainted, black stays as in image.", default=None, accept="image/*"
+        ),
+        prompt_strength: float = Input(
+            description="With image: 0 keeps the picture, 1 keeps nothing of it.", default=0.8, ge=0, le=1
+        ),
+        width: int | None = Input(
+            description="Pixels, a multiple of the model's factor. Unset: the image's or the model's own.",
+            default=None,
+            ge=1,
+            le=16383,
+        ),
+        height: int | None = Input(
+            description="Pixels, a multiple of the model's factor. Unset: the image's or the model's own.",
+            default=None,
+            ge=1,
+            le=16383,
+        ),
+        num_outputs: int = Input(description="Number of pictures.", default=1, ge=1, le=4),
+        num_inference_steps: int = Input(description="Denoising steps.", default=25, ge=1, le=500),
+        guidance_scale: float = Input(
+            description="How closely to follow the prompt.", default=7.5, ge=1, le=20
+        ),
+        scheduler: str = Input(
+            description="Sampling method.",
+            default="DPMSolverMultistep",
+            choices=[
+                "DDIM",
+                "DPMSolverMultistep",
+                "K_EULER",
+                "K_EULER_ANCESTRAL",
+                "PNDM",
+                "KLMS",
+                "HeunDiscrete",
+                "KarrasDPM",
+            ],
+        ),
+        seed: int | None = Input(
+            description="Picture i uses seed + i. Unset: drawn at random.", default=None, ge=0, le=4294967295
+        ),
+        output_format: str = Input(
+            description="File format. PNG keeps every pixel.", default="png", choices=["png", "webp", "jpg"]
+        ),
+        output_quality: int = Input(
+            description="Quality of webp and jpg; png has none.", default=80, ge=0, le=100
+        ),
+    ) -> list[Path]:
+        """Draw the prompt. Cog reads the files after the return, so they live until the next prediction."""
+        self.outputs.cleanup()
+        self.outputs = TemporaryDirectory(prefix="jsd-")
+        report = self.pipeline.tokenizer.describe(prompt)
+        for warning in report.warnings():
+            print(warning)
+        self.record_metric("tokens.used", report.num_tokens)
+        self.record_metric("tokens.available", report.model_max_length)
+        self.record_metric("unread", [character.text for character in report.unread])
+        options = SamplingOptions(
+            prompt=prompt,
+            negative_prompt=negative_prompt,
+            # Opened here: the name of Cog's temporary file would go into the picture's metadata.
+            image=None if image is None else load_image(image, "image"),
+            mask=None if mask is None else load_mask(mask, "mask"),
+            prompt_strength=prompt_strength,
+            width=width,
+            height=height,
+            num_outputs=num_outputs,
+            num_inference_steps=num_inference_steps,
+            guidance_scale=guidance_scale,
+            scheduler=scheduler,
+            seed=seed,
+        )
+        job = self.pipeline.prepare(options)
+        print(f"Using seed: {job.options[0].seed}", flush=True)
+        self.record_metric("seeds", [one.seed for one in job.options])
+        # Without a description, and with a total: the form that Replicate's clients read progress from.
+        for _ in tqdm(self.pipeline.denoise(job), total=len(job.start.timesteps)):
+            pass
+        paths = []
+        for number, picture in enumerate(self.pipeline.finish(job)):
+            path = Path(self.outputs.name) / f"output-{number}.{output_format}"
+            save_image(picture.image, path, quality=output_quality, metadata=picture.metadata)
+            paths.append(path)
+        for phase, seconds in job.seconds.items():
+            self.record_metric(f"seconds.{phase}", seconds)
+        return paths
