@@ -56,9 +56,10 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "パッケージ {package} がインストールされていません。次を実行してください: pip install 'jsd[{extra}]'",
     ),
     "fetch.failed": (
-        "{repo} could not be downloaded: {reason}; run the same command again, it resumes from {partial}",
-        "{repo} をダウンロードできませんでした（{reason}）。同じコマンドをもう一度実行すると {partial} "
-        "から再開します",
+        "{repo} could not be downloaded: {reason}; run the same command again: files that arrived are kept "
+        "in {partial}",
+        "{repo} をダウンロードできませんでした（{reason}）。{partial} に届いたファイルは残るので、"
+        "同じコマンドをもう一度実行してください",
     ),
     "fetch.gated": (
         "the hub gives {repo} only to those who accepted its licence; accept it at "

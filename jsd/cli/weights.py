@@ -1,0 +1,105 @@
+"""`jsd weights`: the model folders that are there, and the commands that check, get and make them."""
+
+import argparse
+import os
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+
+from jsd.errors import JsdError, ModelFolderError
+from jsd.messages import message
+from jsd.weights import MODELS, choose_folder, verify_folder, weights_files, weights_root
+
+# As in jsd.devices, which imports torch.
+DTYPES = ("float32", "float16", "bfloat16")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    actions.add_parser("list", help="the model folders that are there, and the one in use")
+    verify = actions.add_parser("verify", help="name everything that keeps a folder from loading")
+    verify.add_argument("folder", metavar="FOLDER")
+    fetch = actions.add_parser("fetch", help="download rinna's model (4 GB; token in HF_TOKEN)")
+    fetch.add_argument("folder", metavar="FOLDER", nargs="?", help="default: weights/rinna of the repository")
+    fetch.add_argument("--accept-licence", action="store_true", help="you accept the licence that this shows")
+    fetch.add_argument("--revision", default="main", help="branch, tag or commit (default: main)")
+    convert = actions.add_parser("convert", help="write a folder anew as safetensors, in the dtype that runs")
+    convert.add_argument("source", metavar="SOURCE")
+    convert.add_argument("folder", metavar="FOLDER")
+    random = actions.add_parser("random", help="write a folder of random weights, to measure speed with")
+    random.add_argument("folder", metavar="FOLDER")
+    random.add_argument("--size", choices=("mini", "full"), default="mini", help="default: mini")
+    random.add_argument("--seed", type=int, default=0, help="default: 0")
+    for action in (convert, random):
+        action.add_argument("--dtype", choices=DTYPES, help="default: what runs fastest on this machine")
+
+
+def run(args: argparse.Namespace) -> None:
+    {"list": _list, "verify": _verify, "fetch": _fetch, "convert": _convert, "random": _random}[args.action](
+        args
+    )
+
+
+def _list(args: argparse.Namespace) -> None:
+    root = weights_root()
+    folders = sorted(path for path in root.glob("[!.]*") if path.is_dir())
+    named = os.environ.get("JSD_WEIGHTS", "")
+    if named != "" and Path(named) not in folders:
+        folders.append(Path(named))
+    try:
+        chosen, reason = choose_folder()
+    except JsdError as error:
+        chosen, reason = None, str(error)
+    for folder in folders:
+        print(f"{'*' if folder == chosen else ' '} {folder}  {_contents(folder)}")
+    print(f"* {reason}" if chosen is not None else reason)
+
+
+def _contents(folder: Path) -> str:
+    """Size and number formats of the weights that would be loaded."""
+    files = [file for component in MODELS for file in weights_files(folder, component)[:1]]
+    size_mb = sum(file.path.stat().st_size for file in files) / 1e6
+    formats = set()
+    for file in files:
+        formats.add(file.path.suffix.removeprefix("."))
+        if file.is_safetensors:
+            try:
+                with safe_open(file.path, framework="numpy") as tensors:
+                    formats |= {tensors.get_slice(name).get_dtype() for name in list(tensors.keys())[:1]}
+            except (SafetensorError, OSError):
+                formats.add("damaged")
+    return f"{size_mb:,.1f} MB  {' '.join(sorted(formats))}"
+
+
+def _verify(args: argparse.Namespace) -> None:
+    problems = verify_folder(args.folder)
+    for problem in problems:
+        print(problem)
+    if problems:
+        raise ModelFolderError("weights.not_whole", folder=args.folder, count=len(problems))
+    print(message("weights.whole", folder=args.folder))
+
+
+def _fetch(args: argparse.Namespace) -> None:
+    from jsd.fetching import REPOSITORY, fetch_folder
+
+    print(message("fetch.licence", repo=REPOSITORY))
+    print(message("fetch.restrictions"))
+    folder = weights_root() / "rinna" if args.folder is None else Path(args.folder)
+    fetch_folder(folder, accept_licence=args.accept_licence, revision=args.revision)
+    print(message("weights.written", folder=folder))
+
+
+def _convert(args: argparse.Namespace) -> None:
+    from jsd.conversion import convert_folder
+
+    dtype = convert_folder(args.source, args.folder, args.dtype)
+    print(message("weights.written_in", folder=args.folder, dtype=str(dtype).removeprefix("torch.")))
+
+
+def _random(args: argparse.Namespace) -> None:
+    from jsd.random_weights import write_random_folder
+
+    dtype = write_random_folder(args.folder, args.size, args.dtype, args.seed)
+    print(message("weights.written_in", folder=args.folder, dtype=str(dtype).removeprefix("torch.")))
+    print(message("weights.are_random"))
