@@ -17,5 +17,5 @@ def run(args: argparse.Namespace) -> None:
     from jsd.weights import choose_folder
 
     folder, reason = choose_folder(args.weights)
-    print(f"Serving {folder} ({reason}) on http://{args.host}:{args.port}/predictions")
+    print(f"{folder} ({reason})", flush=True)  # serve() replaces this process
     serve(args.host, args.port, folder)

@@ -23,7 +23,6 @@ def serve(host: str, port: int, weights: Path) -> NoReturn:
     write_schema(PREDICTOR)
     environment = server_environment(port, weights.resolve())
     os.chdir(PREDICTOR.parent)
-    sys.stdout.flush()
     os.execve(sys.executable, [sys.executable, "-m", "cog.server.http", "--host", host], environment)
 
 

@@ -1,0 +1,316 @@
+"""The real Cog server on predict.py, started by `jsd serve`, with the toy model folder."""
+
+import base64
+import contextlib
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jsd.serving.cog_server import PREDICTOR
+from jsd.serving.schema import build_schema
+
+START_SECONDS = 120
+PROMPT = {"prompt": "サラリーマン 油絵", "num_inference_steps": 2}
+
+
+@dataclass(frozen=True)
+class Server:
+    url: str
+    log: Path
+    temporary: Path
+
+    def request(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
+        """HTTP status and the JSON of the answer."""
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"Content-Type": "application/json", **headers}
+        try:
+            with urlopen(Request(self.url + path, data, headers, method=method), timeout=60) as response:
+                return response.status, json.load(response)
+        except HTTPError as error:
+            return error.code, json.load(error)
+
+    def run(self, inputs: dict[str, Any]) -> tuple[int, Any]:
+        """One prediction. 409: the slot of the last one is given back a moment after its answer."""
+        deadline = time.monotonic() + 20
+        while True:
+            status, answer = self.request("POST", "/predictions", {"input": inputs})
+            if status != 409 or time.monotonic() > deadline:
+                return status, answer
+            time.sleep(0.02)
+
+    def predict(self, **inputs: Any) -> dict[str, Any]:
+        """A prediction that must succeed."""
+        status, answer = self.run({**PROMPT, **inputs})
+        assert (status, answer.get("status")) == (200, "succeeded"), answer
+        return dict(answer)
+
+    def fail(self, **inputs: Any) -> str:
+        """The message of a prediction that must fail."""
+        status, answer = self.run({**PROMPT, **inputs})
+        assert (status, answer.get("status")) == (200, "failed"), answer
+        return str(answer["error"])
+
+    def ready(self) -> bool:
+        with contextlib.suppress(OSError):
+            status = self.request("GET", "/health-check")[1]["status"]
+            assert "FAILED" not in status, self.log.read_text("utf-8")
+            return bool(status == "READY")
+        return False
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def serve_command(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "jsd", "serve", *map(str, arguments)]
+
+
+@pytest.fixture(scope="module")
+def server(toy_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("server")
+    temporary = folder / "temporary"
+    temporary.mkdir()
+    port = free_port()
+    server = Server(f"http://127.0.0.1:{port}", folder / "log.txt", temporary)
+    environment = {**os.environ, "TMPDIR": str(temporary), "JSD_LANG": "en"}
+    command = serve_command("--port", port, "--weights", toy_folder)
+    with server.log.open("w") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment)
+    try:
+        deadline = time.monotonic() + START_SECONDS
+        while not server.ready():
+            assert process.poll() is None, server.log.read_text("utf-8")
+            assert time.monotonic() < deadline, server.log.read_text("utf-8")
+            time.sleep(0.1)
+        yield server
+    finally:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture(autouse=True)
+def show_log(server: Server) -> Iterator[None]:
+    """What the server wrote meanwhile, which pytest shows where the test fails."""
+    start = server.log.stat().st_size
+    yield
+    print(server.log.read_bytes()[start:].decode("utf-8", "replace"))
+
+
+def file_bytes(uri: str) -> bytes:
+    return base64.b64decode(uri.partition(";base64,")[2])
+
+
+def opened(uri: str) -> Image.Image:
+    image = Image.open(BytesIO(file_bytes(uri)))
+    image.load()
+    return image
+
+
+def data_uri(image: Image.Image) -> str:
+    buffer = BytesIO()
+    image.save(buffer, "PNG")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def picture(size: tuple[int, int] = (32, 32)) -> Image.Image:
+    return Image.effect_noise(size, 60).convert("RGB")
+
+
+def test_a_prompt_gives_a_png_that_decodes(server: Server) -> None:
+    (uri,) = server.predict()["output"]
+    assert uri.startswith("data:image/png;base64,")
+    image = opened(uri)
+    assert (image.format, image.mode, image.size) == ("PNG", "RGB", (32, 32))
+
+
+def test_four_outputs_are_four_pictures(server: Server) -> None:
+    outputs = server.predict(num_outputs=4, seed=1)["output"]
+    assert len({file_bytes(uri) for uri in outputs}) == 4
+
+
+def test_the_same_seed_gives_the_same_bytes(server: Server) -> None:
+    first, second = (server.predict(seed=7)["output"] for _ in range(2))
+    assert first == second
+
+
+def test_the_same_seed_and_image_give_the_same_bytes(server: Server) -> None:
+    image = data_uri(picture())
+    first, second = (server.predict(seed=7, image=image)["output"] for _ in range(2))
+    assert first == second, "nothing of Cog's temporary file may reach the picture"
+
+
+def test_another_seed_gives_another_picture(server: Server) -> None:
+    first, second = (server.predict(seed=seed)["output"] for seed in (7, 8))
+    assert first != second
+
+
+def test_the_logged_random_seed_draws_the_picture_again(server: Server) -> None:
+    answer = server.predict()
+    found = re.search(r"^Using seed: (\d+)$", answer["logs"], re.MULTILINE)
+    assert found, answer["logs"]
+    assert server.predict(seed=int(found[1]))["output"] == answer["output"]
+
+
+def test_size_is_what_was_asked_for(server: Server) -> None:
+    assert opened(server.predict(width=16, height=48)["output"][0]).size == (16, 48)
+
+
+def test_image_to_image_starts_from_the_data_uri(server: Server) -> None:
+    first, second = (
+        server.predict(seed=1, num_inference_steps=4, prompt_strength=0.5, image=data_uri(image))["output"]
+        for image in (Image.new("RGB", (32, 32), "white"), Image.new("RGB", (32, 32), "black"))
+    )
+    assert opened(first[0]).size == (32, 32)
+    assert first != second, "the picture must depend on the image"
+
+
+def test_inpainting_keeps_what_the_mask_does_not_paint(server: Server) -> None:
+    image = picture()
+    mask = Image.new("L", image.size, 0)
+    mask.paste(255, (0, 0, 16, 32))
+    answer = server.predict(image=data_uri(image), mask=data_uri(mask), prompt_strength=1.0, seed=1)
+    painted, original = np.asarray(opened(answer["output"][0])), np.asarray(image)
+    assert (painted[:, 16:] == original[:, 16:]).all(), "black pixels of the mask must come back unchanged"
+    assert (painted[:, :16] != original[:, :16]).any(), "white pixels of the mask must be repainted"
+
+
+@pytest.mark.parametrize(("name", "kind"), [("webp", "WEBP"), ("jpg", "JPEG")])
+def test_output_format(server: Server, name: str, kind: str) -> None:
+    (uri,) = server.predict(output_format=name)["output"]
+    assert opened(uri).format == kind
+
+
+def test_output_quality(server: Server) -> None:
+    low, high = (
+        server.predict(seed=1, output_format="jpg", output_quality=quality)["output"][0]
+        for quality in (10, 95)
+    )
+    assert len(low) < len(high)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("num_outputs", 5),
+        ("num_outputs", 0),
+        ("num_outputs", "two"),
+        ("num_outputs", 1.5),
+        ("num_inference_steps", 501),
+        ("guidance_scale", 0.5),
+        ("guidance_scale", "strong"),
+        ("prompt_strength", 1.1),
+        ("width", 0),
+        ("height", 100_000),
+        ("seed", -1),
+        ("seed", 2**32),
+        ("scheduler", "EULER"),
+        ("output_format", "gif"),
+        ("output_quality", 101),
+        ("prompt", 3),
+        ("image", 3),
+    ],
+)
+def test_out_of_range_or_wrong_type_is_422_with_the_field(server: Server, field: str, value: object) -> None:
+    status, answer = server.run({**PROMPT, field: value})
+    assert status == 422, answer
+    assert field in [part for row in answer["detail"] for part in row["loc"]], answer
+
+
+def test_a_missing_prompt_is_422_with_the_field(server: Server) -> None:
+    status, answer = server.run({})
+    assert (status, answer["detail"][0]["loc"][-1]) == (422, "prompt")
+
+
+def test_a_broken_image_fails_readably_and_the_next_prediction_works(server: Server) -> None:
+    broken = "data:image/png;base64," + base64.b64encode(b"\x89PNG\r\n\x1a\n broken").decode()
+    message = server.fail(image=broken)
+    assert re.search(r"image must be", message), message
+    assert "\n" not in message
+    assert "Traceback" not in message
+    assert server.predict()["output"]
+
+
+def test_a_size_that_does_not_fit_the_model_fails_readably(server: Server) -> None:
+    message = server.fail(width=33)
+    assert "width" in message
+    assert "33" in message
+    assert "\n" not in message
+
+
+def test_progress_is_in_the_form_that_replicate_parses(server: Server) -> None:
+    logs = server.predict(num_inference_steps=3)["logs"]
+    bars = [re.match(r"^\s*(\d+)%\s*\|.+?\|\s*(\d+)\/(\d+)", line) for line in re.split(r"[\r\n]", logs)]
+    assert ("100", "3", "3") in [bar.groups() for bar in bars if bar], logs
+
+
+def test_metrics(server: Server) -> None:
+    metrics = server.predict(prompt="猫 簪", seed=5, num_outputs=2)["metrics"]
+    assert metrics["seeds"] == [5, 6]
+    assert "簪" in metrics["unread"]
+    assert 0 < metrics["tokens"]["used"] <= metrics["tokens"]["available"] == 16
+    assert sum(metrics["seconds"].values()) <= metrics["predict_time"]
+
+
+def test_a_cancelled_prediction_stops_and_leaves_the_server_alive(server: Server) -> None:
+    start = server.log.stat().st_size
+
+    def wait_for(condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 20
+        while not condition():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+    def logged(text: str) -> bool:
+        return text.encode() in server.log.read_bytes()[start:]
+
+    body = {"input": {**PROMPT, "num_inference_steps": 500, "num_outputs": 4}}
+    wait_for(lambda: server.request("PUT", "/predictions/slow", body, Prefer="respond-async")[0] == 202)
+    wait_for(lambda: logged("Using seed"))
+    assert server.request("POST", "/predictions/slow/cancel")[0] == 200
+    wait_for(lambda: server.request("GET", "/health-check")[1]["status"] == "READY")
+    assert not logged("500/500"), "it must stop, not run to its end"
+    assert server.predict()["output"]
+
+
+def test_files_of_earlier_predictions_are_gone(server: Server) -> None:
+    for _ in range(2):
+        server.predict(num_outputs=2)
+    kept = [path for path in server.temporary.rglob("*") if path.is_file()]
+    assert len(kept) <= 2, "only the last prediction's pictures may still be there"
+
+
+def test_the_schema_that_holds_is_the_predictors(server: Server) -> None:
+    status, served = server.request("GET", "/openapi.json")
+    assert (status, served) == (200, build_schema(PREDICTOR))
+
+
+def test_a_port_in_use_is_one_line(server: Server, toy_folder: Path) -> None:
+    port = server.url.rpartition(":")[2]
+    command = serve_command("--port", port, "--weights", toy_folder)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 1
+    assert port in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1, ended.stderr
