@@ -150,9 +150,18 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "{path}: テンソル {name} は config.json にありません",
     ),
     "folder.unsafe": (
-        "{path} holds more than tensors, which loading it could run; use a file saved as safetensors",
-        "{path} にはテンソル以外のもの（読み込むと実行されうるコード）が含まれています。safetensors "
-        "形式のファイルを使ってください",
+        "{path} must hold tensors alone, and holds what loading could run, or is damaged; use a file saved "
+        "as safetensors",
+        "{path} にはテンソル以外のもの（読み込むと実行されうるもの）が含まれているか、壊れています。"
+        "safetensors 形式のファイルを使ってください",
+    ),
+    "generate.model": (
+        "model {folder} ({reason}), on {device} in {dtype}",
+        "モデル {folder}（{reason}）、{device}、{dtype}",
+    ),
+    "generate.output_dir": (
+        "{field} must be a folder that can be made and written to, got {value}, and {path} is not; choose another",
+        "{field} には書き込めるフォルダーを指定してください（指定: {value}、問題の場所: {path}）",
     ),
     "generation.black": (
         "a picture must not be all black, and this one is, computed in {dtype}; use another seed, or dtype float32",

@@ -297,6 +297,7 @@ def _load_models(folder: Path, device: torch.device, dtype: torch.dtype) -> dict
     from diffusers.models import AutoencoderKL, UNet2DConditionModel
     from diffusers.utils import is_accelerate_available
     from transformers import CLIPTextModel
+    from transformers.utils import logging as transformers_logging
 
     def load(component: str, model_class: Any, **options: object) -> Any:
         options |= weights_files(folder, component)[0].load_options()
@@ -305,8 +306,14 @@ def _load_models(folder: Path, device: torch.device, dtype: torch.dtype) -> dict
 
     # accelerate skips the initialisation of weights that are about to be loaded; it is optional.
     options = {"torch_dtype": dtype, "low_cpu_mem_usage": is_accelerate_available()}
+    # transformers draws a progress bar for a load that takes a second.
+    had_bar = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
+    text_encoder = load("text_encoder", CLIPTextModel, dtype=dtype)
+    if had_bar:
+        transformers_logging.enable_progress_bar()
     return {
-        "text_encoder": load("text_encoder", CLIPTextModel, dtype=dtype),
+        "text_encoder": text_encoder,
         "unet": load("unet", UNet2DConditionModel, **options).to(memory_format=torch.channels_last),
         "vae": load("vae", AutoencoderKL, **options).to(memory_format=torch.channels_last),
     }

@@ -1,0 +1,125 @@
+"""jsd generate PROMPT [--seed N] [--image FILE [--mask FILE]] ... [--output-dir outputs]"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jsd.errors import InvalidInputError
+from jsd.messages import message
+from jsd.options import SamplingOptions
+from jsd.schedulers import SCHEDULERS
+
+if TYPE_CHECKING:
+    from jsd.tokenizer import JapaneseTokenizer
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    defaults = SamplingOptions
+    add = parser.add_argument
+    add("prompt", metavar="PROMPT", help="what to draw, in Japanese: サラリーマン 油絵")
+    add("--negative-prompt", default=defaults.negative_prompt, metavar="TEXT", help="what not to draw")
+    add("--width", type=int, metavar="PX", help="default: the picture's, else the model's own")
+    add("--height", type=int, metavar="PX", help="default: the picture's, else the model's own")
+    add("--num-outputs", type=int, default=defaults.num_outputs, metavar="N", help="1 to 4 (%(default)s)")
+    add(
+        "--steps",
+        "--num-inference-steps",
+        dest="num_inference_steps",
+        type=int,
+        default=defaults.num_inference_steps,
+        metavar="N",
+        help="denoising steps, 1 to 500 (%(default)s)",
+    )
+    add(
+        "--guidance-scale",
+        type=float,
+        default=defaults.guidance_scale,
+        metavar="W",
+        help="how closely to follow the prompt, 1 to 20 (%(default)s)",
+    )
+    add(
+        "--scheduler",
+        default=defaults.scheduler,
+        metavar="NAME",
+        help=f"{', '.join(SCHEDULERS)} (%(default)s)",
+    )
+    add("--seed", type=int, metavar="N", help="picture i uses N + i; default: drawn at random")
+    add("--image", type=Path, metavar="FILE", help="a picture to start from")
+    add("--mask", type=Path, metavar="FILE", help="of the same size as the picture; white is repainted")
+    add(
+        "--prompt-strength",
+        type=float,
+        default=defaults.prompt_strength,
+        metavar="S",
+        help="with --image: 0 keeps the picture, 1 forgets it (%(default)s)",
+    )
+    add(
+        "--weights",
+        type=Path,
+        metavar="FOLDER",
+        help="model folder (JSD_WEIGHTS, else weights/rinna, else mini)",
+    )
+    add("--output-dir", type=Path, default=Path("outputs"), metavar="FOLDER", help="(%(default)s)")
+    add("--device", metavar="NAME", help="cuda, mps or cpu; default: the fastest there is")
+    add("--dtype", metavar="NAME", help="float32, float16 or bfloat16; default: the fastest there is")
+
+
+def run(args: argparse.Namespace) -> None:
+    options = SamplingOptions(
+        prompt=args.prompt,
+        negative_prompt=args.negative_prompt,
+        width=args.width,
+        height=args.height,
+        num_outputs=args.num_outputs,
+        num_inference_steps=args.num_inference_steps,
+        guidance_scale=args.guidance_scale,
+        scheduler=args.scheduler,
+        seed=args.seed,
+        image=args.image,
+        mask=args.mask,
+        prompt_strength=args.prompt_strength,
+    )
+    _check_writable(args.output_dir)
+
+    # Here, because they import torch: a mistake in the arguments is answered before.
+    from tqdm import tqdm
+
+    from jsd.images import save_image, unused_path
+    from jsd.pipeline import Pipeline
+    from jsd.weights import choose_folder
+
+    folder, reason = choose_folder(args.weights)
+    pipeline = Pipeline.load(folder, device=args.device, dtype=args.dtype)
+    dtype = str(pipeline.dtype).removeprefix("torch.")
+    _say(message("generate.model", folder=folder, reason=reason, device=pipeline.device, dtype=dtype))
+    _warn_of_prompts(pipeline.tokenizer, options)
+
+    job = pipeline.prepare(options)
+    # disable=None: no bar where standard error is not a terminal.
+    for _ in tqdm(pipeline.denoise(job), total=len(job.start.timesteps), disable=None, leave=False):
+        pass
+    pictures = pipeline.finish(job)
+    args.output_dir.mkdir(parents=True, exist_ok=True)
+    for picture in pictures:
+        path = unused_path(args.output_dir, f"jsd-{picture.seed}", ".png")
+        save_image(picture.image, path, metadata=picture.metadata)
+        print(f"{path}  seed {picture.seed}  {sum(picture.seconds.values()):.2f} s")
+
+
+def _check_writable(folder: Path) -> None:
+    """Before minutes of work, not after."""
+    existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        raise InvalidInputError("generate.output_dir", field="output_dir", value=folder, path=existing)
+
+
+def _warn_of_prompts(tokenizer: "JapaneseTokenizer", options: SamplingOptions) -> None:
+    for field in ("prompt", "negative_prompt"):
+        for sentence in tokenizer.describe(getattr(options, field), field=field).warnings():
+            _say(f"{field}: {sentence}")
+
+
+def _say(sentence: str) -> None:
+    print(f"jsd: {sentence}", file=sys.stderr)

@@ -1,0 +1,131 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jsd.cli import main
+
+FAST = ["--steps", "2", "--device", "cpu", "--dtype", "float32"]
+
+
+@pytest.fixture
+def arguments(toy_folder: Path, tmp_path: Path) -> list[str]:
+    return [
+        "generate",
+        "サラリーマン 油絵",
+        *FAST,
+        "--weights",
+        str(toy_folder),
+        "--output-dir",
+        str(tmp_path / "out"),
+    ]
+
+
+def test_it_prints_path_seed_and_seconds_of_each_picture(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*arguments, "--seed", "7", "--num-outputs", "2"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[1:3] for line in lines] == [["seed", "7"], ["seed", "8"]]
+    for line in lines:
+        path, seconds = Path(line.split()[0]), line.split()[3]
+        assert path.parent == tmp_path / "out" and float(seconds) >= 0
+        with Image.open(path) as image:
+            assert image.size == (32, 32)
+            assert json.loads(image.info["jsd"])["prompt"] == "サラリーマン 油絵"
+
+
+def test_it_says_which_model_runs_where(
+    arguments: list[str], toy_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(arguments)
+    error = capsys.readouterr().err
+    assert str(toy_folder) in error and "cpu" in error and "float32" in error
+
+
+def test_no_picture_is_overwritten(arguments: list[str], tmp_path: Path) -> None:
+    for _ in range(2):
+        assert main([*arguments, "--seed", "0"]) == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["jsd-0-2.png", "jsd-0.png"]
+
+
+def test_every_option_reaches_the_picture(arguments: list[str], tmp_path: Path) -> None:
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (32, 48, 3), np.uint8))
+    picture.save(tmp_path / "in.png")
+    Image.new("L", (48, 32), 255).save(tmp_path / "mask.png")
+    given = {
+        "--negative-prompt": "夏の海",
+        "--width": 36,
+        "--height": 24,
+        "--num-inference-steps": 4,
+        "--guidance-scale": 3.5,
+        "--scheduler": "K_EULER",
+        "--seed": 11,
+        "--image": tmp_path / "in.png",
+        "--mask": tmp_path / "mask.png",
+        "--prompt-strength": 0.5,
+    }
+    words = [str(word) for pair in given.items() for word in pair]
+    assert main([*arguments, *words]) == 0
+    with Image.open(tmp_path / "out" / "jsd-11.png") as image:
+        metadata = json.loads(image.info["jsd"])
+    expected = {name.removeprefix("--").replace("-", "_"): value for name, value in given.items()}
+    expected |= {"image": "in.png", "mask": "mask.png"}
+    assert {name: metadata[name] for name in expected} == expected
+
+
+def test_it_warns_of_what_the_model_does_not_read(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments[1] = "猫の肖像画 油絵" * 10
+    assert main([*arguments, "--negative-prompt", "🐱"]) == 0
+    error = capsys.readouterr().err
+    assert "prompt: the prompt needs" in error, "the lost tail is not told"
+    assert "negative_prompt: " in error and "🐱" in error, "the unread character is not told"
+
+
+@pytest.mark.parametrize(
+    ("words", "field"),
+    [
+        (["--width", "33"], "width"),
+        (["--steps", "0"], "num_inference_steps"),
+        (["--guidance-scale", "nan"], "guidance_scale"),
+        (["--seed", "-1"], "seed"),
+        (["--scheduler", "LMS"], "scheduler"),
+        (["--image", "nowhere.png"], "image"),
+        (["--mask", "nowhere.png"], "mask"),
+        (["--device", "tpu"], "device"),
+        (["--dtype", "float16"], "dtype"),
+        (["--weights", "nowhere"], "weights"),
+    ],
+)
+def test_bad_input_is_one_line_exit_code_2_and_nothing_written(
+    words: list[str],
+    field: str,
+    arguments: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main([*arguments, *words]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert field in lines[-1] and lines[-1].startswith("jsd: ")
+    assert not any("Traceback" in line for line in lines)
+    assert not (tmp_path / "out").exists(), "something was written for a request that failed"
+
+
+def test_a_damaged_picture_is_refused_and_nothing_written(arguments: list[str], tmp_path: Path) -> None:
+    (tmp_path / "cut.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    assert main([*arguments, "--image", str(tmp_path / "cut.png")]) == 2
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_output_folder_that_is_a_file_is_refused_before_the_work(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "out").write_text("mine")
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert "output_dir" in error and len(error.splitlines()) == 1, "the model was loaded first"
+    assert (tmp_path / "out").read_text() == "mine"
