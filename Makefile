@@ -12,7 +12,7 @@ PROMPT := サラリーマン 油絵
 setup: $(INSTALLED)
 
 demo: $(INSTALLED)  ## draw the default prompt into outputs/
-	.venv/bin/jsd generate "$(PROMPT)" --output outputs
+	.venv/bin/jsd generate "$(PROMPT)" --output-dir outputs
 
 test: $(INSTALLED)
 	.venv/bin/python -m pytest
