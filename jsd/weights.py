@@ -15,7 +15,7 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, Literal, cast
 
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 
 from jsd.errors import InvalidInputError, ModelFolderError
 from jsd.messages import message
@@ -73,7 +73,7 @@ def choose_folder(explicit: Path | str | None = None) -> tuple[Path, str]:
     named = os.environ.get("JSD_WEIGHTS", "")
     for field, value in (("weights", explicit), ("JSD_WEIGHTS", named if named != "" else None)):
         if value is not None:
-            if not Path(value).is_dir():
+            if value == "" or not Path(value).is_dir():
                 raise InvalidInputError("weights.not_a_folder", field=field, value=value)
             reason = "weights.by_argument" if field == "weights" else "weights.by_environment"
             return Path(value), message(reason)
@@ -117,10 +117,11 @@ def read_shapes(file: WeightsFile) -> Shapes:
             with safe_open(file.path, framework="numpy") as tensors:
                 return {name: tuple(tensors.get_slice(name).get_shape()) for name in tensors.keys()}  # noqa: SIM118
         return {name: tuple(tensor.shape) for name, tensor in read_pickle(file.path, device="meta").items()}
-    except (SafetensorError, RuntimeError, OSError, EOFError, AttributeError) as error:
-        raise ModelFolderError("folder.damaged", path=file.path, size_bytes=_size_bytes(file.path)) from error
     except UnpicklingError as error:
         raise ModelFolderError("folder.unsafe", path=file.path) from error
+    # Bytes out of place make the unpickler raise almost anything.
+    except Exception as error:
+        raise ModelFolderError("folder.damaged", path=file.path, size_bytes=_size_bytes(file.path)) from error
 
 
 def read_pickle(path: Path, device: str = "cpu") -> dict[str, Any]:
