@@ -171,6 +171,10 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "latents must be finite numbers, and the UNet in {dtype} gave others; use dtype float32, or check the weights with jsd weights verify",
         "UNet（{dtype}）の出力に無限大か非数が含まれています。dtype float32 を使うか、jsd weights verify で重みを確認してください",
     ),
+    "generation.memory": (
+        "the pictures must fit into the device's memory, and they do not; ask for fewer outputs or a smaller size",
+        "デバイスのメモリーが足りません。枚数を減らすか、サイズを小さくしてください",
+    ),
     "generation.vae": (
         "pictures must be finite numbers, and the VAE gave others even in float32; check the weights with jsd weights verify",
         "VAE の出力に float32 でも無限大か非数が含まれています。jsd weights verify で重みを確認してください",

@@ -3,6 +3,7 @@
 import logging
 import secrets
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from time import perf_counter
@@ -177,16 +178,17 @@ class Pipeline:
     def denoise(self, job: Job) -> Iterator[DenoisingState]:
         """A state after each step; a caller that stops iterating stops the work."""
         began = perf_counter()
-        for state in sampling.denoise(
-            self.unet,
-            job.start,
-            prompt_embeds=job.prompt_embeds,
-            negative_prompt_embeds=job.negative_prompt_embeds,
-            guidance_scale=job.options[0].guidance_scale,
-            generators=job.generators,
-        ):
-            job.latents = state.latents
-            yield state
+        with _out_of_memory():
+            for state in sampling.denoise(
+                self.unet,
+                job.start,
+                prompt_embeds=job.prompt_embeds,
+                negative_prompt_embeds=job.negative_prompt_embeds,
+                guidance_scale=job.options[0].guidance_scale,
+                generators=job.generators,
+            ):
+                job.latents = state.latents
+                yield state
         synchronize(self.device)
         job.seconds["denoise"] = perf_counter() - began
 
@@ -195,7 +197,8 @@ class Pipeline:
         began = perf_counter()
         if not bool(torch.isfinite(job.latents).all()):
             raise GenerationError("generation.latents", dtype=_name(self.dtype))
-        decoded = self.decode_latents(job.latents)  # (B, 3, H, W)
+        with _out_of_memory():
+            decoded = self.decode_latents(job.latents)  # (B, 3, H, W)
         if job.image is None and bool((decoded.amax(dim=(1, 2, 3)) == 0).any()):
             raise GenerationError("generation.black", dtype=_name(self.dtype))
         pictures = images.tensor_to_images(decoded)
@@ -291,6 +294,14 @@ class Pipeline:
         """A mask (H, W) -> (1, 1, h, w): a latent is repainted where any of its pixels is."""
         pixels = images.mask_to_tensor(mask).to(self.device)
         return torch.nn.functional.max_pool2d(pixels, self.vae_factor)
+
+
+@contextmanager
+def _out_of_memory() -> Iterator[None]:
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise GenerationError("generation.memory") from error
 
 
 def _load_models(folder: Path, device: torch.device, dtype: torch.dtype) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 import logging
 import math
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 from jsd.errors import GenerationError, InvalidInputError, ModelFolderError
 from jsd.options import MAX_SEED, SamplingOptions
@@ -196,6 +198,41 @@ def test_a_black_picture_is_an_error(toy_folder: Path) -> None:
         pipeline.vae.decoder.conv_out.bias.fill_(-2)
     with pytest.raises(GenerationError, match="black"):
         pipeline.generate(OPTIONS)
+
+
+@pytest.mark.parametrize("part", ["unet", "vae"])
+def test_running_out_of_memory_is_told_with_a_remedy(toy_folder: Path, part: str) -> None:
+    pipeline = Pipeline.load(toy_folder, device="cpu", dtype="float32")
+
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    layer = pipeline.unet.conv_in if part == "unet" else pipeline.vae.decoder.conv_in
+    layer.register_forward_pre_hook(full)
+    with pytest.raises(GenerationError, match="fewer outputs"):
+        pipeline.generate(OPTIONS)
+
+
+def test_a_folder_of_2022_loads(toy_folder: Path, tmp_path: Path, pipeline: Pipeline) -> None:
+    """Pickles, `text_model.` and `position_ids` in the text encoder, the VAE's old names of attention."""
+    folder = shutil.copytree(toy_folder, tmp_path / "old")
+    renames = {".to_q.": ".query.", ".to_k.": ".key.", ".to_v.": ".value.", ".to_out.0.": ".proj_attn."}
+    for component, name, old_name in (
+        ("text_encoder", "model", "pytorch_model"),
+        ("unet", "diffusion_pytorch_model", "diffusion_pytorch_model"),
+        ("vae", "diffusion_pytorch_model", "diffusion_pytorch_model"),
+    ):
+        weights = load_file(folder / component / f"{name}.safetensors")
+        (folder / component / f"{name}.safetensors").unlink()
+        if component == "text_encoder":
+            weights = {f"text_model.{key}": value for key, value in weights.items()}
+            weights["text_model.embeddings.position_ids"] = torch.arange(16)[None]
+        if component == "vae":
+            for new, old in renames.items():
+                weights = {key.replace(new, old): value for key, value in weights.items()}
+        torch.save(weights, folder / component / f"{old_name}.bin")
+    old = Pipeline.load(folder, device="cpu", dtype="float32")
+    assert old.generate(OPTIONS)[0].image.tobytes() == pipeline.generate(OPTIONS)[0].image.tobytes()
 
 
 def test_a_caller_sees_each_step_and_may_stop(pipeline: Pipeline) -> None:
