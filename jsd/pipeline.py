@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from jsd import images, sampling
+from jsd.components import load_components
 from jsd.devices import choose_placement, synchronize
 from jsd.errors import GenerationError, InvalidInputError
 from jsd.options import MAX_SEED, SamplingOptions
@@ -21,7 +22,7 @@ from jsd.sampling import DenoisingState, Start
 from jsd.schedulers import make_scheduler
 from jsd.sizes import SizeLimits
 from jsd.tokenizer import JapaneseTokenizer
-from jsd.weights import choose_folder, open_model_folder, read_json, weights_files
+from jsd.weights import choose_folder, open_model_folder, read_json
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +88,7 @@ class Pipeline:
         path = open_model_folder(chosen)
         pipeline = cls(
             tokenizer=JapaneseTokenizer.load(path / "tokenizer"),
-            **_load_models(path, placement.device, placement.dtype),
+            **load_components(path, placement.device, placement.dtype),
             scheduler_config=read_json(path / "scheduler" / "scheduler_config.json"),
             folder=path,
         )
@@ -302,32 +303,6 @@ def _out_of_memory() -> Iterator[None]:
         yield
     except torch.OutOfMemoryError as error:
         raise GenerationError("generation.memory") from error
-
-
-def _load_models(folder: Path, device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
-    from diffusers.models import AutoencoderKL, UNet2DConditionModel
-    from diffusers.utils import is_accelerate_available
-    from transformers import CLIPTextModel
-    from transformers.utils import logging as transformers_logging
-
-    def load(component: str, model_class: Any, **options: object) -> Any:
-        options |= weights_files(folder, component)[0].load_options()
-        model = model_class.from_pretrained(folder / component, local_files_only=True, **options)
-        return model.to(device).eval()
-
-    # accelerate skips the initialisation of weights that are about to be loaded; it is optional.
-    options = {"torch_dtype": dtype, "low_cpu_mem_usage": is_accelerate_available()}
-    # transformers draws a progress bar for a load that takes a second.
-    had_bar = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.disable_progress_bar()
-    text_encoder = load("text_encoder", CLIPTextModel, dtype=dtype)
-    if had_bar:
-        transformers_logging.enable_progress_bar()
-    return {
-        "text_encoder": text_encoder,
-        "unet": load("unet", UNet2DConditionModel, **options).to(memory_format=torch.channels_last),
-        "vae": load("vae", AutoencoderKL, **options).to(memory_format=torch.channels_last),
-    }
 
 
 def _shared(requests: Sequence[SamplingOptions]) -> SamplingOptions:
