@@ -197,10 +197,13 @@ def _continues(text: str, start: int) -> bool:
 
 
 def printable(text: str) -> str:
-    """`text` on one line: a character that no terminal shows alone becomes its code point."""
-    if len(text) == 1 and unicodedata.category(text) in {"Mn", "Me", "Cf"}:
-        return f"U+{ord(text):04X}"
-    return "".join(f"U+{ord(c):04X}" if unicodedata.category(c) == "Cc" else c for c in text)
+    """`text` on one line: what a terminal would obey or not show becomes its code point."""
+    alone = {"Mn", "Me"} if len(text) == 1 else set()
+    hidden = {"Cc", "Cf", "Zl", "Zp"} | alone
+    return "".join(
+        f"U+{ord(c):04X}" if unicodedata.category(c) in hidden and (c != ZERO_WIDTH_JOINER or alone) else c
+        for c in text
+    )
 
 
 def _read_config(path: Path) -> tuple[int, bool]:

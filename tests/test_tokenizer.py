@@ -8,7 +8,7 @@ import pytest
 import sentencepiece
 
 from jsd.errors import InvalidInputError, ModelFolderError
-from jsd.tokenizer import JapaneseTokenizer
+from jsd.tokenizer import JapaneseTokenizer, printable
 
 RINNA = Path(__file__).parents[1].parent / "shared" / "data" / "rinna-tokenizer"
 SENTENCES = ["猫の絵", "犬の絵", "赤い花 油絵", "サラリーマン"] * 5
@@ -280,3 +280,17 @@ def test_a_report_survives_json(rinna: JapaneseTokenizer) -> None:
     text = "苺\0👨\u200d👩"
     report = json.loads(json.dumps(rinna.describe(text).to_json()))
     assert (report["text"], report["unread"][0]) == (text, {"text": "苺", "start": 0})
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("猫 絵", "猫 絵"),
+        ("👨\u200d👩", "👨\u200d👩"),
+        ("\u200d", "U+200D"),
+        ("\ufe0f", "U+FE0F"),
+        ("a\x1b\u202eb", "aU+001BU+202Eb"),
+    ],
+)
+def test_what_a_terminal_would_obey_is_shown_as_code_points(text: str, shown: str) -> None:
+    assert printable(text) == shown

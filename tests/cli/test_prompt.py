@@ -1,0 +1,67 @@
+"""`jsd prompt`, as a user runs it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from jsd.cli import main
+
+
+def test_it_shows_tokens_pieces_and_what_is_unread(
+    toy_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["prompt", "猫の🐱", "--weights", str(toy_folder)]) == 0
+    output = capsys.readouterr()
+    tokens, pieces, unread, cut_off, warning = output.out.splitlines()
+    assert tokens.split() == ["tokens", "5", "/", "16"]
+    assert pieces.split() == ["pieces", "▁", "猫", "の", "🐱", "</s>"]
+    assert unread.split() == ["unread", "🐱"]
+    assert cut_off.split() == ["cut", "off", "-"]
+    assert "cannot read" in warning
+    assert output.err == f"{toy_folder} (--weights)\n"
+
+
+def test_it_shows_the_tail_that_falls_off(toy_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["prompt", "猫 " * 30 + "終わり", "--weights", str(toy_folder)]) == 0
+    assert capsys.readouterr().out.splitlines()[3].endswith("終わり")
+
+
+def test_json_is_the_whole_report(toy_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["prompt", "猫🐱", "--json", "--weights", str(toy_folder)]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["text"], report["num_tokens"], report["model_max_length"]) == ("猫🐱", 4, 16)
+    assert report["unread"] == [{"text": "🐱", "start": 1}]
+
+
+def test_a_tokenizer_folder_alone_is_enough(toy_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["prompt", "猫", "--weights", str(toy_folder / "tokenizer")]) == 0
+    assert "3 / 16" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("text", ["\0\x1b[31m", "\u202e猫", "a\nb", "猫\u2028" * 9, ""])
+def test_control_characters_never_reach_the_terminal(
+    toy_folder: Path, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    assert main(["prompt", text, "--weights", str(toy_folder)]) == 0
+    assert not set(capsys.readouterr().out) & {"\0", "\x1b", "\u202e", "\u2028"}
+
+
+def test_a_lone_surrogate_is_bad_input(toy_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    # What Python makes of an argument that is not UTF-8.
+    assert main(["prompt", "猫\udcff", "--weights", str(toy_folder)]) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("jsd: prompt must be valid Unicode text: U+DCFF at character 2")
+
+
+def test_a_folder_that_is_not_there_is_bad_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["prompt", "猫", "--weights", str(tmp_path / "nowhere")]) == 2
+    assert capsys.readouterr().err.startswith("jsd: weights must be a model folder")
+
+
+def test_it_does_not_import_torch(toy_folder: Path) -> None:
+    program = "import sys; from jsd.cli import main; main(sys.argv[1:]); sys.exit('torch' in sys.modules)"
+    command = [sys.executable, "-c", program, "prompt", "猫", "--weights", str(toy_folder)]
+    assert subprocess.run(command, capture_output=True).returncode == 0

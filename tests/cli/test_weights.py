@@ -1,0 +1,94 @@
+"""`jsd weights`, as a user runs it."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+import jsd.cli.weights
+import jsd.weights
+from jsd.cli import main
+
+
+@pytest.fixture
+def root(toy_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """`weights/` with the toy as the embedded model."""
+    root = tmp_path / "weights"
+    shutil.copytree(toy_folder, root / "mini")
+    monkeypatch.delenv("JSD_WEIGHTS", raising=False)
+    monkeypatch.setattr(jsd.weights, "weights_root", lambda: root)
+    monkeypatch.setattr(jsd.cli.weights, "weights_root", lambda: root)
+    return root
+
+
+def test_list_marks_the_folder_in_use(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (root / "other").mkdir()
+    (root / ".rinna.partial").mkdir()
+    assert main(["weights", "list"]) == 0
+    mini, other, reason = capsys.readouterr().out.splitlines()
+    assert mini.startswith(f"* {root / 'mini'}  ")
+    assert "MB  F32 safetensors" in mini
+    assert other.startswith(f"  {root / 'other'}  0.0 MB")
+    assert reason == "* the embedded model"
+
+
+def test_list_shows_a_folder_named_in_the_environment(
+    root: Path, toy_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("JSD_WEIGHTS", str(toy_folder))
+    assert main(["weights", "list"]) == 0
+    assert f"* {toy_folder}  " in capsys.readouterr().out
+
+
+def test_list_without_any_folder_says_how_to_name_one(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.rmtree(root)
+    assert main(["weights", "list"]) == 0
+    assert "JSD_WEIGHTS" in capsys.readouterr().out
+
+
+def test_verify_says_that_a_folder_is_whole(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["weights", "verify", str(root / "mini")]) == 0
+    assert "is whole" in capsys.readouterr().out
+
+
+def test_verify_lists_every_problem_and_fails(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (root / "mini/vae/config.json").unlink()
+    (root / "mini/unet/diffusion_pytorch_model.safetensors").write_bytes(b"")
+    assert main(["weights", "verify", str(root / "mini")]) == 1
+    output = capsys.readouterr()
+    assert len(output.out.splitlines()) == 2
+    assert "has 2 problem(s)" in output.err
+
+
+def test_fetch_shows_the_licence_and_needs_it_accepted(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["weights", "fetch"]) == 2
+    output = capsys.readouterr()
+    assert "CreativeML OpenRAIL-M" in output.out
+    assert "minors" in output.out, "the use restrictions must be shown"
+    assert "--accept-licence" in output.err
+    assert not (root / "rinna").exists()
+
+
+def test_convert_writes_a_whole_folder(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["weights", "convert", str(root / "mini"), str(root / "half"), "--dtype", "float16"]) == 0
+    assert capsys.readouterr().out == f"written: {root / 'half'} (float16)\n"
+    assert main(["weights", "verify", str(root / "half")]) == 0
+
+
+def test_random_says_that_it_is_random(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["weights", "random", str(root / "random"), "--dtype", "bfloat16"]) == 0
+    assert "every weight is random" in capsys.readouterr().out
+    assert main(["weights", "verify", str(root / "random")]) == 0
+
+
+def test_an_existing_folder_is_kept(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["weights", "random", str(root / "mini")]) == 2
+    assert capsys.readouterr().err.startswith("jsd: FOLDER must be a new or empty folder")
+
+
+def test_the_dtypes_offered_are_those_that_run() -> None:
+    from jsd.devices import DTYPES
+
+    assert tuple(DTYPES) == jsd.cli.weights.DTYPES
