@@ -144,3 +144,12 @@ def test_an_interrupted_folder_vanishes(tmp_path: Path) -> None:
         (partial / "half").touch()
         raise KeyboardInterrupt
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_old_folder_also_loads_as_it_is(old_folder: Path, toy_folder: Path) -> None:
+    from jsd.pipeline import Pipeline
+
+    old, new = (Pipeline.load(folder, device="cpu", dtype="float32") for folder in (old_folder, toy_folder))
+    for component in ("text_encoder", "unet", "vae"):
+        loaded, expected = (getattr(pipeline, component).state_dict() for pipeline in (old, new))
+        assert all(torch.equal(loaded[name], expected[name]) for name in expected), component
