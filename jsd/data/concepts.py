@@ -87,8 +87,16 @@ def _annotations(sources: Path, language: str) -> dict[str, tuple[str, tuple[str
     return found
 
 
-def distinctive_keywords(concepts: list[Concept], language: str, shared_by_at_most: int = 2) -> dict[str, tuple[str, ...]]:
-    """emoji -> the keywords that at most so many concepts share: 「顔」 names two hundred pictures, 「ムキムキ」 one."""
+def distinctive_keywords(concepts: list[Concept], language: str, shared_by_at_most: int = 3) -> dict[str, tuple[str, ...]]:
+    """emoji -> the keywords that at most so many concepts share, and all its onomatopoeia and Japanglish.
+
+    「顔」 names two hundred pictures, 「ムキムキ」 one.
+    """
     keywords = {concept.emoji: getattr(concept, f"keywords_{language}") for concept in concepts}
     counts = Counter(word for words in keywords.values() for word in words)
-    return {emoji: tuple(word for word in words if counts[word] <= shared_by_at_most) for emoji, words in keywords.items()}
+    return {
+        concept.emoji: tuple(
+            word for word in keywords[concept.emoji] if counts[word] <= shared_by_at_most or word in concept.onomatopoeia
+        )
+        for concept in concepts
+    }

@@ -1,0 +1,28 @@
+"""jsd data: build the corpus from its published packages, or describe it."""
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    build = actions.add_parser("build", help="fetch the pinned packages and make pictures and captions from them")
+    build.add_argument("--sources", type=Path, default=Path("data/sources"), help="where packages are kept")
+    describe = actions.add_parser("describe", help="count pictures and concepts, with sources and licences")
+    for action in (build, describe):
+        action.add_argument("--corpus", type=Path, default=Path("data/mini"))
+
+
+def run(args: argparse.Namespace) -> None:
+    from collections import Counter
+
+    from jsd.data.corpus import Corpus, build_corpus
+
+    corpus = build_corpus(args.corpus, args.sources) if args.action == "build" else Corpus.load(args.corpus)
+    records = corpus.records
+    print(f"{len(records)} pictures of {len(corpus.concepts)} concepts in {args.corpus}")
+    print(f"Japan split: {sum(concept.japan for concept in corpus.concepts.values())} concepts")
+    print(f"unseen pairs: {len({(r.code, r.style) for r in records if r.unseen})} of "
+          f"{len({(r.code, r.style) for r in records})} (concept, style) pairs")  # fmt: skip
+    for (source, licence), count in Counter((record.source, record.licence) for record in records).items():
+        print(f"{count:6} pictures from {source}, {licence}")

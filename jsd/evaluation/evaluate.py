@@ -1,0 +1,135 @@
+"""Draw prompts x seeds, ask the judge, write a report: JSON, a table, a contact sheet."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw
+from tqdm import tqdm
+
+from jsd.data.corpus import Corpus
+from jsd.evaluation.judge import Judge
+from jsd.evaluation.prompts import GROUPS, Prompt, make_prompts
+from jsd.options import SamplingOptions
+from jsd.pipeline import Pipeline
+
+BATCH_SIZE = 16
+# Training draws its noise from seeds that start at 0 << 32; these are pictures that no stage has drawn.
+FIRST_SEED = 1_000_000
+TOP_K = 5
+
+
+@dataclass(frozen=True)
+class Drawing:
+    prompt: Prompt
+    seed: int
+    picture: np.ndarray  # (H, W, 3) uint8
+
+
+def draw(pipeline: Pipeline, prompts: list[Prompt], seeds: int, num_inference_steps: int, guidance_scale: float) -> list[Drawing]:
+    """Every prompt with so many seeds of its own."""
+    requests = [
+        (prompt, SamplingOptions(prompt=prompt.text, seed=FIRST_SEED + number * seeds + k,
+                                 num_inference_steps=num_inference_steps, guidance_scale=guidance_scale))
+        for number, prompt in enumerate(prompts)
+        for k in range(seeds)
+    ]  # fmt: skip
+    drawings = []
+    for first in tqdm(range(0, len(requests), BATCH_SIZE), desc="drawing"):
+        batch = requests[first : first + BATCH_SIZE]
+        for (prompt, _), drawn in zip(batch, pipeline.generate([options for _, options in batch]), strict=True):
+            drawings.append(Drawing(prompt, drawn.seed, np.asarray(drawn.image)))
+    return drawings
+
+
+def ranks(corpus: Corpus, judge: Judge, drawings: list[Drawing]) -> np.ndarray:
+    """(N,) the rank, from 0, of the first right answer.
+
+    Answers are concepts, each as near as its nearest picture; where the prompt names a style too, (concept, style) pairs.
+    """
+    distances = judge.distances(np.stack([drawing.picture for drawing in drawings]))  # (N, G)
+    found = []
+    for drawing, row in zip(drawings, distances, strict=True):
+        seen: dict[tuple[str, str | None], None] = {}
+        for index in np.argsort(row):
+            record = corpus.records[index]
+            answer = (record.code, record.style if drawing.prompt.style is not None else None)
+            seen.setdefault(answer)
+            if record.code in drawing.prompt.right and answer[1] == drawing.prompt.style:
+                break
+        found.append(len(seen) - 1)
+    return np.array(found)
+
+
+def accuracy(drawings: list[Drawing], found: np.ndarray) -> dict[str, dict[str, float]]:
+    """group -> top-1 and top-5 in percent, and the number of drawings."""
+    table = {}
+    for group in GROUPS:
+        of_group = np.array([rank for drawing, rank in zip(drawings, found, strict=True) if drawing.prompt.group == group])
+        if len(of_group):
+            table[group] = {
+                "top1": round(100 * float((of_group == 0).mean()), 1),
+                "top5": round(100 * float((of_group < TOP_K).mean()), 1),
+                "drawings": len(of_group),
+            }
+    return table
+
+
+def mismatched(drawings: list[Drawing]) -> list[Drawing]:
+    """Each drawing with the next prompt of its group: what the judge says by chance."""
+    return [
+        Drawing(other.prompt, drawing.seed, drawing.picture)
+        for group in GROUPS
+        for same in [[d for d in drawings if d.prompt.group == group]]
+        # Past the other seeds of the same prompt.
+        for drawing, other in zip(same, same[len(same) // 2 :] + same[: len(same) // 2], strict=True)
+    ]
+
+
+def evaluate(
+    pipeline: Pipeline, corpus: Corpus, language: str, split: str, *, seeds: int, num_inference_steps: int,
+    guidance_scale: float, output: Path,
+) -> dict[str, object]:
+    """Write report.json and contact_sheet.png into `output`; returns the report."""
+    drawings = draw(pipeline, make_prompts(corpus, language, split), seeds, num_inference_steps, guidance_scale)
+    judge = Judge.fit(np.asarray(corpus.pictures))
+    found = ranks(corpus, judge, drawings)
+    shuffled = mismatched(drawings)
+    report: dict[str, object] = {
+        "model": str(pipeline.folder), "language": language, "split": split, "seeds": seeds,
+        "num_inference_steps": num_inference_steps, "guidance_scale": guidance_scale,
+        "gallery": {"pictures": len(corpus.records), "concepts": len(corpus.concepts)},
+        "accuracy": accuracy(drawings, found),
+        "chance": accuracy(shuffled, ranks(corpus, judge, shuffled)),
+        "drawings": [{"group": d.prompt.group, "prompt": d.prompt.text, "seed": d.seed, "rank": int(rank)}
+                     for d, rank in zip(drawings, found, strict=True)],
+    }  # fmt: skip
+    output.mkdir(parents=True, exist_ok=True)
+    (output / "report.json").write_text(json.dumps(report, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    contact_sheet(corpus, drawings, found).save(output / "contact_sheet.png")
+    return report
+
+
+def contact_sheet(corpus: Corpus, drawings: list[Drawing], found: np.ndarray, per_group: int = 24, columns: int = 8) -> Image.Image:
+    """The first drawings of each group over a small picture of what is right, framed green (top-5) or red."""
+    cells = [cell for group in GROUPS for cell in _cells(corpus, drawings, found, group, per_group)]
+    size = cells[0].width
+    sheet = Image.new("RGB", (columns * size, -(-len(cells) // columns) * cells[0].height), "white")
+    for number, cell in enumerate(cells):
+        sheet.paste(cell, (number % columns * size, number // columns * cell.height))
+    return sheet
+
+
+def _cells(corpus: Corpus, drawings: list[Drawing], found: np.ndarray, group: str, per_group: int) -> Iterator[Image.Image]:
+    of_group = [(d, rank) for d, rank in zip(drawings, found, strict=True) if d.prompt.group == group]
+    for drawing, rank in of_group[:: max(1, len(of_group) // per_group)][:per_group]:
+        right = next(
+            r for r in corpus.records if r.code in drawing.prompt.right and drawing.prompt.style in (None, r.style)
+        )
+        size = drawing.picture.shape[1]
+        cell = Image.fromarray(drawing.picture)
+        cell.paste(Image.fromarray(np.asarray(corpus.pictures[right.index])).resize((size // 3, size // 3)), (0, 0))
+        ImageDraw.Draw(cell).rectangle((0, 0, size - 1, size - 1), outline="green" if rank < TOP_K else "red", width=2)
+        yield cell

@@ -1,0 +1,108 @@
+"""Build, load and save the components of a model folder: plain diffusers and transformers classes."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from diffusers.models.resnet import ResnetBlock2D
+from torch import Tensor, nn
+from transformers import CLIPTextConfig, CLIPTextModel
+
+from jsd.tokenizer import JapaneseTokenizer
+
+CLASSES = {"vae": AutoencoderKL, "unet": UNet2DConditionModel, "text_encoder": CLIPTextModel}
+INITIAL_LOGVAR = -4.0
+MODEL_INDEX = {
+    "_class_name": "StableDiffusionPipeline",
+    "feature_extractor": [None, None],
+    "safety_checker": [None, None],
+    "requires_safety_checker": False,
+    "scheduler": ["diffusers", "DDIMScheduler"],
+    "text_encoder": ["transformers", "CLIPTextModel"],
+    # SentencePiece with exact ids: read with jsd.tokenizer, since transformers' T5Tokenizer gives other ids.
+    "tokenizer": ["transformers", "T5Tokenizer"],
+    "unet": ["diffusers", "UNet2DConditionModel"],
+    "vae": ["diffusers", "AutoencoderKL"],
+}
+
+
+class ImageEncoder(nn.Module):
+    """The picture half of the contrastive stage: latents (B, C, h, w) -> image_features (B, D), of length one."""
+
+    def __init__(self, latent_channels: int, size: int, width: int, dim: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(latent_channels, width, 3, padding=1),  # (B, width, h, w)
+            nn.SiLU(),
+            nn.Conv2d(width, width, 3, stride=2, padding=1),  # (B, width, h/2, w/2)
+            nn.SiLU(),
+            nn.Flatten(),
+            nn.Linear(width * (size // 2) ** 2, dim),
+        )
+        self.text_projection = nn.Linear(dim, dim, bias=False)
+        self.logit_scale = nn.Parameter(torch.tensor(2.659))  # log(1 / 0.07), arXiv 2103.00020
+
+    def forward(self, latents: Tensor) -> Tensor:
+        features: Tensor = self.layers(latents)
+        return nn.functional.normalize(features.float(), dim=-1)
+
+    def text_features(self, hidden: Tensor, input_ids: Tensor, eos_token_id: int) -> Tensor:
+        """hidden (B, L, D) at the first </s> -> text_features (B, D), of length one."""
+        end = (input_ids == eos_token_id).int().argmax(dim=1)  # (B,)
+        pooled = hidden[torch.arange(len(hidden)), end]
+        return nn.functional.normalize(self.text_projection(pooled).float(), dim=-1)
+
+
+def build(component: str, config: dict[str, Any], tokenizer: JapaneseTokenizer | None = None) -> nn.Module:
+    """A component with fresh weights."""
+    if component == "text_encoder":
+        assert tokenizer is not None
+        return CLIPTextModel(
+            CLIPTextConfig(
+                **config,
+                vocab_size=tokenizer.vocab_size,
+                max_position_embeddings=tokenizer.model_max_length,
+                pad_token_id=tokenizer.pad_token_id,
+                bos_token_id=1,
+                eos_token_id=tokenizer.eos_token_id,
+            )
+        )
+    module: nn.Module = CLASSES[component](**config)
+    if component == "vae":
+        _start_near_linear(module)
+    return module
+
+
+@torch.no_grad()
+def _start_near_linear(vae: nn.Module) -> None:
+    """Residual branches start at zero, and the posterior narrow: from the classes' own start five levels hardly learn."""
+    for block in vae.modules():
+        if isinstance(block, ResnetBlock2D):
+            block.conv2.weight.zero_()
+    channels = vae.config.latent_channels  # type: ignore[union-attr]
+    vae.quant_conv.bias[channels:] = INITIAL_LOGVAR  # type: ignore[index, union-attr, operator]
+
+
+def load(component: str, folder: Path) -> nn.Module:
+    """The component in `folder`/COMPONENT, in fp32."""
+    module: nn.Module = CLASSES[component].from_pretrained(
+        folder / component, torch_dtype=torch.float32, local_files_only=True
+    )
+    return module
+
+
+def write_model_folder(
+    folder: Path, modules: dict[str, nn.Module], scheduler: dict[str, Any], dtype: torch.dtype = torch.float32
+) -> None:
+    """Write `modules`, the scheduler's config and model_index.json; the modules keep their own dtype."""
+    for name, module in modules.items():
+        kept = next(module.parameters()).dtype
+        module.to(dtype).save_pretrained(folder / name, safe_serialization=True)  # type: ignore[operator]
+        module.to(kept)
+    config = {"_class_name": "DDIMScheduler", **scheduler, "steps_offset": 1, "set_alpha_to_one": False, "clip_sample": False}
+    (folder / "scheduler").mkdir(parents=True, exist_ok=True)
+    (folder / "scheduler" / "scheduler_config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    (folder / "model_index.json").write_text(json.dumps(MODEL_INDEX, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,69 @@
+"""The three losses of the method. Each takes components and a batch, and returns a scalar and what to log."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Losses = tuple[Tensor, dict[str, float]]
+KL_WEIGHT = 2e-4
+
+
+def autoencoding_loss(vae: torch.nn.Module, pixel_values: Tensor, generator: torch.Generator) -> Losses:
+    """Reconstruction in L1, of the pixels and of their gradients, and a little KL (Rombach et al., arXiv 2112.10752).
+
+    pixel_values (B, 3, H, W) in [-1, 1].
+    """
+    posterior = vae.encode(pixel_values).latent_dist
+    noise = torch.randn(posterior.mean.shape, generator=generator).to(pixel_values.device)
+    latents = posterior.mean + posterior.std * noise  # (B, C, H/f, W/f)
+    decoded = vae.decode(latents).sample.float()  # (B, 3, H, W)
+    pixel_l1 = F.l1_loss(decoded, pixel_values)
+    gradient_l1 = sum(F.l1_loss(decoded.diff(dim=d), pixel_values.diff(dim=d)) for d in (2, 3))
+    mean, logvar = posterior.mean.float(), posterior.logvar.float()
+    kl = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).mean()
+    loss = pixel_l1 + gradient_l1 + KL_WEIGHT * kl
+    return loss, {"pixel_l1": pixel_l1.item(), "gradient_l1": float(gradient_l1), "kl": kl.item()}
+
+
+def contrastive_loss(text_features: Tensor, image_features: Tensor, logit_scale: Tensor, concepts: Tensor) -> Losses:
+    """CLIP's symmetric cross-entropy (Radford et al., arXiv 2103.00020).
+
+    text_features, image_features (B, D), of length one; concepts (B,): rows of the same concept are not negatives.
+    """
+    similarity = logit_scale.exp() * text_features @ image_features.T  # (B, B)
+    same = (concepts[:, None] == concepts[None]) & ~torch.eye(len(concepts), dtype=torch.bool, device=concepts.device)
+    similarity = similarity.masked_fill(same, -1e4)
+    target = torch.arange(len(concepts), device=concepts.device)
+    loss = (F.cross_entropy(similarity, target) + F.cross_entropy(similarity.T, target)) / 2
+    accuracy = (similarity.argmax(dim=1) == target).float().mean()
+    return loss, {"accuracy": accuracy.item()}
+
+
+def denoising_loss(
+    unet: torch.nn.Module,
+    alphas_cumprod: Tensor,
+    prediction_type: str,
+    snr_gamma: float,
+    latents: Tensor,
+    encoder_hidden_states: Tensor,
+    generator: torch.Generator,
+) -> Losses:
+    """Mean squared error of the UNet's prediction, weighted by min-SNR (arXiv 2303.09556, section 3.4).
+
+    latents (B, C, h, w), scaled; encoder_hidden_states (B, L, D); alphas_cumprod (T,).
+    """
+    device = latents.device
+    timesteps = torch.randint(0, len(alphas_cumprod), (len(latents),), generator=generator).to(device)
+    noise = torch.randn(latents.shape, generator=generator).to(device)
+    alpha_bar = alphas_cumprod[timesteps][:, None, None, None]  # (B, 1, 1, 1)
+    noisy = alpha_bar.sqrt() * latents + (1 - alpha_bar).sqrt() * noise
+    prediction = unet(noisy, timesteps, encoder_hidden_states).sample.float()
+    snr = alpha_bar / (1 - alpha_bar)
+    if prediction_type == "v_prediction":  # arXiv 2202.00512, appendix D
+        target = alpha_bar.sqrt() * noise - (1 - alpha_bar).sqrt() * latents
+        weight = snr.clamp(max=snr_gamma) / (snr + 1)
+    else:
+        target = noise
+        weight = snr.clamp(max=snr_gamma) / snr
+    squared_error = (prediction - target).square()
+    return (weight * squared_error).mean(), {"mse": squared_error.mean().item()}

@@ -1,0 +1,50 @@
+"""A SentencePiece vocabulary from the corpus' own captions, with the control ids of the released model."""
+
+import io
+import json
+import random
+from pathlib import Path
+
+import sentencepiece
+
+from jsd.data.captions import caption
+from jsd.data.corpus import Corpus
+
+CAPTIONS_PER_PICTURE = 3
+# Pieces of their own: a vocabulary of so few captions would otherwise learn 「の富士山」 as one word.
+JOINTS = {"ja": ["の", "、"], "en": [","]}
+
+
+def train_tokenizer(corpus: Corpus, language: str, vocab_size: int, model_max_length: int, folder: Path) -> None:
+    """Write `folder`/spiece.model and tokenizer_config.json: unigram, nmt_nfkc, lower-cased, no byte fallback."""
+    words = corpus.words(language)
+    rng = random.Random(0)
+    sentences = [
+        caption(words[record.code], record.style, record.background, language, rng).lower()
+        for record in corpus.records
+        for _ in range(CAPTIONS_PER_PICTURE)
+    ]
+    # Every word once more: a keyword seldom drawn is still a word that users type.
+    for word in words.values():
+        sentences += [name.lower() for name in (word.name, *word.keywords)]
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(sentences),
+        model_writer=model,
+        model_type="unigram",
+        vocab_size=vocab_size,
+        hard_vocab_limit=False,
+        character_coverage=1.0,
+        normalization_rule_name="nmt_nfkc",
+        user_defined_symbols=JOINTS[language],
+        unk_id=0,
+        bos_id=1,
+        eos_id=2,
+        pad_id=3,
+        pad_piece="[PAD]",
+        minloglevel=2,
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "spiece.model").write_bytes(model.getvalue())
+    config = {"model_max_length": model_max_length, "do_lower_case": True}
+    (folder / "tokenizer_config.json").write_text(json.dumps(config) + "\n", encoding="utf-8")
