@@ -122,8 +122,9 @@ def large() -> bytes:
         (b"", "PNG, JPEG"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "PNG, JPEG"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "PNG, JPEG"),
+        (encoded(picture(), "PPM"), "PNG, JPEG"),
     ],
-    ids=["bomb", "large", "cut jpeg", "cut png", "empty file", "svg", "eps"],
+    ids=["bomb", "large", "cut jpeg", "cut png", "empty file", "svg", "eps", "not a listed format"],
 )
 def test_a_bad_file_is_refused_in_one_line_that_names_the_input(file: bytes, words: str, field: str) -> None:
     load = {"image": load_image, "mask": load_mask}[field]
@@ -194,6 +195,13 @@ def test_a_picture_that_cannot_be_written_leaves_nothing(name: str, tmp_path: Pa
     with pytest.raises(InvalidInputError, match=name):
         save_image(picture(), tmp_path / name)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_name_that_is_a_folder_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "a.png").mkdir()
+    with pytest.raises(InvalidInputError):
+        save_image(picture(), tmp_path / "a.png")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"], "a temporary file was left behind"
 
 
 def test_a_taken_name_is_not_used_again(tmp_path: Path) -> None:

@@ -86,6 +86,7 @@ def test_each_step_yields_its_state_and_leaves_gradients_alone(unet: Any, embeds
         assert torch.is_grad_enabled() and not torch.is_inference_mode_enabled(), (
             "inference mode leaks to the caller"
         )
+        assert not state.latents.requires_grad, "each step would keep the graph of all before it"
         assert state.latents.shape == (1, *SHAPE) and state.latents.dtype == torch.float32
         steps.append((state.step, state.num_steps))
     assert steps == [(1, 4), (2, 4), (3, 4), (4, 4)]
