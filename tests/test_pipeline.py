@@ -49,7 +49,7 @@ def test_picture_i_of_a_request_is_the_single_picture_of_seed_plus_i(
     options = replace(OPTIONS, seed=5, num_outputs=4, scheduler=scheduler)
     four = pipeline.generate(options)
     assert [made.seed for made in four] == [5, 6, 7, 8]
-    single = pipeline.generate(four[3].options)[0]
+    (single,) = pipeline.generate(four[3].options)
     assert single.seed == 8
     difference = np.abs(np.asarray(four[3].image, int) - np.asarray(single.image, int)).max()
     assert difference <= 1, f"picture 3 of the batch is {difference} levels from the single one"
