@@ -320,13 +320,25 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "{path} では、プロンプトから入力できないように次を制御記号にする必要があります: {pieces}。"
         "user_defined_symbols ではなく control_symbols で語彙を学習し直してください",
     ),
+    "train.base": (
+        "the recipe {recipe} takes its {component} from a Stable Diffusion v1 folder, --base is {value}; give one",
+        "レシピ {recipe} の {component} は Stable Diffusion v1 のフォルダーから読み込みます（--base の値: {value}）。フォルダーを指定してください",
+    ),
     "train.order": (
         "the stage {stage} starts from the stage {needs}, which has no model yet; run: jsd train --stage {needs}",
         "ステージ {stage} は {needs} の結果から始まりますが、まだモデルがありません。次を実行してください: jsd train --stage {needs}",
     ),
+    "train.positive": (
+        "{field} must be more than 0, got {value}",
+        "{field} は 0 より大きい値にしてください（現在の値: {value}）",
+    ),
     "train.schedule": (
         "training knows the noise schedule scaled_linear, the model folder's is {value}",
         "学習できるノイズスケジュールは scaled_linear です（モデルフォルダーの値: {value}）",
+    ),
+    "train.stage": (
+        "stage must be one of the recipe {recipe}: {stages}; got {value}",
+        "stage はレシピ {recipe} のもの（{stages}）にしてください（現在の値: {value}）",
     ),
     "weights.are_random": (
         "every weight is random: good for measuring speed and memory, and its pictures mean nothing",

@@ -5,14 +5,25 @@ from pathlib import Path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--recipe", default="mini", help="row of the table of recipes (default: mini)")
-    parser.add_argument("--stage", required=True, help="vae, clip_en, base, clip_ja, stage1 or stage2")
+    from jsd.training.recipes import RECIPES
+
+    stages = list(dict.fromkeys(stage for recipe in RECIPES.values() for stage in recipe.stages))
+    parser.add_argument("--recipe", default="mini", choices=list(RECIPES))
+    parser.add_argument("--stage", required=True, choices=stages)
     parser.add_argument("--corpus", type=Path, default=Path("data/mini"), help="made by jsd data build")
-    parser.add_argument("--output", type=Path, default=Path("checkpoints/mini"), help="one folder for each stage")
+    parser.add_argument("--output", type=Path, help="one folder for each stage (default: checkpoints/RECIPE)")
+    parser.add_argument("--base", type=Path, help="Stable Diffusion v1 folder that --recipe full starts from")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--max-train-steps", type=int, help="instead of the stage's own number")
+    parser.add_argument("--learning-rate", type=float, help="instead of the stage's own")
+    parser.add_argument("--train-batch-size", type=int, help="instead of the stage's own")
+    parser.add_argument(
+        "--from-scratch", action="append", default=[], metavar="COMPONENT", help="start it from nothing all the same"
+    )
     parser.add_argument("--checkpointing-steps", type=int, default=200)
-    parser.add_argument("--device", help="cpu or cuda (default: cuda where there is one)")
+    parser.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda where there is one")
+    parser.add_argument("--mixed-precision", choices=("bf16", "no"), default="bf16")
+    parser.add_argument("--dry-run", action="store_true", help="print the plan, the parameters and the memory")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -20,16 +31,32 @@ def run(args: argparse.Namespace) -> None:
 
     import torch
 
+    from jsd.errors import InvalidInputError
+    from jsd.training.plan import plan
     from jsd.training.recipes import RECIPES
     from jsd.training.stages import TrainOptions, run_stage
 
     recipe = RECIPES[args.recipe]
-    if args.max_train_steps is not None:
-        stage = dataclasses.replace(recipe.stages[args.stage], max_train_steps=args.max_train_steps)
-        recipe = dataclasses.replace(recipe, stages={**recipe.stages, args.stage: stage})
-    device = args.device if args.device is not None else ("cuda" if torch.cuda.is_available() else "cpu")
+    if args.stage not in recipe.stages:
+        raise InvalidInputError("train.stage", field="stage", value=args.stage, recipe=recipe.name,
+                                stages=", ".join(recipe.stages))  # fmt: skip
+    stage = recipe.stages[args.stage]
+    chosen = {name: getattr(args, name) for name in ("max_train_steps", "learning_rate", "train_batch_size")}
+    for name, value in chosen.items():
+        if value is not None and value <= 0:
+            raise InvalidInputError("train.positive", field=name, value=value)
+    starts_from = {part: source for part, source in stage.starts_from.items() if part not in args.from_scratch}
+    stage = dataclasses.replace(
+        stage, starts_from=starts_from, **{name: value for name, value in chosen.items() if value is not None}
+    )
+    recipe = dataclasses.replace(recipe, stages={**recipe.stages, args.stage: stage})
     options = TrainOptions(
-        corpus=args.corpus, output=args.output, seed=args.seed, device=device,
+        corpus=args.corpus,
+        output=args.output if args.output is not None else Path("checkpoints") / recipe.name,
+        base=args.base,
+        seed=args.seed,
         checkpointing_steps=args.checkpointing_steps,
-    )  # fmt: skip
-    print(run_stage(recipe, args.stage, options))
+        device=args.device if args.device is not None else ("cuda" if torch.cuda.is_available() else "cpu"),
+        mixed_precision=args.mixed_precision,
+    )
+    print(plan(recipe, args.stage, options) if args.dry_run else run_stage(recipe, args.stage, options))

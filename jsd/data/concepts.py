@@ -60,7 +60,7 @@ def select_concepts(sources: Path) -> list[Concept]:
 
 
 def _kept(emoji: str, group: str, has_sound_word: bool, left_out: set[str]) -> bool:
-    if GENDER_SIGN.search(emoji) or emoji[0] in "👨👩" and len(emoji) > 1:
+    if GENDER_SIGN.search(emoji) or (emoji[0] in "👨👩" and len(emoji) > 1):
         return False
     if has_sound_word:
         return True
@@ -87,7 +87,9 @@ def _annotations(sources: Path, language: str) -> dict[str, tuple[str, tuple[str
     return found
 
 
-def distinctive_keywords(concepts: list[Concept], language: str, shared_by_at_most: int = 3) -> dict[str, tuple[str, ...]]:
+def distinctive_keywords(
+    concepts: list[Concept], language: str, shared_by_at_most: int = 3
+) -> dict[str, tuple[str, ...]]:
     """emoji -> the keywords that at most so many concepts share, and all its onomatopoeia and Japanglish.
 
     「顔」 names two hundred pictures, 「ムキムキ」 one.
@@ -96,7 +98,9 @@ def distinctive_keywords(concepts: list[Concept], language: str, shared_by_at_mo
     counts = Counter(word for words in keywords.values() for word in words)
     return {
         concept.emoji: tuple(
-            word for word in keywords[concept.emoji] if counts[word] <= shared_by_at_most or word in concept.onomatopoeia
+            word
+            for word in keywords[concept.emoji]
+            if counts[word] <= shared_by_at_most or word in concept.onomatopoeia
         )
         for concept in concepts
     }

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -54,8 +55,8 @@ class Corpus:
         if not (folder / "records.jsonl").is_file():
             raise CorpusError("corpus.absent", folder=folder)
         lines = (folder / "records.jsonl").read_text(encoding="utf-8").splitlines()
-        listed = json.loads((folder / "concepts.json").read_text(encoding="utf-8"))
-        concepts = [Concept(**{key: tuple(v) if isinstance(v, list) else v for key, v in c.items()}) for c in listed]
+        listed: list[dict[str, Any]] = json.loads((folder / "concepts.json").read_text(encoding="utf-8"))
+        concepts = [_concept(entry) for entry in listed]
         return cls(
             pictures=np.load(folder / "pictures.npy", mmap_mode="r"),
             records=[Record(**json.loads(line)) for line in lines],
@@ -69,6 +70,11 @@ class Corpus:
             code: Words(getattr(concept, f"name_{language}"), keywords[concept.emoji])
             for code, concept in self.concepts.items()
         }
+
+
+def _concept(entry: dict[str, Any]) -> Concept:
+    values: dict[str, Any] = {k: tuple(value) if isinstance(value, list) else value for k, value in entry.items()}
+    return Concept(**values)
 
 
 def is_unseen(code: str, style: str) -> bool:
@@ -85,7 +91,8 @@ def build_corpus(folder: Path, sources: Path) -> Corpus:
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=folder.parent))
     try:
-        pictures, records = [], []
+        pictures: list[np.ndarray] = []
+        records: list[Record] = []
         for concept in tqdm(concepts, desc="pictures"):
             for style, background, picture in _render(concept, drawings):
                 package = SOURCES[PICTURE_SETS[STYLES[style].picture_set]]
@@ -107,7 +114,9 @@ def build_corpus(folder: Path, sources: Path) -> Corpus:
     return Corpus.load(folder)
 
 
-def _render(concept: Concept, drawings: dict[str, dict[str, Image.Image]]) -> Iterator[tuple[str, str | None, Image.Image]]:
+def _render(
+    concept: Concept, drawings: dict[str, dict[str, Image.Image]]
+) -> Iterator[tuple[str, str | None, Image.Image]]:
     """(style, background, picture) of every style, and of one coloured background for each style that takes them."""
     colours = list(BACKGROUNDS)
     for style in STYLES.values():

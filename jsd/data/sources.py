@@ -33,19 +33,26 @@ SOURCES = {
         Source("cldr-annotations-derived-full", "npm", "48.2.0",
                "log62km+AOzI7n/NEuNNFV0mg9DWnt67EYCh1RwxZq9dyRuyteB586LT83Ke8TchEfnwI9cIk2P31zO4nTvZmw==",
                "Unicode-3.0", "names and keywords of composed emoji"),
-        Source("unicode-emoji-json", "npm", "0.9.0", "HdrQW/7SdbXUsTd8uTATv7LvQJkCSgbAgRCDCtOhQ6xn3EAx+xZHQtRniOXWJK3ywIqPegkNhP4U4EbuFsiQng==", "MIT", "the group of each emoji"),
+        Source("unicode-emoji-json", "npm", "0.9.0",
+               "HdrQW/7SdbXUsTd8uTATv7LvQJkCSgbAgRCDCtOhQ6xn3EAx+xZHQtRniOXWJK3ywIqPegkNhP4U4EbuFsiQng==",
+               "MIT", "the group of each emoji"),
         Source("@lobehub/fluent-emoji-3d", "npm", "1.1.0",
                "Wlq2lVStTnr8BDpIJ0pEnTKO4LuDxxqTEhTvRtD1DLRF0me7ogeRQjKoehDHXuVJ2Qaecgl5wRBv60lUAG3h7g==",
                "MIT", "Fluent Emoji, 3D, 256 px"),
-        Source("@lobehub/fluent-emoji-flat", "npm", "1.1.0", "lPYCg8+N56MIj+iOgeBeH6AF0tneXxJCvgi41rOTjAWpA5rU2WUcmU1fiIXouEe8GrSTarWCYLY2ML+rdLRHsg==", "MIT", "Fluent Emoji, flat, SVG"),
-        Source("fonts-noto-color-emoji", "apt", "2.042-0+deb12u1", "6R9VvlXGbAFBCXg88MDCe1TD1om0PEUSEU0BP84kY00Jo+QewHn9VC4MujswdPCYAhQnqNzmLTLbUQX365SC0A==", "OFL-1.1", "Noto Color Emoji"),
+        Source("@lobehub/fluent-emoji-flat", "npm", "1.1.0",
+               "lPYCg8+N56MIj+iOgeBeH6AF0tneXxJCvgi41rOTjAWpA5rU2WUcmU1fiIXouEe8GrSTarWCYLY2ML+rdLRHsg==",
+               "MIT", "Fluent Emoji, flat, SVG"),
+        Source("fonts-noto-color-emoji", "apt", "2.042-0+deb12u1",
+               "6R9VvlXGbAFBCXg88MDCe1TD1om0PEUSEU0BP84kY00Jo+QewHn9VC4MujswdPCYAhQnqNzmLTLbUQX365SC0A==",
+               "OFL-1.1", "Noto Color Emoji"),
     )
 }  # fmt: skip
 
 
 def fetch_source(source: Source, folder: Path) -> Path:
     """Download the package file of `source` into `folder` unless it is there, check it, return its path."""
-    path = folder / f"{source.name.replace('@', '').replace('/', '-')}-{source.version}.{'tgz' if source.client == 'npm' else 'deb'}"
+    suffix = {"npm": "tgz", "apt": "deb"}[source.client]
+    path = folder / f"{source.name.replace('@', '').replace('/', '-')}-{source.version}.{suffix}"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder) as temporary:

@@ -36,7 +36,8 @@ def _texture(seed: int, scale: int, low: float, high: float) -> np.ndarray:
     """(128, 128, 1) smooth noise of `scale` px, the same at every call: paper, canvas, brush strokes."""
     noise = np.random.default_rng(seed).random((SIZE_PX // scale, SIZE_PX // scale), dtype=np.float32)
     image = Image.fromarray(noise).resize((SIZE_PX, SIZE_PX), Image.Resampling.BICUBIC)
-    return low + (high - low) * np.clip(np.asarray(image), 0, 1)[..., None]
+    texture: np.ndarray = low + (high - low) * np.clip(np.asarray(image), 0, 1)[..., None]
+    return texture
 
 
 def _tinted(colour: tuple[int, int, int], texture: np.ndarray) -> Image.Image:

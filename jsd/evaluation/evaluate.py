@@ -28,7 +28,9 @@ class Drawing:
     picture: np.ndarray  # (H, W, 3) uint8
 
 
-def draw(pipeline: Pipeline, prompts: list[Prompt], seeds: int, num_inference_steps: int, guidance_scale: float) -> list[Drawing]:
+def draw(
+    pipeline: Pipeline, prompts: list[Prompt], seeds: int, num_inference_steps: int, guidance_scale: float
+) -> list[Drawing]:
     """Every prompt with so many seeds of its own."""
     requests = [
         (prompt, SamplingOptions(prompt=prompt.text, seed=FIRST_SEED + number * seeds + k,
@@ -47,7 +49,7 @@ def draw(pipeline: Pipeline, prompts: list[Prompt], seeds: int, num_inference_st
 def ranks(corpus: Corpus, judge: Judge, drawings: list[Drawing]) -> np.ndarray:
     """(N,) the rank, from 0, of the first right answer.
 
-    Answers are concepts, each as near as its nearest picture; where the prompt names a style too, (concept, style) pairs.
+    Answers are concepts, each as near as its nearest picture; (concept, style) pairs where the prompt names a style.
     """
     distances = judge.distances(np.stack([drawing.picture for drawing in drawings]))  # (N, G)
     found = []
@@ -67,7 +69,9 @@ def accuracy(drawings: list[Drawing], found: np.ndarray) -> dict[str, dict[str, 
     """group -> top-1 and top-5 in percent, and the number of drawings."""
     table = {}
     for group in GROUPS:
-        of_group = np.array([rank for drawing, rank in zip(drawings, found, strict=True) if drawing.prompt.group == group])
+        of_group = np.array(
+            [rank for drawing, rank in zip(drawings, found, strict=True) if drawing.prompt.group == group]
+        )
         if len(of_group):
             table[group] = {
                 "top1": round(100 * float((of_group == 0).mean()), 1),
@@ -89,8 +93,15 @@ def mismatched(drawings: list[Drawing]) -> list[Drawing]:
 
 
 def evaluate(
-    pipeline: Pipeline, corpus: Corpus, language: str, split: str, *, seeds: int, num_inference_steps: int,
-    guidance_scale: float, output: Path,
+    pipeline: Pipeline,
+    corpus: Corpus,
+    language: str,
+    split: str,
+    *,
+    seeds: int,
+    num_inference_steps: int,
+    guidance_scale: float,
+    output: Path,
 ) -> dict[str, object]:
     """Write report.json and contact_sheet.png into `output`; returns the report."""
     drawings = draw(pipeline, make_prompts(corpus, language, split), seeds, num_inference_steps, guidance_scale)
@@ -112,7 +123,9 @@ def evaluate(
     return report
 
 
-def contact_sheet(corpus: Corpus, drawings: list[Drawing], found: np.ndarray, per_group: int = 24, columns: int = 8) -> Image.Image:
+def contact_sheet(
+    corpus: Corpus, drawings: list[Drawing], found: np.ndarray, per_group: int = 24, columns: int = 8
+) -> Image.Image:
     """The first drawings of each group over a small picture of what is right, framed green (top-5) or red."""
     cells = [cell for group in GROUPS for cell in _cells(corpus, drawings, found, group, per_group)]
     size = cells[0].width
@@ -122,7 +135,9 @@ def contact_sheet(corpus: Corpus, drawings: list[Drawing], found: np.ndarray, pe
     return sheet
 
 
-def _cells(corpus: Corpus, drawings: list[Drawing], found: np.ndarray, group: str, per_group: int) -> Iterator[Image.Image]:
+def _cells(
+    corpus: Corpus, drawings: list[Drawing], found: np.ndarray, group: str, per_group: int
+) -> Iterator[Image.Image]:
     of_group = [(d, rank) for d, rank in zip(drawings, found, strict=True) if d.prompt.group == group]
     for drawing, rank in of_group[:: max(1, len(of_group) // per_group)][:per_group]:
         right = next(

@@ -1,7 +1,8 @@
 """The judge: which corpus picture does a drawing look like? A plain image space, not the model's own latents.
 
 A picture is a 12x12 thumbnail in CIELAB and an 8x8 grid of gradient orientations (HOG: Dalal & Triggs, CVPR
-2005), each scaled to unit mean square over the corpus; the nearest picture is the one at the smallest Euclidean distance.
+2005), each scaled to unit variance over the corpus; the nearest picture is the one at the smallest
+Euclidean distance.
 """
 
 from dataclasses import dataclass
@@ -27,22 +28,24 @@ def lab_thumbnails(pictures: np.ndarray) -> np.ndarray:
     ) / np.array([[0.9505], [1.0], [1.089]], dtype=np.float32)
     xyz = linear @ to_xyz.T
     f = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
-    lab = np.stack(
-        [116 * f[..., 1] - 16, 500 * (f[..., 0] - f[..., 1]), 200 * (f[..., 1] - f[..., 2])], axis=-1
-    )
-    return lab.reshape(len(pictures), -1)
+    lab = np.stack([116 * f[..., 1] - 16, 500 * (f[..., 0] - f[..., 1]), 200 * (f[..., 1] - f[..., 2])], axis=-1)
+    flat: np.ndarray = lab.reshape(len(pictures), -1)
+    return flat
 
 
 def orientation_grids(pictures: np.ndarray) -> np.ndarray:
     """(N, H, W, 3) uint8 -> (N, 8 * 8 * 8): gradient magnitude by cell and unsigned orientation, square-rooted."""
-    grey = np.stack([np.asarray(Image.fromarray(p).convert("L").resize((64, 64), Image.Resampling.BOX)) for p in pictures])
+    grey = np.stack(
+        [np.asarray(Image.fromarray(p).convert("L").resize((64, 64), Image.Resampling.BOX)) for p in pictures]
+    )
     dy, dx = np.gradient(grey.astype(np.float32), axis=(1, 2))
     magnitude = np.hypot(dx, dy)
     orientation = ((np.arctan2(dy, dx) % np.pi) / np.pi * NUM_ORIENTATIONS).astype(np.int64) % NUM_ORIENTATIONS
     cells = np.stack([np.where(orientation == k, magnitude, 0) for k in range(NUM_ORIENTATIONS)], axis=-1)
     side = 64 // GRID
     grid = cells.reshape(len(pictures), GRID, side, GRID, side, NUM_ORIENTATIONS).mean(axis=(2, 4))
-    return np.sqrt(grid).reshape(len(pictures), -1)
+    flat: np.ndarray = np.sqrt(grid).reshape(len(pictures), -1)
+    return flat
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,10 @@ class Judge:
     def fit(cls, pictures: np.ndarray) -> "Judge":
         """`pictures` (G, H, W, 3) uint8."""
         lab, grid = lab_thumbnails(pictures), orientation_grids(pictures)
-        scales = (float(lab.std(axis=0).mean() * lab.shape[1] ** 0.5), float(grid.std(axis=0).mean() * grid.shape[1] ** 0.5))
+        scales = (
+            float(lab.std(axis=0).mean() * lab.shape[1] ** 0.5),
+            float(grid.std(axis=0).mean() * grid.shape[1] ** 0.5),
+        )
         return cls(np.concatenate([lab / scales[0], grid / scales[1]], axis=1), scales)
 
     def distances(self, pictures: np.ndarray) -> np.ndarray:
@@ -64,4 +70,5 @@ class Judge:
         lab, grid = lab_thumbnails(pictures), orientation_grids(pictures)
         features = np.concatenate([lab / self.scales[0], grid / self.scales[1]], axis=1)  # (N, D)
         squared = (features**2).sum(1)[:, None] + (self.gallery**2).sum(1)[None] - 2 * features @ self.gallery.T
-        return np.sqrt(np.maximum(squared, 0))
+        distances: np.ndarray = np.sqrt(np.maximum(squared, 0))
+        return distances

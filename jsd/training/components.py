@@ -6,14 +6,14 @@ from typing import Any
 
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
-from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from diffusers.models.resnet import ResnetBlock2D
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from jsd.tokenizer import JapaneseTokenizer
 
-CLASSES = {"vae": AutoencoderKL, "unet": UNet2DConditionModel, "text_encoder": CLIPTextModel}
+CLASSES: dict[str, Any] = {"vae": AutoencoderKL, "unet": UNet2DConditionModel, "text_encoder": CLIPTextModel}
 INITIAL_LOGVAR = -4.0
 MODEL_INDEX = {
     "_class_name": "StableDiffusionPipeline",
@@ -56,7 +56,7 @@ class ImageEncoder(nn.Module):
         return nn.functional.normalize(self.text_projection(pooled).float(), dim=-1)
 
 
-def build(component: str, config: dict[str, Any], tokenizer: JapaneseTokenizer | None = None) -> nn.Module:
+def build(component: str, config: dict[str, Any], tokenizer: JapaneseTokenizer | None = None) -> Any:
     """A component with fresh weights."""
     if component == "text_encoder":
         assert tokenizer is not None
@@ -70,39 +70,42 @@ def build(component: str, config: dict[str, Any], tokenizer: JapaneseTokenizer |
                 eos_token_id=tokenizer.eos_token_id,
             )
         )
-    module: nn.Module = CLASSES[component](**config)
+    module = CLASSES[component](**config)
     if component == "vae":
         _start_near_linear(module)
     return module
 
 
 @torch.no_grad()
-def _start_near_linear(vae: nn.Module) -> None:
-    """Residual branches start at zero, and the posterior narrow: from the classes' own start five levels hardly learn."""
+def _start_near_linear(vae: Any) -> None:
+    """Residual branches start at zero and the posterior narrow: the class's own start hides the picture in noise."""
     for block in vae.modules():
         if isinstance(block, ResnetBlock2D):
             block.conv2.weight.zero_()
-    channels = vae.config.latent_channels  # type: ignore[union-attr]
-    vae.quant_conv.bias[channels:] = INITIAL_LOGVAR  # type: ignore[index, union-attr, operator]
+    channels = vae.config.latent_channels
+    vae.quant_conv.bias[channels:] = INITIAL_LOGVAR
 
 
-def load(component: str, folder: Path) -> nn.Module:
+def load(component: str, folder: Path) -> Any:
     """The component in `folder`/COMPONENT, in fp32."""
-    module: nn.Module = CLASSES[component].from_pretrained(
-        folder / component, torch_dtype=torch.float32, local_files_only=True
-    )
-    return module
+    return CLASSES[component].from_pretrained(folder / component, torch_dtype=torch.float32, local_files_only=True)
 
 
-def write_model_folder(
-    folder: Path, modules: dict[str, nn.Module], scheduler: dict[str, Any], dtype: torch.dtype = torch.float32
-) -> None:
-    """Write `modules`, the scheduler's config and model_index.json; the modules keep their own dtype."""
+def write_model_folder(folder: Path, modules: dict[str, Any], scheduler: dict[str, Any]) -> None:
+    """Write `modules`, the scheduler's config and model_index.json."""
     for name, module in modules.items():
-        kept = next(module.parameters()).dtype
-        module.to(dtype).save_pretrained(folder / name, safe_serialization=True)  # type: ignore[operator]
-        module.to(kept)
-    config = {"_class_name": "DDIMScheduler", **scheduler, "steps_offset": 1, "set_alpha_to_one": False, "clip_sample": False}
+        module.save_pretrained(folder / name, safe_serialization=True)
+    config = {
+        "_class_name": "DDIMScheduler",
+        **scheduler,
+        "steps_offset": 1,
+        "set_alpha_to_one": False,
+        "clip_sample": False,
+    }
     (folder / "scheduler").mkdir(parents=True, exist_ok=True)
-    (folder / "scheduler" / "scheduler_config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-    (folder / "model_index.json").write_text(json.dumps(MODEL_INDEX, indent=2) + "\n", encoding="utf-8")
+    write_json(folder / "scheduler" / "scheduler_config.json", config)
+    write_json(folder / "model_index.json", MODEL_INDEX)
+
+
+def write_json(path: Path, value: object) -> None:
+    path.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")

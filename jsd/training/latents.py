@@ -1,39 +1,34 @@
-"""The corpus as latents, computed once for each VAE."""
+"""The corpus as latents, computed once."""
 
-import json
 from pathlib import Path
+from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
 from jsd.data.corpus import Corpus
-from jsd.training import components
 
 BATCH_SIZE = 32
 
 
 @torch.no_grad()
-def corpus_latents(corpus: Corpus, folder: Path, device: str) -> tuple[Tensor, float]:
-    """(N, C, h, w), scaled to unit variance, and the scaling factor; kept beside the VAE of the model folder.
+def encode_corpus(corpus: Corpus, vae: Any, size_px: int, device: str) -> Tensor:
+    """The posterior means (N, C, h, w) of all pictures at size_px, not scaled."""
+    found = []
+    for first in tqdm(range(0, len(corpus.pictures), BATCH_SIZE), desc="latents"):
+        pictures = torch.tensor(corpus.pictures[first : first + BATCH_SIZE]).to(device)
+        pixel_values = pictures.permute(0, 3, 1, 2).float() / 127.5 - 1  # (B, 3, H, W)
+        if pixel_values.shape[-1] != size_px:
+            pixel_values = F.interpolate(pixel_values, (size_px, size_px), mode="bicubic", antialias=True)
+        found.append(vae.encode(pixel_values).latent_dist.mean.float().cpu())  # (B, C, h, w)
+    return torch.cat(found)
 
-    The factor is one over the standard deviation of the corpus' latents (Rombach et al., arXiv 2112.10752,
-    appendix G) and is written into the VAE's config, where sampling reads it.
-    """
-    path = folder / "latents.pt"
-    if not path.exists():
-        vae = components.load("vae", folder).to(device).eval()
-        found = []
-        for first in tqdm(range(0, len(corpus.pictures), BATCH_SIZE), desc="latents"):
-            pictures = torch.from_numpy(corpus.pictures[first : first + BATCH_SIZE]).to(device)
-            pixel_values = pictures.permute(0, 3, 1, 2).float() / 127.5 - 1  # (B, 3, H, W)
-            with torch.autocast(device, torch.bfloat16):
-                found.append(vae.encode(pixel_values).latent_dist.mean.float().cpu())  # type: ignore[operator]
-        latents = torch.cat(found)
-        scaling_factor = 1 / latents.std().item()
-        config_path = folder / "vae" / "config.json"
-        config = json.loads(config_path.read_text(encoding="utf-8"))
-        config_path.write_text(json.dumps({**config, "scaling_factor": scaling_factor}, indent=2) + "\n", encoding="utf-8")
-        torch.save({"latents": latents * scaling_factor, "scaling_factor": scaling_factor}, path)
-    saved = torch.load(path, weights_only=True)
-    return saved["latents"], saved["scaling_factor"]
+
+def corpus_latents(corpus: Corpus, vae: Any, size_px: int, device: str, cache: Path) -> Tensor:
+    """(N, C, h, w), times the VAE's scaling factor; kept in `cache`, one file for one VAE and corpus."""
+    if not cache.exists():
+        torch.save(encode_corpus(corpus, vae, size_px, device), cache)
+    latents: Tensor = torch.load(cache, weights_only=True)
+    return latents * float(vae.config.scaling_factor)

@@ -1,28 +1,18 @@
 """The one training loop: steps, EMA, schedule, checkpoints. What a step computes is the stage's, in `stages`."""
 
-import json
 import math
-import os
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from tqdm import tqdm
 
+from jsd.training.objectives import Losses
 from jsd.training.recipes import Stage
 
-LogWriter = Callable[[int, dict[str, float]], None]
-
-
-class Objective(Protocol):
-    modules: nn.ModuleDict  # what the stage trains
-
-    def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
-        """The loss of the batch of this step: a function of the step alone, so that a resumed run sees the same batches."""
-        ...
+LOGGING_STEPS = 20
 
 
 def learning_rate(stage: Stage, step: int) -> float:
@@ -58,67 +48,66 @@ class Ema:
 def save_atomically(state: object, path: Path) -> None:
     temporary = path.with_suffix(".partial")
     torch.save(state, temporary)
-    os.replace(temporary, path)
+    temporary.replace(path)
 
 
 def train(
     stage: Stage,
-    objective: Objective,
+    modules: nn.ModuleDict,
+    compute_loss: Callable[[int], Losses],
     folder: Path,
     *,
     checkpointing_steps: int,
     autocast: torch.autocast,
-    log: LogWriter,
-    sample: Callable[[int], None] | None = None,
+    log: Callable[[int, dict[str, float]], None],
+    sample: Callable[[int], None],
 ) -> Ema:
-    """Run `stage` to its last step, from the checkpoint in `folder` where there is one. Returns the averages."""
-    modules = objective.modules
-    parameters = [p for p in modules.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, lr=stage.learning_rate, betas=(0.9, 0.99), weight_decay=0.01, foreach=True)
+    """Run `stage` to its last step, from the checkpoint in `folder` where there is one. Returns the averages.
+
+    `compute_loss(n)` is the loss of the n-th batch, a function of n alone, so that a resumed run sees the same batches.
+    """
+    parameters = list(modules.parameters())
+    optimizer = torch.optim.AdamW(
+        parameters, lr=stage.learning_rate, betas=(0.9, 0.99), weight_decay=0.01, foreach=True
+    )
     ema = Ema(parameters, stage.ema_decay)
     path = folder / "checkpoint.pt"
-    start, seconds = 0, 0.0
-    if path.exists():
-        state = torch.load(path, weights_only=True, map_location=parameters[0].device)
-        modules.load_state_dict(state["modules"])
-        optimizer.load_state_dict(state["optimizer"])
-        with torch.no_grad():
-            for shadow, saved in zip(ema.shadow, state["ema"], strict=True):
-                shadow.copy_(saved)
-        start, seconds = state["step"], state["seconds"]
-
-    def checkpoint(step: int) -> None:
-        save_atomically(
-            {"modules": modules.state_dict(), "optimizer": optimizer.state_dict(), "ema": ema.shadow,
-             "step": step, "seconds": seconds + time.monotonic() - began},
-            path,
-        )  # fmt: skip
-
+    start, seconds = _resume(path, modules, optimizer, ema)
     began = time.monotonic()
     bar = tqdm(range(start, stage.max_train_steps), initial=start, total=stage.max_train_steps, desc=stage.name)
     for step in bar:
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(stage, step)
-        with autocast:
-            loss, metrics = objective.loss(step)
-        loss.backward()  # type: ignore[no-untyped-call]
+        for part in range(stage.gradient_accumulation_steps):
+            with autocast:
+                loss, metrics = compute_loss(step * stage.gradient_accumulation_steps + part)
+            (loss / stage.gradient_accumulation_steps).backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(parameters, stage.max_grad_norm)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         ema.update(step)
-        if (step + 1) % 20 == 0 or step + 1 == stage.max_train_steps:
-            elapsed = seconds + time.monotonic() - began
-            log(step + 1, {"loss": loss.item(), **metrics, "grad_norm": float(norm), "seconds": elapsed})
-            bar.set_postfix(loss=f"{loss.item():.4f}", **{k: f"{v:.3f}" for k, v in metrics.items()})
-        if (step + 1) % checkpointing_steps == 0 or step + 1 == stage.max_train_steps:
-            checkpoint(step + 1)
-            if sample is not None:
-                ema.swap()
-                sample(step + 1)
-                ema.swap()
+        done, last = step + 1, step + 1 == stage.max_train_steps
+        elapsed = seconds + time.monotonic() - began
+        if done % LOGGING_STEPS == 0 or last:
+            values = {"loss": loss.item(), **{name: value.item() for name, value in metrics.items()}}
+            bar.set_postfix({name: f"{value:.4f}" for name, value in values.items()})
+            log(done, {**values, "grad_norm": norm.item(), "lr": learning_rate(stage, step), "seconds": elapsed})
+        if done % checkpointing_steps == 0 or last:
+            state = {"modules": modules.state_dict(), "optimizer": optimizer.state_dict(), "ema": ema.shadow}
+            save_atomically({**state, "step": done, "seconds": elapsed}, path)
+            ema.swap()
+            sample(done)
+            ema.swap()
     return ema
 
 
-def append_json_line(path: Path, entry: dict[str, object]) -> None:
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(entry, ensure_ascii=False) + "\n")
+def _resume(path: Path, modules: nn.Module, optimizer: torch.optim.Optimizer, ema: Ema) -> tuple[int, float]:
+    """Load the checkpoint where there is one; (steps done, seconds spent)."""
+    if not path.exists():
+        return 0, 0.0
+    state = torch.load(path, weights_only=True, map_location=ema.shadow[0].device)
+    modules.load_state_dict(state["modules"])
+    optimizer.load_state_dict(state["optimizer"])
+    for shadow, saved in zip(ema.shadow, state["ema"], strict=True):
+        shadow.copy_(saved)
+    return state["step"], state["seconds"]

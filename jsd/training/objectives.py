@@ -1,14 +1,16 @@
 """The three losses of the method. Each takes components and a batch, and returns a scalar and what to log."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-Losses = tuple[Tensor, dict[str, float]]
+Losses = tuple[Tensor, dict[str, Tensor]]  # the loss, and what to log
 KL_WEIGHT = 2e-4
 
 
-def autoencoding_loss(vae: torch.nn.Module, pixel_values: Tensor, generator: torch.Generator) -> Losses:
+def autoencoding_loss(vae: Any, pixel_values: Tensor, generator: torch.Generator) -> Losses:
     """Reconstruction in L1, of the pixels and of their gradients, and a little KL (Rombach et al., arXiv 2112.10752).
 
     pixel_values (B, 3, H, W) in [-1, 1].
@@ -18,11 +20,11 @@ def autoencoding_loss(vae: torch.nn.Module, pixel_values: Tensor, generator: tor
     latents = posterior.mean + posterior.std * noise  # (B, C, H/f, W/f)
     decoded = vae.decode(latents).sample.float()  # (B, 3, H, W)
     pixel_l1 = F.l1_loss(decoded, pixel_values)
-    gradient_l1 = sum(F.l1_loss(decoded.diff(dim=d), pixel_values.diff(dim=d)) for d in (2, 3))
+    gradient_l1 = torch.stack([F.l1_loss(decoded.diff(dim=d), pixel_values.diff(dim=d)) for d in (2, 3)]).sum()
     mean, logvar = posterior.mean.float(), posterior.logvar.float()
     kl = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).mean()
     loss = pixel_l1 + gradient_l1 + KL_WEIGHT * kl
-    return loss, {"pixel_l1": pixel_l1.item(), "gradient_l1": float(gradient_l1), "kl": kl.item()}
+    return loss, {"pixel_l1": pixel_l1, "gradient_l1": gradient_l1, "kl": kl}
 
 
 def contrastive_loss(text_features: Tensor, image_features: Tensor, logit_scale: Tensor, concepts: Tensor) -> Losses:
@@ -36,7 +38,7 @@ def contrastive_loss(text_features: Tensor, image_features: Tensor, logit_scale:
     target = torch.arange(len(concepts), device=concepts.device)
     loss = (F.cross_entropy(similarity, target) + F.cross_entropy(similarity.T, target)) / 2
     accuracy = (similarity.argmax(dim=1) == target).float().mean()
-    return loss, {"accuracy": accuracy.item()}
+    return loss, {"accuracy": accuracy}
 
 
 def denoising_loss(
@@ -66,4 +68,4 @@ def denoising_loss(
         target = noise
         weight = snr.clamp(max=snr_gamma) / snr
     squared_error = (prediction - target).square()
-    return (weight * squared_error).mean(), {"mse": squared_error.mean().item()}
+    return (weight * squared_error).mean(), {"mse": squared_error.mean()}

@@ -1,7 +1,8 @@
 """What is trained, in which order, with which hyper-parameters: rows of two tables, nothing else.
 
 The method is Japanese Stable Diffusion's (model card of rinna/japanese-stable-diffusion, after PITI, arXiv
-2205.12952): stage1 trains a Japanese text encoder from scratch in front of a fixed latent diffusion model, stage2 trains both.
+2205.12952): stage1 trains a Japanese text encoder from scratch in front of a fixed latent diffusion model, stage2
+trains both.
 `vae`, `clip_en` and `base` make the stand-in for Stable Diffusion v1-4, which is trained on English captions.
 """
 
@@ -11,18 +12,21 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Stage:
-    """One row. Rates are per optimiser step, counts are optimiser steps or samples as named."""
+    """One row. Rates are per optimiser step; counts are optimiser steps or samples, as named."""
 
     name: str
     objective: str  # "autoencoding", "contrastive" or "denoising"
     trains: tuple[str, ...]  # component names; every other component stays bit-identical
-    starts_from: dict[str, str]  # component -> stage whose weights it takes; absent: from scratch
+    starts_from: dict[
+        str, str
+    ]  # component -> the stage, or "base" folder, whose weights it takes; absent: from scratch
     language: str | None  # of the captions and the tokenizer
     with_japan: bool  # False: the Japan split is never shown
     train_batch_size: int
     max_train_steps: int
     learning_rate: float
     lr_warmup_steps: int
+    gradient_accumulation_steps: int = 1
     ema_decay: float = 0.999
     max_grad_norm: float = 1.0
     caption_dropout: float = 0.1  # share of empty captions, for classifier-free guidance
@@ -32,12 +36,24 @@ class Stage:
 
 @dataclass(frozen=True)
 class Recipe:
+    """Components that are not listed, and a scheduler that is None, come from the folder given as --base."""
+
     name: str
     components: dict[str, dict[str, Any]]  # component -> config of its diffusers or transformers class
-    scheduler: dict[str, Any]
+    scheduler: dict[str, Any] | None
     vocab_size: dict[str, int]
     model_max_length: int
+    sample_prompts: dict[str, tuple[str, ...]] = field(repr=False)  # drawn at every checkpoint
     stages: dict[str, Stage] = field(repr=False)
+
+
+COMPONENTS = ("text_encoder", "unet", "vae")
+SAMPLE_PROMPTS: dict[str, tuple[str, ...]] = {
+    "ja": ("サラリーマン 油絵", "富士山", "桜 水彩画", "新幹線", "キラキラ", "すし ドット絵", "赤リンゴ",
+           "ネコの顔、青い背景"),
+    "en": ("office worker, oil painting", "rocket", "rose watercolour", "bus", "rainbow", "pizza pixel art", "tiger",
+           "cat face, blue background"),
+}  # fmt: skip
 
 
 def _stages(*rows: Stage) -> dict[str, Stage]:
@@ -48,11 +64,11 @@ MINI = Recipe(
     name="mini",
     components={
         "vae": {
-            "down_block_types": ["DownEncoderBlock2D"] * 5,
-            "up_block_types": ["UpDecoderBlock2D"] * 5,
-            "block_out_channels": [32, 48, 64, 96, 128],
+            "down_block_types": ["DownEncoderBlock2D"] * 4,
+            "up_block_types": ["UpDecoderBlock2D"] * 4,
+            "block_out_channels": [32, 64, 96, 128],
             "layers_per_block": 1,
-            "latent_channels": 16,
+            "latent_channels": 4,
             # Few groups: a group of two channels forgets how bright a plain surface is.
             "norm_num_groups": 4,
             "sample_size": 128,
@@ -67,12 +83,13 @@ MINI = Recipe(
             "hidden_act": "quick_gelu",
         },
         "unet": {
-            "sample_size": 8,
-            "in_channels": 16,
-            "out_channels": 16,
-            "block_out_channels": [192, 192],
-            "down_block_types": ["CrossAttnDownBlock2D", "CrossAttnDownBlock2D"],
-            "up_block_types": ["CrossAttnUpBlock2D", "CrossAttnUpBlock2D"],
+            "sample_size": 16,
+            "in_channels": 4,
+            "out_channels": 4,
+            # A thin first level: most of the work is done on 8x8 positions.
+            "block_out_channels": [64, 192, 192],
+            "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"],
+            "up_block_types": ["CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"],
             "layers_per_block": 1,
             "attention_head_dim": 4,
             "cross_attention_dim": 256,
@@ -91,17 +108,44 @@ MINI = Recipe(
     },
     vocab_size={"ja": 3000, "en": 3000},
     model_max_length=16,
+    sample_prompts=SAMPLE_PROMPTS,
     stages=_stages(
-        Stage("vae", "autoencoding", ("vae",), {}, None, False, 32, 2000, 1e-3, 100, ema_decay=0.995),
-        Stage("clip_en", "contrastive", ("text_encoder", "image_encoder"), {}, "en", False, 256, 800, 1e-3, 50),
-        Stage("base", "denoising", ("text_encoder", "unet"), {"text_encoder": "clip_en"}, "en", False,
-              128, 3500, 1e-3, 100),
-        Stage("clip_ja", "contrastive", ("text_encoder", "image_encoder"), {}, "ja", True, 256, 800, 1e-3, 50),
-        Stage("stage1", "denoising", ("text_encoder",), {"unet": "base", "text_encoder": "clip_ja"}, "ja", True,
-              128, 1500, 1e-3, 50),
-        Stage("stage2", "denoising", ("text_encoder", "unet"), {"unet": "stage1", "text_encoder": "stage1"}, "ja", True,
-              128, 3500, 6e-4, 100),
+        Stage("vae", "autoencoding", ("vae",), {}, None, False, 32, 1500, 1e-3, 100, ema_decay=0.995),
+        Stage("clip_en", "contrastive", ("text_encoder", "image_encoder"), {"vae": "vae"}, "en", False,
+              256, 600, 1e-3, 50),
+        Stage("base", "denoising", ("text_encoder", "unet"), {"vae": "vae", "text_encoder": "clip_en"}, "en", False,
+              128, 2500, 1e-3, 100),
+        Stage("clip_ja", "contrastive", ("text_encoder", "image_encoder"), {"vae": "vae"}, "ja", True,
+              256, 600, 1e-3, 50),
+        Stage("stage1", "denoising", ("text_encoder",), {"vae": "vae", "unet": "base", "text_encoder": "clip_ja"},
+              "ja", True, 128, 1000, 1e-3, 50),
+        Stage("stage2", "denoising", ("text_encoder", "unet"), {c: "stage1" for c in COMPONENTS}, "ja", True,
+              128, 3000, 6e-4, 100),
     ),
 )  # fmt: skip
 
-RECIPES = {recipe.name: recipe for recipe in (MINI,)}
+# Stable Diffusion v1 with rinna's text encoder (facts of the model card): the base is any Stable Diffusion v1 folder.
+FULL = Recipe(
+    name="full",
+    components={
+        "text_encoder": {
+            "hidden_size": 768,
+            "intermediate_size": 3072,
+            "num_hidden_layers": 12,
+            "num_attention_heads": 12,
+            "hidden_act": "quick_gelu",
+        },
+    },
+    scheduler=None,
+    vocab_size={"ja": 32000},
+    model_max_length=77,
+    sample_prompts=SAMPLE_PROMPTS,
+    stages=_stages(
+        Stage("stage1", "denoising", ("text_encoder",), {"vae": "base", "unet": "base"}, "ja", True,
+              16, 200_000, 1e-4, 1000, gradient_accumulation_steps=16, ema_decay=0.9999),
+        Stage("stage2", "denoising", ("text_encoder", "unet"), {c: "stage1" for c in COMPONENTS}, "ja", True,
+              8, 100_000, 1e-5, 1000, gradient_accumulation_steps=32, ema_decay=0.9999),
+    ),
+)  # fmt: skip
+
+RECIPES = {recipe.name: recipe for recipe in (MINI, FULL)}

@@ -1,10 +1,9 @@
 """Run one stage of a recipe: gather what it starts from, train, write its model folder."""
 
-import json
 import platform
 import shutil
 import sys
-import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,11 +17,19 @@ from jsd.errors import CheckpointError
 from jsd.tokenizer import JapaneseTokenizer
 from jsd.training import components
 from jsd.training.batches import CaptionedLatents, crops, training_records
-from jsd.training.latents import corpus_latents
-from jsd.training.loop import append_json_line, train
-from jsd.training.objectives import autoencoding_loss, contrastive_loss, denoising_loss
+from jsd.training.latents import corpus_latents, encode_corpus
+from jsd.training.logs import Log, draw_samples, reconstruct
+from jsd.training.loop import train
+from jsd.training.objectives import Losses, autoencoding_loss, contrastive_loss, denoising_loss
 from jsd.training.recipes import Recipe, Stage
 from jsd.training.vocabulary import train_tokenizer
+from jsd.weights import read_json
+
+MODULES = {
+    "autoencoding": ("vae",),
+    "contrastive": ("text_encoder", "image_encoder"),
+    "denoising": ("text_encoder", "unet"),
+}
 
 
 @dataclass(frozen=True)
@@ -31,69 +38,49 @@ class TrainOptions:
 
     corpus: Path
     output: Path  # holds one folder for each stage
+    base: Path | None = None  # a Stable Diffusion v1 folder, for recipes that start from one
     seed: int = 0
     checkpointing_steps: int = 200
     device: str = "cpu"
-    mixed_precision: bool = True  # bf16 autocast
+    mixed_precision: str = "bf16"  # of autocast; "no" for fp32
 
 
-class Autoencoding:
-    def __init__(self, corpus: Corpus, stage: Stage, vae: nn.Module, options: TrainOptions) -> None:
-        self.modules = nn.ModuleDict({"vae": vae})
-        self.corpus, self.stage, self.options = corpus, stage, options
-        self.records = training_records(corpus, stage.with_japan)
-
-    def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
-        seed = self.options.seed
-        batch = crops(self.corpus, self.records, self.stage.train_batch_size, seed, step).to(self.options.device)
-        return autoencoding_loss(self.modules["vae"], batch, step_generator(seed, step))
-
-
-class Contrastive:
-    def __init__(self, batches: CaptionedLatents, modules: dict[str, nn.Module], device: str) -> None:
-        self.batches, self.modules, self.device = batches, nn.ModuleDict(modules), device
-
-    def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
-        latents, input_ids, concepts = (tensor.to(self.device) for tensor in self.batches.batch(step))
-        encoder = self.modules["image_encoder"]
-        assert isinstance(encoder, components.ImageEncoder)
-        hidden = self.modules["text_encoder"](input_ids).last_hidden_state  # (B, L, D)
-        text_features = encoder.text_features(hidden, input_ids, self.batches.tokenizer.eos_token_id)
-        return contrastive_loss(text_features, encoder(latents), encoder.logit_scale, concepts)
+def source_folder(recipe: Recipe, stage: Stage, component: str, options: TrainOptions) -> Path:
+    """The model folder whose `component` the stage starts from."""
+    name = stage.starts_from[component]
+    if name in recipe.stages:
+        folder = options.output / name / "model"
+        if not (folder / component).is_dir():
+            raise CheckpointError("train.order", stage=stage.name, needs=name)
+        return folder
+    if options.base is None or not (options.base / component).is_dir():
+        raise CheckpointError("train.base", recipe=recipe.name, component=component, value=options.base)
+    return options.base
 
 
-class Denoising:
-    def __init__(
-        self, batches: CaptionedLatents, modules: dict[str, nn.Module], scheduler: dict[str, Any], options: TrainOptions
-    ) -> None:
-        self.batches, self.options = batches, options
-        self.everything = modules
-        for name, module in modules.items():
-            module.requires_grad_(name in batches.stage.trains)
-        self.modules = nn.ModuleDict({name: modules[name] for name in batches.stage.trains})
-        self.prediction_type: str = scheduler["prediction_type"]
-        self.alphas_cumprod = alphas_cumprod(scheduler).to(options.device)
-
-    def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
-        latents, input_ids, _ = (tensor.to(self.options.device) for tensor in self.batches.batch(step))
-        hidden = self.everything["text_encoder"](input_ids).last_hidden_state  # (B, L, D)
-        return denoising_loss(
-            self.everything["unet"], self.alphas_cumprod, self.prediction_type, self.batches.stage.snr_gamma,
-            latents, hidden, step_generator(self.options.seed, step),
-        )  # fmt: skip
-
-
-def step_generator(seed: int, step: int) -> torch.Generator:
-    """The noise of one step: on the CPU, so that it is the same on every device."""
-    return torch.Generator("cpu").manual_seed((seed << 32) + step)
+def scheduler_config(recipe: Recipe, options: TrainOptions) -> dict[str, Any]:
+    if recipe.scheduler is not None:
+        return recipe.scheduler
+    if options.base is None:
+        raise CheckpointError("train.base", recipe=recipe.name, component="scheduler", value=None)
+    config: dict[str, Any] = read_json(options.base / "scheduler" / "scheduler_config.json")
+    names = ("beta_start", "beta_end", "beta_schedule", "num_train_timesteps")
+    return {name: config[name] for name in names} | {"prediction_type": config.get("prediction_type", "epsilon")}
 
 
 def alphas_cumprod(scheduler: dict[str, Any]) -> Tensor:
     """(T,): the share of signal left at each timestep, for Stable Diffusion's scaled-linear betas."""
     if scheduler["beta_schedule"] != "scaled_linear":
         raise CheckpointError("train.schedule", value=scheduler["beta_schedule"])
-    betas = torch.linspace(scheduler["beta_start"] ** 0.5, scheduler["beta_end"] ** 0.5, scheduler["num_train_timesteps"])
-    return torch.cumprod(1 - betas**2, dim=0)
+    roots = torch.linspace(
+        scheduler["beta_start"] ** 0.5, scheduler["beta_end"] ** 0.5, scheduler["num_train_timesteps"]
+    )
+    return torch.cumprod(1 - roots**2, dim=0)
+
+
+def step_generator(seed: int, step: int) -> torch.Generator:
+    """The noise of one step: on the CPU, so that it is the same on every device."""
+    return torch.Generator("cpu").manual_seed((seed << 32) + step)
 
 
 def run_stage(recipe: Recipe, name: str, options: TrainOptions) -> Path:
@@ -103,84 +90,142 @@ def run_stage(recipe: Recipe, name: str, options: TrainOptions) -> Path:
     folder = options.output / name
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(options.seed)
-    tokenizer = _tokenizer(recipe, stage, corpus, options)
-    modules = {
-        component: _component(recipe, stage, component, tokenizer, options).to(options.device)
-        for component in _components(stage)
-    }
-    if stage.objective == "autoencoding":
-        objective: Autoencoding | Contrastive | Denoising = Autoencoding(corpus, stage, modules["vae"], options)
-    else:
-        assert tokenizer is not None
-        latents, _ = corpus_latents(corpus, options.output / "vae" / "model", options.device)
-        dropout = stage.caption_dropout if stage.objective == "denoising" else 0.0
-        batches = CaptionedLatents(corpus, latents, stage, tokenizer, options.seed, dropout)
-        if stage.objective == "contrastive":
-            objective = Contrastive(batches, modules, options.device)
-        else:
-            objective = Denoising(batches, modules, recipe.scheduler, options)
-    autocast = torch.autocast(options.device, torch.bfloat16, enabled=options.mixed_precision)
-    began = time.time()
-    ema = train(
-        stage, objective, folder, checkpointing_steps=options.checkpointing_steps, autocast=autocast,
-        log=lambda step, values: append_json_line(folder / "log.jsonl", {"step": step, **values}),
-    )  # fmt: skip
+    run = Run(recipe, stage, options, corpus)
+    components.write_json(folder / "run.json", _description(recipe, stage, options))
+    with Log(folder) as log:
+        ema = train(
+            stage,
+            run.trained,
+            run.loss,
+            folder,
+            checkpointing_steps=options.checkpointing_steps,
+            autocast=torch.autocast(options.device, torch.bfloat16, enabled=options.mixed_precision == "bf16"),
+            log=log.write,
+            sample=lambda step: run.sample(folder / "samples" / f"{step:06}.png"),
+        )
     ema.swap()
-    _write_run(folder, recipe, stage, options, time.time() - began)
-    return _export(recipe, stage, modules, options)
+    run.export(folder / "model")
+    return folder / "model"
 
 
-def _components(stage: Stage) -> tuple[str, ...]:
-    return {"autoencoding": ("vae",), "contrastive": ("text_encoder", "image_encoder"),
-            "denoising": ("text_encoder", "unet")}[stage.objective]  # fmt: skip
+class Run:
+    """One stage with everything loaded. `trained` are the modules that learn, `modules` all that the loss needs."""
+
+    def __init__(self, recipe: Recipe, stage: Stage, options: TrainOptions, corpus: Corpus) -> None:
+        self.recipe, self.stage, self.options, self.corpus = recipe, stage, options, corpus
+        self.tokenizer = None if stage.language is None else self._tokenizer(stage.language)
+        self.modules = {name: self._module(name) for name in MODULES[stage.objective]}
+        for name, module in self.modules.items():
+            module.requires_grad_(name in stage.trains)
+        self.trained = nn.ModuleDict({name: self.modules[name] for name in stage.trains})
+        if stage.objective == "autoencoding":
+            self.records = training_records(corpus, stage.with_japan)
+        else:
+            self.vae = components.load("vae", source_folder(recipe, stage, "vae", options)).to(options.device)
+            self.batches = self._batches()
+        if stage.objective == "denoising":
+            self.scheduler = scheduler_config(recipe, options)
+            self.alphas_cumprod = alphas_cumprod(self.scheduler).to(options.device)
+        losses: dict[str, Callable[[int], Losses]] = {
+            "autoencoding": self._autoencoding, "contrastive": self._contrastive, "denoising": self._denoising
+        }  # fmt: skip
+        self.loss = losses[stage.objective]
+
+    def _tokenizer(self, language: str) -> JapaneseTokenizer:
+        """The one in the output folder, trained on the corpus if there is none yet."""
+        folder = self.options.output / f"tokenizer_{language}"
+        if not folder.is_dir():
+            train_tokenizer(
+                self.corpus, language, self.recipe.vocab_size[language], self.recipe.model_max_length, folder
+            )
+        return JapaneseTokenizer.load(folder)
+
+    def _module(self, name: str) -> Any:
+        if name in self.stage.starts_from:
+            module = components.load(name, source_folder(self.recipe, self.stage, name, self.options))
+        elif name == "image_encoder":
+            unet = self.recipe.components["unet"]
+            dim = self.recipe.components["text_encoder"]["hidden_size"]
+            module = components.ImageEncoder(unet["in_channels"], unet["sample_size"], 128, dim)
+        else:
+            module = components.build(name, self.recipe.components[name], self.tokenizer)
+        return module.to(self.options.device)
+
+    def _batches(self) -> CaptionedLatents:
+        assert self.tokenizer is not None
+        unet = self.modules["unet"].config if "unet" in self.modules else self.recipe.components["unet"]
+        size_px = unet["sample_size"] * 2 ** (len(self.vae.config.block_out_channels) - 1)
+        latents = corpus_latents(
+            self.corpus, self.vae, size_px, self.options.device, self.options.output / "latents.pt"
+        )
+        dropout = self.stage.caption_dropout if self.stage.objective == "denoising" else 0.0
+        return CaptionedLatents(self.corpus, latents, self.stage, self.tokenizer, self.options.seed, dropout)
+
+    def _autoencoding(self, step: int) -> Losses:
+        seed = self.options.seed
+        pixel_values = crops(self.corpus, self.records, self.stage.train_batch_size, seed, step)  # (B, 3, 64, 64)
+        return autoencoding_loss(self.modules["vae"], pixel_values.to(self.options.device), step_generator(seed, step))
+
+    def _contrastive(self, step: int) -> Losses:
+        latents, input_ids, concepts = (tensor.to(self.options.device) for tensor in self.batches.batch(step))
+        encoder = self.modules["image_encoder"]
+        assert isinstance(encoder, components.ImageEncoder) and self.tokenizer is not None
+        hidden = self.modules["text_encoder"](input_ids).last_hidden_state  # (B, L, D)
+        text_features = encoder.text_features(hidden, input_ids, self.tokenizer.eos_token_id)  # (B, D)
+        return contrastive_loss(text_features, encoder(latents), encoder.logit_scale, concepts)
+
+    def _denoising(self, step: int) -> Losses:
+        latents, input_ids, _ = (tensor.to(self.options.device) for tensor in self.batches.batch(step))
+        hidden = self.modules["text_encoder"](input_ids).last_hidden_state  # (B, L, D)
+        return denoising_loss(
+            self.modules["unet"],
+            self.alphas_cumprod,
+            self.scheduler["prediction_type"],
+            self.stage.snr_gamma,
+            latents,
+            hidden,
+            step_generator(self.options.seed, step),
+        )
+
+    def sample(self, path: Path) -> None:
+        """What the stage makes by now, as a PNG grid; a contrastive stage makes no pictures."""
+        path.parent.mkdir(exist_ok=True)
+        if self.stage.objective == "autoencoding":
+            reconstruct(self.corpus, self.modules["vae"], path)
+        elif self.stage.objective == "denoising":
+            assert self.stage.language is not None and self.tokenizer is not None
+            prompts = self.recipe.sample_prompts[self.stage.language]
+            draw_samples(prompts, self.tokenizer, {**self.modules, "vae": self.vae}, self.scheduler, path)
+
+    def export(self, folder: Path) -> None:
+        """A model folder: of the whole model after a denoising stage, of the trained components after the others."""
+        saved = {name: module for name, module in self.modules.items() if name in components.CLASSES}
+        if self.stage.objective == "autoencoding":
+            # One over the standard deviation of the corpus' latents (arXiv 2112.10752, appendix G).
+            vae = saved["vae"]
+            latents = encode_corpus(self.corpus, vae, self.corpus.pictures.shape[1], self.options.device)
+            vae.register_to_config(scaling_factor=1 / latents.std().item())
+        if self.stage.objective == "denoising":
+            assert self.stage.language is not None
+            components.write_model_folder(folder, {**saved, "vae": self.vae}, self.scheduler)
+            tokenizer = self.options.output / f"tokenizer_{self.stage.language}"
+            shutil.copytree(tokenizer, folder / "tokenizer", dirs_exist_ok=True)
+        else:
+            for name, module in saved.items():
+                module.save_pretrained(folder / name)
 
 
-def _component(
-    recipe: Recipe, stage: Stage, component: str, tokenizer: JapaneseTokenizer | None, options: TrainOptions
-) -> nn.Module:
-    if component in stage.starts_from:
-        folder = options.output / stage.starts_from[component] / "model"
-        if not (folder / component).is_dir():
-            raise CheckpointError("train.order", stage=stage.name, needs=stage.starts_from[component])
-        return components.load(component, folder)
-    if component == "image_encoder":
-        unet = recipe.components["unet"]
-        dim = recipe.components["text_encoder"]["hidden_size"]
-        return components.ImageEncoder(unet["in_channels"], unet["sample_size"], 128, dim)
-    return components.build(component, recipe.components[component], tokenizer)
-
-
-def _tokenizer(recipe: Recipe, stage: Stage, corpus: Corpus, options: TrainOptions) -> JapaneseTokenizer | None:
-    if stage.language is None:
-        return None
-    folder = options.output / f"tokenizer_{stage.language}"
-    if not folder.is_dir():
-        train_tokenizer(corpus, stage.language, recipe.vocab_size[stage.language], recipe.model_max_length, folder)
-    return JapaneseTokenizer.load(folder)
-
-
-def _export(recipe: Recipe, stage: Stage, modules: dict[str, nn.Module], options: TrainOptions) -> Path:
-    """A model folder: of the whole model after a denoising stage, of the trained component after the others."""
-    folder = options.output / stage.name / "model"
-    saved = {name: module for name, module in modules.items() if name in components.CLASSES}
-    if stage.objective == "denoising":
-        components.write_model_folder(folder, saved, recipe.scheduler)
-        shutil.copytree(options.output / "vae" / "model" / "vae", folder / "vae", dirs_exist_ok=True)
-        shutil.copytree(options.output / f"tokenizer_{stage.language}", folder / "tokenizer", dirs_exist_ok=True)
-    else:
-        for name, module in saved.items():
-            module.save_pretrained(folder / name)  # type: ignore[operator]
-    return folder
-
-
-def _write_run(folder: Path, recipe: Recipe, stage: Stage, options: TrainOptions, seconds: float) -> None:
-    run = {
+def _description(recipe: Recipe, stage: Stage, options: TrainOptions) -> dict[str, object]:
+    on_cuda = options.device == "cuda"
+    return {
         "recipe": recipe.name,
         "stage": asdict(stage),
-        "options": {key: str(value) for key, value in asdict(options).items()},
-        "seconds_of_last_call": round(seconds, 1),
-        "hardware": torch.cuda.get_device_name() if options.device == "cuda" else f"CPU, {torch.get_num_threads()} threads",
-        "versions": {"jsd": jsd.__version__, "torch": torch.__version__, "python": sys.version.split()[0],
-                     "platform": platform.machine()},
-    }  # fmt: skip
-    (folder / "run.json").write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
+        "options": {"seed": options.seed, "mixed_precision": options.mixed_precision},
+        "hardware": torch.cuda.get_device_name() if on_cuda else f"CPU, {torch.get_num_threads()} threads",
+        "versions": {
+            "jsd": jsd.__version__,
+            "torch": torch.__version__,
+            "python": sys.version.split()[0],
+            "machine": platform.machine(),
+        },
+    }

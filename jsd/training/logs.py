@@ -1,0 +1,83 @@
+"""What a run leaves to look at: losses as JSON lines and for TensorBoard, pictures as PNG grids."""
+
+import json
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from jsd.data.corpus import Corpus
+from jsd.images import tensor_to_images
+from jsd.messages import message
+from jsd.options import SamplingOptions
+from jsd.pipeline import Pipeline
+from jsd.tokenizer import JapaneseTokenizer
+
+SAMPLE_SEED = 1
+NUM_RECONSTRUCTED = 16
+
+
+class Log:
+    """`folder`/log.jsonl, and `folder`/tensorboard where TensorBoard is installed."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = (folder / "log.jsonl").open("a", encoding="utf-8")
+        self._board: Any = None
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            print(message("extra.missing", package="tensorboard", extra="train"))
+        else:
+            self._board = SummaryWriter(folder / "tensorboard")
+
+    def __enter__(self) -> "Log":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+        if self._board is not None:
+            self._board.close()
+
+    def write(self, step: int, values: dict[str, float]) -> None:
+        self._file.write(json.dumps({"step": step, **values}) + "\n")
+        self._file.flush()
+        if self._board is not None:
+            for name, value in values.items():
+                self._board.add_scalar(name, value, step)
+
+
+def save_grid(pictures: list[Image.Image], path: Path, columns: int) -> None:
+    width, height = pictures[0].size
+    rows = -(-len(pictures) // columns)
+    grid = Image.new("RGB", (columns * width, rows * height), "white")
+    for number, picture in enumerate(pictures):
+        grid.paste(picture, (number % columns * width, number // columns * height))
+    grid.save(path)
+
+
+def draw_samples(
+    prompts: tuple[str, ...],
+    tokenizer: JapaneseTokenizer,
+    modules: dict[str, Any],
+    scheduler: dict[str, Any],
+    path: Path,
+) -> None:
+    """The prompts, all with one seed: pictures that look alike show that the text is not read."""
+    pipeline = Pipeline(tokenizer=tokenizer, scheduler_config=scheduler, **modules)
+    requests = [SamplingOptions(prompt=prompt, seed=SAMPLE_SEED) for prompt in prompts]
+    save_grid([drawn.image for request in requests for drawn in pipeline.generate(request)], path, columns=4)
+
+
+@torch.no_grad()
+def reconstruct(corpus: Corpus, vae: Any, path: Path) -> None:
+    """Pictures of the corpus above what the VAE makes of them."""
+    chosen = np.linspace(0, len(corpus.pictures) - 1, NUM_RECONSTRUCTED).astype(int)
+    pictures = torch.tensor(corpus.pictures[chosen]).permute(0, 3, 1, 2).float() / 255  # (B, 3, H, W) in [0, 1]
+    latents = vae.encode(pictures.to(vae.device) * 2 - 1).latent_dist.mean  # (B, C, h, w)
+    decoded = (vae.decode(latents).sample.float().cpu() / 2 + 0.5).clamp(0, 1)
+    save_grid(tensor_to_images(torch.cat([pictures, decoded])), path, columns=NUM_RECONSTRUCTED)

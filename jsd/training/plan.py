@@ -1,0 +1,56 @@
+"""What a stage would do, without doing it: its row, its parameters, its memory."""
+
+from dataclasses import asdict
+from typing import Any
+
+import torch
+
+from jsd.training import components
+from jsd.training.recipes import Recipe, Stage
+from jsd.training.stages import MODULES, TrainOptions, source_folder
+from jsd.weights import read_json
+
+# fp32 weights, gradients, AdamW's two moments and the average; a frozen weight only itself.
+BYTES_PER_TRAINED_PARAMETER = 4 * 5
+BYTES_PER_FROZEN_PARAMETER = 4
+
+
+def count_parameters(recipe: Recipe, stage: Stage, options: TrainOptions) -> dict[str, int]:
+    """Component -> number of parameters, of all that the stage loads, without their memory."""
+    names = dict.fromkeys((*MODULES[stage.objective], *stage.starts_from))
+    with torch.device("meta"):
+        return {
+            name: sum(p.numel() for p in _build(recipe, stage, name, options).parameters())
+            for name in names
+            if name in components.CLASSES
+        }
+
+
+def _build(recipe: Recipe, stage: Stage, name: str, options: TrainOptions) -> Any:
+    if name in recipe.components:
+        config = dict(recipe.components[name])
+    else:
+        config = read_json(source_folder(recipe, stage, name, options) / name / "config.json")
+    if name == "text_encoder":
+        assert stage.language is not None
+        config |= {"vocab_size": recipe.vocab_size[stage.language], "max_position_embeddings": recipe.model_max_length}
+        config |= {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 3}
+        return components.CLASSES[name](components.CLASSES[name].config_class(**config))
+    return components.CLASSES[name].from_config(config)
+
+
+def plan(recipe: Recipe, name: str, options: TrainOptions) -> str:
+    """The plan of a stage, as text."""
+    stage = recipe.stages[name]
+    counts = count_parameters(recipe, stage, options)
+    lines = [f"{key:28} {value}" for key, value in asdict(stage).items()]
+    for component, count in counts.items():
+        lines.append(
+            f"{component + (' (trains)' if component in stage.trains else ' (fixed)'):28} {count:,} parameters"
+        )
+    trained = sum(count for component, count in counts.items() if component in stage.trains)
+    frozen = sum(counts.values()) - trained
+    size = trained * BYTES_PER_TRAINED_PARAMETER + frozen * BYTES_PER_FROZEN_PARAMETER
+    lines.append(f"{'trainable / frozen':28} {trained:,} / {frozen:,} parameters")
+    lines.append(f"{'weights and optimiser state':28} {size / 2**30:.2f} GiB, activations not counted")
+    return "\n".join(lines)
