@@ -52,6 +52,9 @@ def denoising_loss(
 ) -> Losses:
     """Mean squared error of the UNet's prediction, weighted by min-SNR (arXiv 2303.09556, section 3.4).
 
+    For v-prediction the SNR is counted from one: min(SNR + 1, gamma) / (SNR + 1). The paper's own
+    min(SNR, gamma) / (SNR + 1) leaves next to nothing to the noisiest steps, where the text decides what is drawn.
+
     latents (B, C, h, w), scaled; encoder_hidden_states (B, L, D); alphas_cumprod (T,).
     """
     device = latents.device
@@ -63,7 +66,7 @@ def denoising_loss(
     snr = alpha_bar / (1 - alpha_bar)
     if prediction_type == "v_prediction":  # arXiv 2202.00512, appendix D
         target = alpha_bar.sqrt() * noise - (1 - alpha_bar).sqrt() * latents
-        weight = snr.clamp(max=snr_gamma) / (snr + 1)
+        weight = (snr + 1).clamp(max=snr_gamma) / (snr + 1)
     else:
         target = noise
         weight = snr.clamp(max=snr_gamma) / snr
