@@ -43,6 +43,14 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "the package {package} holds no TrueType font; remove it and run the command again",
         "パッケージ {package} に TrueType フォントがありません。削除してもう一度実行してください",
     ),
+    "corpus.occupied": (
+        "{field} must be a new folder or one made by jsd data build, and {value} holds something else; name another",
+        "{field} は新しいフォルダーか、jsd data build で作ったフォルダーにしてください（{value} には別のものがあります）。別の名前を指定してください",
+    ),
+    "corpus.unpack": (
+        "unpacking {package} needs the program {client}, which is not installed; install it and run the command again",
+        "{package} の展開には {client} が必要ですが、見つかりません。インストールして、もう一度実行してください",
+    ),
     "device.dtype": (
         "{field} must be one of {choices}, got {value}; leave it out for the fastest",
         "{field} は次のいずれかにしてください: {choices}（指定値: {value}）。指定しなければ最も速いものになります",

@@ -18,7 +18,7 @@ from jsd.data.captions import Words
 from jsd.data.concepts import Concept, distinctive_keywords, select_concepts
 from jsd.data.sources import SOURCES, fetch_source, read_font, read_members
 from jsd.data.styles import BACKGROUNDS, DEFAULT_STYLE, SIZE_PX, STYLES, over
-from jsd.errors import CorpusError, MissingExtraError
+from jsd.errors import CorpusError, InvalidInputError, MissingExtraError
 
 NOTO_STRIKE_PX = 109  # the only size of the bitmaps in Noto Color Emoji
 PICTURE_SETS = {
@@ -26,6 +26,7 @@ PICTURE_SETS = {
     "flat": "@lobehub/fluent-emoji-flat",
     "noto": "fonts-noto-color-emoji",
 }
+FILES = ("pictures.npy", "records.jsonl", "concepts.json")
 # サラリーマン in oil is the model's first prompt: it must be composed, not remembered.
 ALWAYS_UNSEEN = {("1f9d1-200d-1f4bc", "oil")}
 
@@ -52,7 +53,7 @@ class Corpus:
 
     @classmethod
     def load(cls, folder: Path) -> "Corpus":
-        if not (folder / "records.jsonl").is_file():
+        if not all((folder / name).is_file() for name in FILES):
             raise CorpusError("corpus.absent", folder=folder)
         lines = (folder / "records.jsonl").read_text(encoding="utf-8").splitlines()
         listed: list[dict[str, Any]] = json.loads((folder / "concepts.json").read_text(encoding="utf-8"))
@@ -62,6 +63,24 @@ class Corpus:
             records=[Record(**json.loads(line)) for line in lines],
             concepts={concept.code: concept for concept in concepts},
         )
+
+    def save(self, folder: Path) -> None:
+        """Write the three files of FILES, in the place of a corpus that is there. All or nothing."""
+        _check_replaceable(folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        try:
+            np.save(temporary / "pictures.npy", self.pictures)
+            lines = [json.dumps(asdict(record), ensure_ascii=False) for record in self.records]
+            (temporary / "records.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+            listed = [asdict(concept) for concept in self.concepts.values()]
+            (temporary / "concepts.json").write_text(json.dumps(listed, ensure_ascii=False, indent=1), "utf-8")
+            temporary.chmod(0o755)
+            shutil.rmtree(folder, ignore_errors=True)
+            temporary.rename(folder)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
 
     def words(self, language: str) -> dict[str, Words]:
         """code -> what its concept is called in "ja" or "en"."""
@@ -84,34 +103,31 @@ def is_unseen(code: str, style: str) -> bool:
 
 
 def build_corpus(folder: Path, sources: Path) -> Corpus:
-    """Make the corpus in `folder` from the packages in `sources`, fetching what is missing. Atomic."""
+    """Make the corpus in `folder` from the packages in `sources`, fetching what is missing."""
+    _check_replaceable(folder)
     concepts = select_concepts(sources)
     drawings = {name: _read_drawings(name, concepts, sources) for name in PICTURE_SETS}
     concepts = [c for c in concepts if all(c.code in drawings[name] for name in PICTURE_SETS)]
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=folder.parent))
-    try:
-        pictures: list[np.ndarray] = []
-        records: list[Record] = []
-        for concept in tqdm(concepts, desc="pictures"):
-            for style, background, picture in _render(concept, drawings):
-                package = SOURCES[PICTURE_SETS[STYLES[style].picture_set]]
-                records.append(
-                    Record(len(records), concept.code, style, background, is_unseen(concept.code, style),
-                           concept.japan, f"{package.name} {package.version}", package.licence)
-                )  # fmt: skip
-                pictures.append(np.asarray(picture))
-        np.save(temporary / "pictures.npy", np.stack(pictures))
-        lines = [json.dumps(asdict(record), ensure_ascii=False) for record in records]
-        (temporary / "records.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
-        listed = [asdict(concept) for concept in concepts]
-        (temporary / "concepts.json").write_text(json.dumps(listed, ensure_ascii=False, indent=1), encoding="utf-8")
-        shutil.rmtree(folder, ignore_errors=True)
-        temporary.rename(folder)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
+    pictures: list[np.ndarray] = []
+    records: list[Record] = []
+    for concept in tqdm(concepts, desc="pictures"):
+        for style, background, picture in _render(concept, drawings):
+            package = SOURCES[PICTURE_SETS[STYLES[style].picture_set]]
+            records.append(
+                Record(len(records), concept.code, style, background, is_unseen(concept.code, style),
+                       concept.japan, f"{package.name} {package.version}", package.licence)
+            )  # fmt: skip
+            pictures.append(np.asarray(picture))
+    Corpus(np.stack(pictures), records, {concept.code: concept for concept in concepts}).save(folder)
     return Corpus.load(folder)
+
+
+def _check_replaceable(folder: Path) -> None:
+    """Building replaces a corpus, and nothing else that may be in a folder."""
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise InvalidInputError("corpus.occupied", field="corpus", value=folder)
+    if folder.is_dir() and {path.name for path in folder.iterdir()} - set(FILES):
+        raise InvalidInputError("corpus.occupied", field="corpus", value=folder)
 
 
 def _render(

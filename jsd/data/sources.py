@@ -91,6 +91,8 @@ def read_members(package: Path, suffixes: tuple[str, ...]) -> Iterator[tuple[str
 
 def read_font(package: Path) -> bytes:
     """The one TrueType font of a Debian package."""
+    if shutil.which("dpkg-deb") is None:
+        raise CorpusError("corpus.unpack", package=package.name, client="dpkg-deb")
     payload = subprocess.run(["dpkg-deb", "--fsys-tarfile", str(package)], capture_output=True, check=True).stdout
     with tarfile.open(fileobj=io.BytesIO(payload)) as archive:
         for member in archive:
