@@ -1,0 +1,1 @@
+"""The commands behind each number and picture of the README."""

@@ -1,0 +1,27 @@
+"""The parts of a Markdown file that a command writes: between `<!-- NAME: ... -->` and `<!-- /NAME -->`."""
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+README = ROOT / "README.md"
+MODEL_CARD = ROOT / "weights" / "mini" / "README.md"
+
+
+def _pattern(name: str) -> re.Pattern[str]:
+    return re.compile(rf"(<!-- {name}: [^>]*-->\n).*?(<!-- /{name} -->)", re.DOTALL)
+
+
+def read_block(text: str, name: str) -> str:
+    """What stands between the markers of block `name`."""
+    found = _pattern(name).search(text)
+    if found is None:
+        raise SystemExit(f"the markers of block {name!r} are missing")
+    return text[found.end(1) : found.start(2)]
+
+
+def write_block(path: Path, name: str, content: str) -> None:
+    """Put `content`, which ends with a line break, between the markers of block `name` in the file."""
+    text = path.read_text("utf-8")
+    read_block(text, name)
+    path.write_text(_pattern(name).sub(lambda found: found[1] + content + found[2], text), "utf-8")

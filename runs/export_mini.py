@@ -1,0 +1,70 @@
+"""The last stage's model folder -> weights/mini: bfloat16 safetensors, checked, at most 45 MB in all.
+
+python -m runs.export_mini [--source FOLDER] [--destination FOLDER]
+"""
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+
+from runs.blocks import ROOT
+
+SOURCE = Path("checkpoints") / "mini" / "stage2" / "model"
+MAX_BYTES = 45_000_000
+# Kept from the folder that is replaced.
+MODEL_CARD = "README.md"
+TRAINING = "training.json"  # stage -> its run.json: options, versions, hardware
+
+
+def export(source: Path, destination: Path, max_bytes: int = MAX_BYTES) -> int:
+    """Replace `destination` by `source` in bfloat16, or change nothing. Returns the bytes of all its files."""
+    from jsd.conversion import convert_folder
+    from jsd.weights import open_model_folder
+
+    fresh = destination.with_name(f".{destination.name}.new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    try:
+        convert_folder(source, fresh, "bfloat16")
+        if (destination / MODEL_CARD).is_file():
+            shutil.copyfile(destination / MODEL_CARD, fresh / MODEL_CARD)
+        training = json.dumps(read_runs(source), ensure_ascii=False, indent=2) + "\n"
+        (fresh / TRAINING).write_text(training, "utf-8")
+        open_model_folder(fresh)
+        size_bytes = sum(path.stat().st_size for path in fresh.rglob("*") if path.is_file())
+        if size_bytes > max_bytes:
+            raise SystemExit(f"the folder must not exceed {max_bytes:,} bytes, and has {size_bytes:,}")
+        _replace(fresh, destination)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+    return size_bytes
+
+
+def read_runs(source: Path) -> dict[str, object]:
+    """stage -> run.json of every stage beside the one whose model `source` is, in the recipe's order."""
+    from jsd.training.recipes import RECIPES
+
+    paths = {stage: source.parents[1] / stage / "run.json" for stage in RECIPES["mini"].stages}
+    return {stage: json.loads(path.read_text("utf-8")) for stage, path in paths.items() if path.is_file()}
+
+
+def _replace(fresh: Path, destination: Path) -> None:
+    old = destination.with_name(f".{destination.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if destination.exists():
+        destination.replace(old)
+    fresh.replace(destination)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--source", type=Path, default=SOURCE, help="default: %(default)s")
+    parser.add_argument("--destination", type=Path, default=ROOT / "weights" / "mini", help="default: weights/mini")
+    args = parser.parse_args()
+    size_bytes = export(args.source, args.destination)
+    print(f"{args.destination}: {size_bytes / 1e6:.1f} MB of at most {MAX_BYTES / 1e6:.0f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""Reports of `jsd evaluate` -> docs/results/NAME.json -> the tables of README.md and of the model card.
+
+    python -m runs.results_table [NAME=REPORT ...]
+
+Each REPORT is kept without its list of drawings, then both tables are written anew from all that is kept.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from runs.blocks import MODEL_CARD, README, ROOT, write_block
+
+RESULTS = ROOT / "docs" / "results"
+CORPUS = RESULTS / "corpus.txt"  # what `jsd data describe` says
+# name of the report -> row; group of prompts -> column
+ROWS = {
+    "base_en": "base, English prompts",
+    "base_ja": "base, Japanese prompts",
+    "stage1": "after stage 1",
+    "stage2": "after stage 2 = embedded model",
+}
+COLUMNS = {
+    "general": "general",
+    "japan": "Japan",
+    "onomatopoeia": "onomatopoeia, Japanglish",
+    "unseen": "unseen pairs",
+}
+# What all rows of one table must share.
+SHARED = ("split", "seeds", "num_inference_steps", "guidance_scale", "gallery")
+NOT_MEASURED = "–"
+
+Report = dict[str, Any]
+
+
+def keep(name: str, path: Path, folder: Path = RESULTS) -> None:
+    """The report in `path`, without its list of drawings, as `folder`/NAME.json."""
+    if name not in ROWS:
+        raise SystemExit(f"{name} is no row of the table; its rows are {', '.join(ROWS)}")
+    report = json.loads(path.read_text("utf-8"))
+    report.pop("drawings")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.json").write_text(json.dumps(report, ensure_ascii=False, indent=1) + "\n", "utf-8")
+
+
+def load_reports(folder: Path = RESULTS) -> dict[str, Report]:
+    """name -> report, of the rows that were measured."""
+    paths = {name: folder / f"{name}.json" for name in ROWS}
+    return {name: json.loads(path.read_text("utf-8")) for name, path in paths.items() if path.is_file()}
+
+
+def results_block(reports: dict[str, Report]) -> str:
+    """The table as Markdown, and the line that says how it was measured."""
+    _check_comparable(reports)
+    lines = [_row("", list(COLUMNS.values())), _row("---", ["---"] * len(COLUMNS))]
+    lines += [_row(label, [_cell(reports.get(name), group) for group in COLUMNS]) for name, label in ROWS.items()]
+    if not reports:
+        return "\n".join([*lines, "", "Not measured yet: `runs/evaluate_mini.sh` fills this table.", ""])
+    first = next(iter(reports.values()))
+    counts = [str(first["accuracy"][group]["drawings"]) for group in COLUMNS]
+    gallery = first["gallery"]
+    lines += [
+        _row("*drawings a row*", counts),
+        "",
+        "Top-1 / top-5 in percent; in brackets the same for drawings paired with another prompt: chance. Prompts of "
+        f"the {first['split']} split, {first['seeds']} drawing(s) of each, {first['num_inference_steps']} steps, "
+        f"guidance {first['guidance_scale']}, "
+        f"against {gallery['pictures']:,} pictures of {gallery['concepts']:,} concepts.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def corpus_block(path: Path = CORPUS) -> str:
+    described = path.read_text("utf-8") if path.is_file() else "not described yet\n"
+    return f"```text\n{described}```\n"
+
+
+def _check_comparable(reports: dict[str, Report]) -> None:
+    """Rows that were measured differently do not belong in one table."""
+    values = {
+        name: {key: report[key] for key in SHARED} | {g: report["accuracy"][g]["drawings"] for g in COLUMNS}
+        for name, report in reports.items()
+    }
+    for name, value in values.items():
+        first_name, first = next(iter(values.items()))
+        differing = [key for key in first if first[key] != value[key]]
+        if differing:
+            raise SystemExit(f"{first_name} and {name} differ in {', '.join(differing)}; evaluate them alike")
+
+
+def _cell(report: Report | None, group: str) -> str:
+    if report is None:
+        return NOT_MEASURED
+    found, chance = report["accuracy"][group], report["chance"][group]
+    return f"{found['top1']} / {found['top5']} ({chance['top1']} / {chance['top5']})"
+
+
+def _row(label: str, cells: list[str]) -> str:
+    return f"| {' | '.join([label, *cells])} |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("reports", nargs="*", metavar="NAME=REPORT", help=f"NAME is one of {', '.join(ROWS)}")
+    for given in parser.parse_args().reports:
+        name, _, path = given.partition("=")
+        keep(name, Path(path))
+    for path in (README, MODEL_CARD):
+        write_block(path, "results", results_block(load_reports()))
+    write_block(MODEL_CARD, "corpus", corpus_block())
+
+
+if __name__ == "__main__":
+    main()

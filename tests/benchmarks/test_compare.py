@@ -1,0 +1,25 @@
+"""The benchmark, end to end on the toy: two processes, one round."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks.run import main
+
+
+def test_both_draw_the_same_picture_and_every_figure_is_written(
+    toy_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "reports" / "benchmark.json"
+    arguments = ["--weights", str(toy_folder), "--dtypes", "float32", "--steps", "2", "--images", "1", "--rounds", "1"]
+    assert main([*arguments, "--output", str(output)]) == 0
+    report = json.loads(output.read_text("utf-8"))
+    assert list(report["variants"]) == ["diffusers float32", "jsd float32"]
+    for name, row in report["variants"].items():
+        assert row["difference"] < 0.5, f"{name} draws another picture: the work compared is not the same"
+        assert all(value > 0 for key, value in row.items() if key != "difference"), (name, row)
+    assert report["ratios"]["jsd float32"]["image_seconds"] == pytest.approx(
+        report["variants"]["diffusers float32"]["image_seconds"] / report["variants"]["jsd float32"]["image_seconds"]
+    )
+    assert "| jsd float32 |" in capsys.readouterr().out
