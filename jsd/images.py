@@ -4,25 +4,19 @@ A user's file is untrusted: only harmless formats are opened, and whatever a dec
 `ImageFileError` that names the input.
 """
 
-import json
 import os
-import warnings
 from collections.abc import Mapping
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image, ImageOps
-from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from jsd.errors import ImageFileError, InvalidInputError
+from jsd.files.metadata import save_arguments
+from jsd.files.opening import Source, open_image
 
-Source = str | Path | bytes | Image.Image
-
-# Decoders for pictures that people have; the rest of Pillow's (EPS runs Ghostscript) stays out of reach.
-FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "BMP", "TIFF")
 WHITE, BLACK = (255, 255, 255), (0, 0, 0)
 
 
@@ -38,30 +32,10 @@ def load_mask(source: Source, field: str = "mask") -> Image.Image:
 
 
 def _to_rgb(source: Source, field: str, background: tuple[int, int, int]) -> Image.Image:
-    name = _name(source)
     if isinstance(source, Image.Image) and 0 in source.size:
-        raise ImageFileError("image.empty", field=field, value=name)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        try:
-            if isinstance(source, Image.Image):
-                return _flatten(source, background)
-            with Image.open(
-                BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS
-            ) as image:
-                return _flatten(image, background)
-        except FileNotFoundError as error:
-            raise ImageFileError("image.missing", field=field, value=name) from error
-        except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-            limit = Image.MAX_IMAGE_PIXELS
-            raise ImageFileError("image.bomb", field=field, value=name, limit=limit) from error
-        except Exception as error:
-            # Damaged files make the decoders raise nearly anything: OSError, SyntaxError, struct.error, ...
-            reason = " ".join(str(error).split()) or type(error).__name__
-            raise ImageFileError(
-                "image.unreadable", field=field, value=name, formats=", ".join(FORMATS), reason=reason[:200]
-            ) from error
+        raise ImageFileError("image.empty", field=field, value=f"a {source.mode} image")
+    with open_image(source, field) as image:
+        return _flatten(image, background)
 
 
 def _flatten(image: Image.Image, background: tuple[int, int, int]) -> Image.Image:
@@ -76,13 +50,6 @@ def _flatten(image: Image.Image, background: tuple[int, int, int]) -> Image.Imag
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, (*background, 255)), image).convert("RGB")
     return image.convert("RGB")
-
-
-def _name(source: Source) -> str:
-    if isinstance(source, Image.Image):
-        return f"a {source.mode} image"
-    text = f"{len(source)} bytes" if isinstance(source, bytes) else str(source)
-    return text if len(text) <= 200 else text[:200] + "…"
 
 
 def image_to_tensor(image: Image.Image) -> Tensor:
@@ -107,19 +74,15 @@ def save_image(
 ) -> None:
     """Write a .png, .jpg or .webp under a temporary name, then rename it: nobody sees half a file.
 
-    `metadata` goes into a PNG as JSON, under the key `jsd`; the other formats have no place for it.
+    `metadata` is `GeneratedImage.metadata`: see `jsd.files.metadata` for its place in each format.
     """
     suffix = path.suffix.lower()
-    pnginfo = PngInfo()
-    if metadata is not None:
-        pnginfo.add_itxt("jsd", json.dumps(metadata, ensure_ascii=False))
+    arguments = {} if metadata is None else save_arguments(suffix.removeprefix("."), metadata)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp{suffix}")
     try:
         try:
-            if suffix == ".png":
-                image.save(temporary, pnginfo=pnginfo)
-            else:
-                image.save(temporary, quality=quality)
+            # PNG has no quality, and ignores it.
+            image.save(temporary, quality=quality, **arguments)
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)

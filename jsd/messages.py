@@ -211,6 +211,10 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "{field} must be a place where a .png, .jpg or .webp can be written, and {value} is not: {reason}; choose another",
         "{field} に画像（.png、.jpg、.webp）を書き込めません（{value}）: {reason}。別の場所を指定してください",
     ),
+    "metadata.too_long": (
+        "a {field} {value} holds at most {limit} bytes of metadata, and this picture's is {size}; use png or webp, or --no-metadata",
+        "{field} {value} に書き込めるメタデータは {limit} バイトまでですが、この画像では {size} バイトになります。png か webp にするか、--no-metadata を指定してください",
+    ),
     "options.choice": (
         "{field} must be one of {choices}; got {value}",
         "{field} は次のいずれかにしてください: {choices}（指定値: {value}）",
@@ -331,6 +335,10 @@ MESSAGES: dict[str, tuple[str, str]] = {
     "train.base": (
         "the recipe {recipe} takes its {component} from a Stable Diffusion v1 folder, --base is {value}; give one",
         "レシピ {recipe} の {component} は Stable Diffusion v1 のフォルダーから読み込みます（--base の値: {value}）。フォルダーを指定してください",
+    ),
+    "train.checkpoint": (
+        "the checkpoint {path} does not fit this stage or is damaged ({reason}); remove it to start the stage again",
+        "チェックポイント {path} はこのステージに合わないか、壊れています（{reason}）。最初からやり直すには削除してください",
     ),
     "train.order": (
         "the stage {stage} starts from the stage {needs}, which has no model yet; run: jsd train --stage {needs}",

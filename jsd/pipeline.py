@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -17,6 +18,7 @@ from jsd import images, sampling
 from jsd.components import load_components
 from jsd.devices import choose_placement, synchronize
 from jsd.errors import GenerationError, InvalidInputError
+from jsd.files import provenance
 from jsd.options import MAX_SEED, SamplingOptions
 from jsd.sampling import DenoisingState, Start
 from jsd.schedulers import make_scheduler
@@ -41,6 +43,7 @@ class GeneratedImage:
     device: str
     dtype: str
     seconds: dict[str, float]  # by phase: encode, denoise, decode; this picture's share of its batch
+    provenance: dict[str, object] = field(default_factory=dict)  # what else its file says: see `jsd.files`
 
     @property
     def metadata(self) -> dict[str, object]:
@@ -51,7 +54,8 @@ class GeneratedImage:
                 values[name] = "in memory"
             elif values[name] is not None:
                 values[name] = Path(values[name]).name
-        return values | {"model": self.model, "dtype": self.dtype}
+        names = {"model": self.model, "device": self.device.partition(":")[0], "dtype": self.dtype}
+        return values | names | self.provenance | {"pixels_sha256": provenance.pixel_digest(self.image)}
 
 
 @dataclass(kw_only=True)
@@ -124,6 +128,11 @@ class Pipeline:
     @property
     def size_limits(self) -> SizeLimits:
         return SizeLimits(factor=self.vae_factor, default=self.default_size)
+
+    @cached_property
+    def provenance(self) -> dict[str, object]:
+        """Which weights, under which licence, by which libraries. Reads every file of the folder, once."""
+        return provenance.library_versions() | ({} if self.folder is None else provenance.folder_record(self.folder))
 
     def generate(self, options: SamplingOptions | Sequence[SamplingOptions]) -> list[GeneratedImage]:
         """Draw one request, or several as one batch."""
@@ -206,6 +215,7 @@ class Pipeline:
         if job.image is not None and job.mask is not None:
             pictures = [Image.composite(picture, job.image, job.mask) for picture in pictures]
         job.seconds["decode"] = perf_counter() - began
+        shared = self.provenance | provenance.input_digests(image=job.image, mask=job.mask)
         return [
             GeneratedImage(
                 image=picture,
@@ -215,8 +225,10 @@ class Pipeline:
                 device=str(self.device),
                 dtype=_name(self.dtype),
                 seconds={phase: seconds / len(pictures) for phase, seconds in job.seconds.items()},
+                # Rounding differs between batches of different sizes: to draw it again takes the same.
+                provenance={**shared, "batch": [index, len(pictures)]},
             )
-            for picture, one in zip(pictures, job.options, strict=True)
+            for index, (picture, one) in enumerate(zip(pictures, job.options, strict=True))
         ]
 
     @torch.inference_mode()
