@@ -14,7 +14,9 @@ SOURCE = Path("checkpoints") / "mini" / "stage2" / "model"
 MAX_BYTES = 45_000_000
 # Kept from the folder that is replaced.
 MODEL_CARD = "README.md"
-TRAINING = "training.json"  # stage -> its run.json: options, versions, hardware
+TRAINING = "training.json"  # stage -> its run.json: options, seconds, versions, hardware
+# Options that name folders of the machine that trained.
+FOLDERS = ("corpus", "output", "base")
 
 
 def export(source: Path, destination: Path, max_bytes: int = MAX_BYTES) -> int:
@@ -45,7 +47,10 @@ def read_runs(source: Path) -> dict[str, object]:
     from jsd.training.recipes import RECIPES
 
     paths = {stage: source.parents[1] / stage / "run.json" for stage in RECIPES["mini"].stages}
-    return {stage: json.loads(path.read_text("utf-8")) for stage, path in paths.items() if path.is_file()}
+    runs = {stage: json.loads(path.read_text("utf-8")) for stage, path in paths.items() if path.is_file()}
+    for run in runs.values():
+        run["options"] = {name: value for name, value in run["options"].items() if name not in FOLDERS}
+    return runs
 
 
 def _replace(fresh: Path, destination: Path) -> None:

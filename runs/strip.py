@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from runs.blocks import README, ROOT, write_block
 
@@ -27,7 +28,6 @@ SEED = 0  # of every picture: none is chosen among several
 
 def draw(weights: Path | None, path: Path) -> None:
     from jsd import Pipeline, SamplingOptions
-    from jsd.images import save_image
 
     pipeline = Pipeline.load(weights)
     pictures = pipeline.generate([SamplingOptions(prompt=prompt, seed=SEED) for prompt in PROMPTS])
@@ -35,8 +35,10 @@ def draw(weights: Path | None, path: Path) -> None:
     strip = Image.new("RGB", (len(pictures) * width, height))
     for number, picture in enumerate(pictures):
         strip.paste(picture.image, (number * width, 0))
+    info = PngInfo()
+    info.add_itxt("jsd", json.dumps({"pictures": [picture.metadata for picture in pictures]}, ensure_ascii=False))
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_image(strip, path, metadata={"pictures": [picture.metadata for picture in pictures]})
+    strip.save(path, pnginfo=info)
 
 
 def strip_block(path: Path = STRIP) -> str:

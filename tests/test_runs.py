@@ -1,0 +1,158 @@
+"""runs/: what the scripts call exists, tables hold what the reports say, exports are whole or do not happen."""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from jsd.cli import build_parser
+from jsd.evaluation.prompts import GROUPS
+from runs import strip
+from runs.blocks import ROOT, read_block, write_block
+from runs.export_mini import export
+from runs.results_table import COLUMNS, ROWS, keep, load_reports, results_block
+
+
+def report(top5: float = 81.5, **changes: Any) -> dict[str, Any]:
+    found = {"top1": 40.0, "top5": top5, "drawings": 16}
+    return {
+        "model": "toy",
+        "split": "test",
+        "seeds": 1,
+        "num_inference_steps": 25,
+        "guidance_scale": 7.5,
+        "gallery": {"pictures": 6974, "concepts": 634},
+        "accuracy": {group: found for group in GROUPS},
+        "chance": {group: {"top1": 0.1, "top5": 0.9, "drawings": 16} for group in GROUPS},
+        "drawings": [{"prompt": "猫", "rank": 0}],
+        **changes,
+    }
+
+
+def calls_of(script: str, tmp_path: Path, *arguments: str) -> list[list[str]]:
+    """The commands that a script runs, with `jsd` and `python` replaced by a program that writes them down."""
+    recorder, log = tmp_path / "recorder", tmp_path / "calls"
+    recorder.write_text('#!/usr/bin/env bash\nprintf "%s\\0" "$@" >> "$CALLS"\nprintf "\\n" >> "$CALLS"\n', "utf-8")
+    recorder.chmod(0o755)
+    # A copy: the scripts write beside themselves.
+    shutil.copytree(ROOT / "runs", tmp_path / "runs", ignore=shutil.ignore_patterns("__pycache__"))
+    environment = {**os.environ, "JSD": str(recorder), "PYTHON": str(recorder), "CALLS": str(log)}
+    subprocess.run([tmp_path / "runs" / script, *arguments], env=environment, check=True)
+    return [line.split("\0")[:-1] for line in log.read_text("utf-8").splitlines()]
+
+
+def test_training_runs_every_stage_in_the_recipes_order(tmp_path: Path) -> None:
+    from jsd.training.recipes import RECIPES
+
+    data, *stages = [build_parser().parse_args(call) for call in calls_of("train_mini.sh", tmp_path, "--seed", "3")]
+    assert (data.command, data.action) == ("data", "build")
+    assert [args.stage for args in stages] == list(RECIPES["mini"].stages)
+    assert {args.seed for args in stages} == {3}, "arguments must reach every stage"
+
+
+def test_evaluation_fills_every_row(tmp_path: Path) -> None:
+    *evaluations, describe, table = calls_of("evaluate_mini.sh", tmp_path, "--seeds", "2")
+    parsed = [build_parser().parse_args(call) for call in evaluations]
+    assert [args.output.name for args in parsed] == list(ROWS)
+    assert [args.language for args in parsed] == ["en", "ja", "ja", "ja"]
+    assert {(args.seeds, args.split) for args in parsed} == {(2, "test")}
+    assert describe == ["data", "describe"]
+    assert table[:2] == ["-m", "runs.results_table"]
+    assert table[2:] == [f"{args.output.name}={args.output}/report.json" for args in parsed]
+
+
+def test_the_columns_are_the_groups_of_prompts() -> None:
+    assert list(COLUMNS) == list(GROUPS)
+
+
+def test_a_report_is_kept_without_its_drawings(tmp_path: Path) -> None:
+    (tmp_path / "report.json").write_text(json.dumps(report()), "utf-8")
+    keep("stage2", tmp_path / "report.json", tmp_path / "results")
+    assert load_reports(tmp_path / "results") == {"stage2": {k: v for k, v in report().items() if k != "drawings"}}
+
+
+def test_a_cell_is_top_1_and_top_5_with_chance_in_brackets() -> None:
+    table = results_block({"stage2": report(top5=81.5)})
+    assert "| after stage 2 = embedded model |" + " 40.0 / 81.5 (0.1 / 0.9) |" * 4 in table
+    assert "| after stage 1 | – | – | – | – |" in table
+
+
+def test_rows_that_were_measured_differently_are_refused() -> None:
+    with pytest.raises(SystemExit, match="base_en and stage2 differ in guidance_scale"):
+        results_block({"base_en": report(), "stage2": report(guidance_scale=4.0)})
+
+
+def test_reports_name_no_folder_of_one_machine() -> None:
+    absolute = [name for name, one in load_reports().items() if Path(one["model"]).is_absolute()]
+    assert not absolute, "evaluate with --weights and a relative folder"
+
+
+def test_only_the_block_of_that_name_changes(tmp_path: Path) -> None:
+    path = tmp_path / "page.md"
+    path.write_text("a\n<!-- one: by x -->\nold\n<!-- /one -->\nb\n<!-- two: by y -->\nkept\n<!-- /two -->\n", "utf-8")
+    write_block(path, "one", "new \\1\n")
+    text = path.read_text("utf-8")
+    assert read_block(text, "one") == "new \\1\n"
+    assert read_block(text, "two") == "kept\n"
+    assert text.startswith("a\n<!-- one: by x -->\n")
+
+
+def test_a_page_without_the_markers_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "page.md"
+    path.write_text("nothing here", "utf-8")
+    with pytest.raises(SystemExit, match="'one' are missing"):
+        write_block(path, "one", "new\n")
+
+
+@pytest.fixture
+def trained(toy_folder: Path, tmp_path: Path) -> Path:
+    """checkpoints/mini as `jsd train` leaves it: the last stage's model, and what it ran with."""
+    stage = tmp_path / "checkpoints" / "stage2"
+    shutil.copytree(toy_folder, stage / "model")
+    run = {"recipe": "mini", "options": {"seed": 0, "corpus": "/somewhere"}, "seconds": 1.5}
+    (stage / "run.json").write_text(json.dumps(run), "utf-8")
+    return stage / "model"
+
+
+def test_the_export_is_a_whole_folder_in_bfloat16(trained: Path, tmp_path: Path) -> None:
+    from safetensors import safe_open
+
+    from jsd.weights import verify_folder, weights_files
+
+    destination = tmp_path / "weights" / "mini"
+    destination.mkdir(parents=True)
+    (destination / "README.md").write_text("the card", "utf-8")
+    size_bytes = export(trained, destination)
+    assert verify_folder(destination) == []
+    with safe_open(weights_files(destination, "unet")[0].path, framework="numpy") as tensors:
+        assert tensors.get_slice("conv_in.weight").get_dtype() == "BF16"
+    assert (destination / "README.md").read_text("utf-8") == "the card", "the model card must stay"
+    assert (destination / "model_index.json").is_file() and (destination / "tokenizer" / "spiece.model").is_file()
+    assert size_bytes == sum(path.stat().st_size for path in destination.rglob("*") if path.is_file())
+    training = json.loads((destination / "training.json").read_text("utf-8"))
+    assert training["stage2"] == {"recipe": "mini", "options": {"seed": 0}, "seconds": 1.5}
+    assert [path.name for path in destination.parent.iterdir()] == ["mini"], "nothing temporary may stay"
+
+
+def test_an_export_that_is_too_large_changes_nothing(trained: Path, tmp_path: Path) -> None:
+    destination = tmp_path / "weights" / "mini"
+    destination.mkdir(parents=True)
+    (destination / "README.md").write_text("the card", "utf-8")
+    with pytest.raises(SystemExit, match="must not exceed 1,000 bytes"):
+        export(trained, destination, max_bytes=1000)
+    assert [path.name for path in destination.parent.rglob("*")] == ["mini", "README.md"]
+
+
+def test_the_strip_says_what_drew_it(toy_folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "docs" / "strip.png"
+    strip.draw(toy_folder, path)
+    with Image.open(path) as image:
+        assert image.size == (len(strip.PROMPTS) * 32, 32)
+    block = strip.strip_block(path)
+    assert block.startswith("![") and "(docs/strip.png)" in block
+    assert all(f"「{prompt}」" in block for prompt in strip.PROMPTS)
