@@ -16,6 +16,10 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "{field} must hold at least one request, and is empty; pass one",
         "{field} が空です。リクエストを 1 つ以上渡してください",
     ),
+    "batch.windows": (
+        "the prompts of one batch must need the same number of windows, and these need {value}; draw them one after the other",
+        "1 つのバッチのプロンプトは同じ数のウィンドウに収まる必要がありますが、{value} になっています。別々に生成してください",
+    ),
     "device.cpu_float16": (
         "{field} {value} does not go with the CPU, where it is hundreds of times too slow; use bfloat16 or float32, or leave {field} out",
         "CPU では {field} {value} は数百倍遅くなるため使えません。bfloat16 か float32 を指定するか、{field} を外してください",
@@ -211,6 +215,10 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "{field} must be a place where a .png, .jpg or .webp can be written, and {value} is not: {reason}; choose another",
         "{field} に画像（.png、.jpg、.webp）を書き込めません（{value}）: {reason}。別の場所を指定してください",
     ),
+    "metadata.none": (
+        "{field} must be a picture that says what made it, and {value} says nothing; pass the file as jsd or another tool wrote it",
+        "{field} には生成情報を含む画像が必要ですが、{value} には何も書かれていません。生成したときのファイルをそのまま渡してください",
+    ),
     "metadata.too_long": (
         "a {field} {value} holds at most {limit} bytes of metadata, and this picture's is {size}; use png or webp, or --no-metadata",
         "{field} {value} に書き込めるメタデータは {limit} バイトまでですが、この画像では {size} バイトになります。png か webp にするか、--no-metadata を指定してください",
@@ -230,6 +238,10 @@ MESSAGES: dict[str, tuple[str, str]] = {
     "options.last_seed": (
         "{field} + num_outputs - 1 must be at most 4294967295, got {field} {value} with num_outputs {num_outputs}; use a seed of at most {high}",
         "{field} + num_outputs - 1 は 4294967295 以下にしてください（{field} {value}、num_outputs {num_outputs}）。{high} 以下のシードを指定してください",
+    ),
+    "options.long_text": (
+        "{field} must be at most {high} characters, got {value}; shorten it",
+        "{field} は {high} 文字以内にしてください（指定: {value} 文字）",
     ),
     "options.mask_alone": (
         "{field} needs a picture to repaint and image is not set; pass image too, or leave {field} out",
@@ -255,11 +267,31 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "{field} must be a whole number from {low} to {high}, got {value}; choose one in that range",
         "{field} は {low} から {high} までの整数にしてください（指定値: {value}）",
     ),
+    "prompt.chunked": (
+        "the prompt needs more tokens than the {available} that the model reads at once, so it is read in {count} parts: {parts}",
+        "プロンプトがモデルの一度に読める {available} トークンに収まらないため、{count} つに分けて読みます: {parts}",
+    ),
     "prompt.cut": (
         "the prompt needs {needed} tokens and the model reads {available}: from character {start} on it is "
         "ignored («{tail}»); shorten it",
         "プロンプトは {needed} トークンですが、モデルが読めるのは {available} トークンまでです。{start} "
         "文字目以降（「{tail}」）は無視されます。短くしてください",
+    ),
+    "prompt.kana": (
+        "the model can read the kana spelling: {spellings}; write it so, or set unknown_words to replace",
+        "かなで書けばモデルが読めます: {spellings}。書き換えるか、unknown_words を replace にしてください",
+    ),
+    "prompt.kana_whole": (
+        "the model can read the kana spelling: {spellings}; write «{suggestion}», or set unknown_words to replace",
+        "かなで書けばモデルが読めます: {spellings}。「{suggestion}」と書くか、unknown_words を replace にしてください",
+    ),
+    "prompt.not_japanese": (
+        "the model learnt from Japanese captions and finds no Japanese here; write it in Japanese for a better picture",
+        "日本語が含まれていません。このモデルは日本語で学習しているため、日本語で書くとより良い画像になります",
+    ),
+    "prompt.replaced": (
+        "words that the vocabulary cannot read were replaced by their kana: {spellings}",
+        "語彙にない言葉をかなに置き換えました: {spellings}",
     ),
     "prompt.surrogate": (
         "{field} must be valid Unicode text: {value} at character {position} is half of a surrogate pair; "
@@ -272,6 +304,42 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "another word",
         "語彙にないため読めない文字が {count} 種類あります: {characters}。かなで書くか、"
         "別の言葉にしてください",
+    ),
+    "prompt.weight": (
+        "a weight in {field} must be {low} to {high}, brackets within brackets multiplied, and the one at character "
+        "{position} is {value}; choose another, or write \\( for an ordinary bracket",
+        "{field} の重みは {low} から {high} まで（入れ子の括弧は掛け算）ですが、{position} 文字目の括弧は {value} です。"
+        "値を変えるか、ただの括弧なら \\( と書いてください",
+    ),
+    "prompt.windows": (
+        "{field} must fit into {limit} windows of {available} tokens, and needs {value} tokens; shorten it, or set "
+        "long_prompt to truncate",
+        "{field} は {available} トークンの {limit} 個分までですが、{value} トークンあります。短くするか、long_prompt を "
+        "truncate にしてください",
+    ),
+    "rerun.batch": (
+        "{field} must be a place and a size of at most {limit}, the file says {value}; its record is damaged",
+        "{field} は位置と {limit} 以下の枚数である必要がありますが、ファイルには {value} とあります。記録が壊れています",
+    ),
+    "rerun.differs": (
+        "{path} is not the same picture as {file}: drawn here by {here}, there by {there}; only the same machine and versions give every bit",
+        "{path} は {file} と同じ画像になりませんでした（今回: {here}、元: {there}）。完全に一致するのは同じマシンと同じバージョンの場合だけです",
+    ),
+    "rerun.no_record": (
+        "{field} must be a picture by jsd, and {value} holds no record of ours; jsd info shows what it says",
+        "{field} には jsd で生成した画像が必要ですが、{value} に記録がありません。jsd info で内容を確認できます",
+    ),
+    "rerun.other_model": (
+        "the picture was drawn by {model} with the digest {wanted}, and {folder} has {found}; name its folder with --weights, or use --force",
+        "この画像を生成したモデルは {model}（{wanted}）ですが、{folder} は {found} です。--weights でフォルダーを指定するか、--force を付けてください",
+    ),
+    "rerun.other_picture": (
+        "{field} must be the picture that it was drawn from, and {value} is another; pass that one, or use --force",
+        "{field} には元の画像が必要ですが、{value} は別の画像です。元の画像を渡すか、--force を付けてください",
+    ),
+    "rerun.picture_missing": (
+        "{field} must be the picture that it was drawn from ({value}), and there is none at {path}; pass its path",
+        "{field} には元の画像（{value}）が必要ですが、{path} にありません。パスを指定してください",
     ),
     "serve.cannot_bind": (
         "the server needs a free address and {host} port {port} is not one ({reason}); stop what uses it, or choose "
@@ -310,6 +378,10 @@ MESSAGES: dict[str, tuple[str, str]] = {
     "size.small": (
         "{field} must be at least {low} px, got {value}; choose {low} or more",
         "{field} は {low} ピクセル以上にしてください（指定値: {value}）",
+    ),
+    "style.unknown": (
+        "{field} must be a style that the model can read, got {value}; the styles are {choices}",
+        "{field} はモデルが読めるスタイルにしてください（指定値: {value}）。使えるのは次のとおりです: {choices}",
     ),
     "tokenizer.config": (
         "{path} must hold {rule}; correct it, or delete it to get 77 tokens and lower-casing",

@@ -10,6 +10,8 @@ from jsd.errors import JsdError
 # command -> one line of help; the module jsd.cli.<command> has add_arguments(parser) and run(args).
 COMMANDS = {
     "generate": "draw pictures from a Japanese prompt",
+    "info": "show what made a picture, as its file says",
+    "rerun": "draw a picture again from what its file says",
     "prompt": "show how a prompt is read: its tokens, and what is unread or cut off",
     "weights": "list, verify, fetch, convert model folders, or write one with random weights",
     "serve": "serve the Cog predictor over HTTP, without Docker",

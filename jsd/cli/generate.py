@@ -14,6 +14,8 @@ from jsd.schedulers import SCHEDULERS
 if TYPE_CHECKING:
     from jsd.tokenizer import JapaneseTokenizer
 
+OUTPUT_FORMATS = ("png", "webp", "jpg")
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     defaults = SamplingOptions
@@ -55,15 +57,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="with --image: 0 keeps the picture, 1 forgets it (%(default)s)",
     )
-    add(
-        "--weights",
-        type=Path,
-        metavar="FOLDER",
-        help="model folder (JSD_WEIGHTS, else weights/rinna, else mini)",
-    )
-    add("--output-dir", type=Path, default=Path("outputs"), metavar="FOLDER", help="(%(default)s)")
+    add_model_arguments(parser)
+    add_output_arguments(parser)
+
+
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--weights", type=Path, metavar="FOLDER", help="model folder (JSD_WEIGHTS, else weights/rinna, else mini)")
     add("--device", metavar="NAME", help="cuda, mps or cpu; default: the fastest there is")
     add("--dtype", metavar="NAME", help="float32, float16 or bfloat16; default: the fastest there is")
+
+
+def add_output_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--output-dir", type=Path, default=Path("outputs"), metavar="FOLDER", help="(%(default)s)")
+    add("--output-format", default=OUTPUT_FORMATS[0], metavar="NAME", help=f"{', '.join(OUTPUT_FORMATS)} (%(default)s)")
+    add("--output-quality", type=int, default=80, metavar="N", help="of webp and jpg, 0 to 100 (%(default)s)")
+    add("--no-metadata", action="store_true", help="do not write into the files what made them")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -81,7 +91,7 @@ def run(args: argparse.Namespace) -> None:
         mask=args.mask,
         prompt_strength=args.prompt_strength,
     )
-    _check_writable(args.output_dir)
+    check_output(args)
 
     # Here, because they import torch: a mistake in the arguments is answered before.
     from tqdm import tqdm
@@ -103,13 +113,20 @@ def run(args: argparse.Namespace) -> None:
     pictures = pipeline.finish(job)
     args.output_dir.mkdir(parents=True, exist_ok=True)
     for picture in pictures:
-        path = unused_path(args.output_dir, f"jsd-{picture.seed}", ".png")
-        save_image(picture.image, path, metadata=picture.metadata)
+        path = unused_path(args.output_dir, f"jsd-{picture.seed}", f".{args.output_format}")
+        metadata = None if args.no_metadata else picture.metadata
+        save_image(picture.image, path, quality=args.output_quality, metadata=metadata)
         print(f"{path}  seed {picture.seed}  {sum(picture.seconds.values()):.2f} s")
 
 
-def _check_writable(folder: Path) -> None:
+def check_output(args: argparse.Namespace) -> None:
     """Before minutes of work, not after."""
+    if args.output_format not in OUTPUT_FORMATS:
+        names, value = ", ".join(OUTPUT_FORMATS), repr(args.output_format)
+        raise InvalidInputError("options.choice", field="output_format", choices=names, value=value)
+    if not 0 <= args.output_quality <= 100:
+        raise InvalidInputError("options.whole", field="output_quality", low=0, high=100, value=args.output_quality)
+    folder: Path = args.output_dir
     existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         raise InvalidInputError("generate.output_dir", field="output_dir", value=folder, path=existing)

@@ -1,0 +1,44 @@
+"""jsd info FILE [--json]: what made a picture, as its file says."""
+
+import argparse
+import json
+from pathlib import Path
+
+from jsd.errors import ImageFileError
+from jsd.files.metadata import PictureFile, read_picture_file
+from jsd.tokenizer import printable
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", type=Path, metavar="FILE", help="a picture by jsd, or with A1111's text")
+    parser.add_argument("--json", action="store_true", help="write all of it as JSON")
+
+
+def run(args: argparse.Namespace) -> None:
+    file = read_picture_file(args.file)
+    if file.values == {} and file.digital_source_type is None:
+        raise ImageFileError("metadata.none", field="FILE", value=args.file)
+    print(json.dumps(as_json(file), ensure_ascii=False, indent=2) if args.json else as_text(file))
+
+
+def as_json(file: PictureFile) -> dict[str, object]:
+    """`source`: whose record the values are from; "parameters" is the text of A1111's form, of any tool."""
+    source = "jsd" if file.record is not None else "parameters" if file.parameters is not None else None
+    return {
+        "format": file.format,
+        "size": list(file.size),
+        "source": source,
+        "values": file.values,
+        "parameters": file.parameters,
+        "digital_source_type": file.digital_source_type,
+    }
+
+
+def as_text(file: PictureFile) -> str:
+    rows = {"file": f"{file.format} {file.size[0]}x{file.size[1]}", **file.values}
+    if file.digital_source_type is not None:
+        rows["digital_source_type"] = file.digital_source_type
+    # A stranger's file: nothing in it may steer the terminal.
+    shown = {printable(name): printable(str(value)) for name, value in rows.items() if value is not None}
+    width = max(map(len, shown))
+    return "\n".join(f"{name:{width}}  {value}" for name, value in shown.items())

@@ -1,0 +1,125 @@
+"""jsd rerun FILE: draw a picture again from what its file says, and say whether it is the same."""
+
+import argparse
+import json
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jsd.cli.generate import add_output_arguments, check_output
+from jsd.errors import GenerationError, ImageFileError, InvalidInputError, ModelFolderError
+from jsd.files.metadata import read_picture_file
+from jsd.options import SamplingOptions
+from jsd.weights import choose_folder, weights_root
+
+if TYPE_CHECKING:
+    from jsd.pipeline import GeneratedImage, Pipeline
+
+# Pillow's name of a file's format -> ours
+FORMATS = {"PNG": "png", "JPEG": "jpg", "WEBP": "webp"}
+# Our own batches hold four; a file may claim anything.
+MAX_BATCH = 64
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("file", type=Path, metavar="FILE", help="a picture by jsd")
+    add("--weights", type=Path, metavar="FOLDER", help="model folder; default: that of its name in weights/")
+    add("--image", type=Path, metavar="PICTURE", help="what it started from; default: that name beside FILE")
+    add("--mask", type=Path, metavar="PICTURE", help="its mask; default: that name beside FILE")
+    add("--force", action="store_true", help="draw even where it cannot become the same picture")
+    add_output_arguments(parser)
+    parser.set_defaults(output_format=None)
+
+
+def run(args: argparse.Namespace) -> None:
+    file = read_picture_file(args.file)
+    record = file.record
+    if record is None:
+        raise ImageFileError("rerun.no_record", field="FILE", value=args.file)
+    if args.output_format is None:
+        args.output_format = FORMATS.get(file.format, "png")
+    check_output(args)
+    options = _options(record, args)
+    folder = _folder(record, args.weights)
+
+    # Here, because they import torch: a file that cannot be drawn again is answered before.
+    from jsd.files.provenance import folder_digest
+    from jsd.images import save_image, unused_path
+
+    digest = folder_digest(folder)
+    if digest != record.get("model_sha256") and not args.force:
+        wanted = str(record.get("model_sha256"))[:10]
+        name = record.get("model")
+        raise ModelFolderError("rerun.other_model", folder=folder, model=name, found=digest[:10], wanted=wanted)
+    picture = _draw(_load(folder, record, args.force), options, record, args.force)
+    args.output_dir.mkdir(parents=True, exist_ok=True)
+    path = unused_path(args.output_dir, f"jsd-{picture.seed}", f".{args.output_format}")
+    metadata = picture.metadata
+    save_image(picture.image, path, quality=args.output_quality, metadata=None if args.no_metadata else metadata)
+    same = metadata["pixels_sha256"] == record.get("pixels_sha256")
+    print(f"{path}  seed {picture.seed}  {'=' if same else '≠'} {args.file}")
+    if not same and not args.force:
+        here = ", ".join(f"{name} {metadata[name]}" for name in ("jsd", "torch", "diffusers"))
+        there = ", ".join(f"{name} {record.get(name)}" for name in ("jsd", "torch", "diffusers"))
+        raise GenerationError("rerun.differs", path=path, file=args.file, here=here, there=there)
+
+
+def _options(record: dict[str, Any], args: argparse.Namespace) -> SamplingOptions:
+    known = {field.name for field in fields(SamplingOptions)}
+    options = SamplingOptions.from_json(json.dumps({key: value for key, value in record.items() if key in known}))
+    if options.seed is None:
+        raise InvalidInputError("options.whole", field="seed", low=0, high=2**32 - 1, value=None)
+    for field in ("image", "mask"):
+        name, given = getattr(options, field), getattr(args, field)
+        if name is None:
+            continue
+        # The name alone: a file may not choose a folder of this machine.
+        path = args.file.parent / Path(str(name)).name if given is None else given
+        if not path.is_file():
+            raise InvalidInputError("rerun.picture_missing", field=f"--{field}", value=name, path=path)
+        options = replace(options, **{field: path})
+    return options
+
+
+def _folder(record: dict[str, Any], explicit: Path | None) -> Path:
+    name = str(record.get("model"))
+    if explicit is None and name == Path(name).name and (weights_root() / name).is_dir():
+        return weights_root() / name
+    return choose_folder(explicit)[0]
+
+
+def _load(folder: Path, record: dict[str, Any], force: bool) -> "Pipeline":
+    from jsd.pipeline import Pipeline
+
+    try:
+        return Pipeline.load(folder, device=str(record.get("device")), dtype=str(record.get("dtype")))
+    except InvalidInputError as error:
+        if not force or error.field not in ("device", "dtype"):
+            raise
+        return Pipeline.load(folder)
+
+
+def _draw(pipeline: "Pipeline", options: SamplingOptions, record: dict[str, Any], force: bool) -> "GeneratedImage":
+    """The picture, in its place of a batch as large as that it came from: rounding differs between sizes."""
+    from tqdm import tqdm
+
+    from jsd.files.provenance import input_digests
+
+    index, size = _place(record.get("batch"))
+    job = pipeline.prepare([options] * size)
+    for key, digest in input_digests(image=job.image, mask=job.mask).items():
+        if digest != record.get(key) and not force:
+            field = key.removesuffix("_sha256")
+            raise InvalidInputError("rerun.other_picture", field=f"--{field}", value=getattr(options, field))
+    for _ in tqdm(pipeline.denoise(job), total=len(job.start.timesteps), disable=None, leave=False):
+        pass
+    return pipeline.finish(job)[index]
+
+
+def _place(batch: object) -> tuple[int, int]:
+    if isinstance(batch, list) and len(batch) == 2 and all(type(number) is int for number in batch):
+        index, size = batch
+        if 0 <= index < size <= MAX_BATCH:
+            return index, size
+    raise InvalidInputError("rerun.batch", field="batch", limit=MAX_BATCH, value=repr(batch)[:100])
