@@ -1,5 +1,6 @@
 """The corpus as latents, computed once."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from jsd.data.corpus import Corpus
+from jsd.training.loop import save_atomically
 
 BATCH_SIZE = 32
 
@@ -27,8 +29,20 @@ def encode_corpus(corpus: Corpus, vae: Any, size_px: int, device: str) -> Tensor
 
 
 def corpus_latents(corpus: Corpus, vae: Any, size_px: int, device: str, cache: Path) -> Tensor:
-    """(N, C, h, w), times the VAE's scaling factor; kept in `cache`, one file for one VAE and corpus."""
-    if not cache.exists():
-        torch.save(encode_corpus(corpus, vae, size_px, device), cache)
-    latents: Tensor = torch.load(cache, weights_only=True)
+    """(N, C, h, w), times the VAE's scaling factor; kept in `cache` for as long as the pictures and the VAE stay."""
+    key = _fingerprint(corpus, vae, size_px)
+    kept = torch.load(cache, weights_only=True) if cache.exists() else {}
+    if not isinstance(kept, dict) or kept.get("key") != key:
+        kept = {"key": key, "latents": encode_corpus(corpus, vae, size_px, device)}
+        save_atomically(kept, cache)
+    latents: Tensor = kept["latents"]
     return latents * float(vae.config.scaling_factor)
+
+
+def _fingerprint(corpus: Corpus, vae: Any, size_px: int) -> str:
+    digest = hashlib.sha256(f"{size_px}/{corpus.pictures.shape}".encode())
+    for first in range(0, len(corpus.pictures), BATCH_SIZE):
+        digest.update(corpus.pictures[first : first + BATCH_SIZE].tobytes())
+    for weights in vae.state_dict().values():
+        digest.update(weights.detach().float().cpu().numpy().tobytes())
+    return digest.hexdigest()

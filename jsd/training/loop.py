@@ -1,6 +1,7 @@
 """The one training loop: steps, EMA, schedule, checkpoints. What a step computes is the stage's, in `stages`."""
 
 import math
+import pickle
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -9,6 +10,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
+from jsd.errors import CheckpointError
 from jsd.training.objectives import Losses
 from jsd.training.recipes import Stage
 
@@ -61,8 +63,10 @@ def train(
     autocast: torch.autocast,
     log: Callable[[int, dict[str, float]], None],
     sample: Callable[[int], None],
-) -> Ema:
-    """Run `stage` to its last step, from the checkpoint in `folder` where there is one. Returns the averages.
+) -> tuple[Ema, float]:
+    """Run `stage` to its last step, from the checkpoint in `folder` where there is one.
+
+    Returns the averages, and the seconds of all runs together.
 
     `compute_loss(n)` is the loss of the n-th batch, a function of n alone, so that a resumed run sees the same batches.
     """
@@ -73,6 +77,7 @@ def train(
     ema = Ema(parameters, stage.ema_decay)
     path = folder / "checkpoint.pt"
     start, seconds = _resume(path, modules, optimizer, ema)
+    elapsed = seconds
     began = time.monotonic()
     bar = tqdm(range(start, stage.max_train_steps), initial=start, total=stage.max_train_steps, desc=stage.name)
     for step in bar:
@@ -98,16 +103,20 @@ def train(
             ema.swap()
             sample(done)
             ema.swap()
-    return ema
+    return ema, elapsed
 
 
 def _resume(path: Path, modules: nn.Module, optimizer: torch.optim.Optimizer, ema: Ema) -> tuple[int, float]:
     """Load the checkpoint where there is one; (steps done, seconds spent)."""
     if not path.exists():
         return 0, 0.0
-    state = torch.load(path, weights_only=True, map_location=ema.shadow[0].device)
-    modules.load_state_dict(state["modules"])
-    optimizer.load_state_dict(state["optimizer"])
-    for shadow, saved in zip(ema.shadow, state["ema"], strict=True):
-        shadow.copy_(saved)
-    return state["step"], state["seconds"]
+    try:
+        state = torch.load(path, weights_only=True, map_location=ema.shadow[0].device)
+        modules.load_state_dict(state["modules"])
+        optimizer.load_state_dict(state["optimizer"])
+        for shadow, saved in zip(ema.shadow, state["ema"], strict=True):
+            shadow.copy_(saved)
+        return state["step"], state["seconds"]
+    except (EOFError, KeyError, OSError, RuntimeError, TypeError, ValueError, pickle.UnpicklingError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise CheckpointError("train.checkpoint", path=path, reason=reason) from error

@@ -8,10 +8,13 @@ from torch import Tensor
 
 Losses = tuple[Tensor, dict[str, Tensor]]  # the loss, and what to log
 KL_WEIGHT = 2e-4
+COLOUR_WEIGHT = 2.0
 
 
 def autoencoding_loss(vae: Any, pixel_values: Tensor, generator: torch.Generator) -> Losses:
-    """Reconstruction in L1, of the pixels and of their gradients, and a little KL (Rombach et al., arXiv 2112.10752).
+    """Reconstruction in L1 and a little KL (Rombach et al., arXiv 2112.10752).
+
+    The L1 is that of the pixels, of their gradients (edges), and of the mean colour of each 8x8 cell (hues).
 
     pixel_values (B, 3, H, W) in [-1, 1].
     """
@@ -21,10 +24,11 @@ def autoencoding_loss(vae: Any, pixel_values: Tensor, generator: torch.Generator
     decoded = vae.decode(latents).sample.float()  # (B, 3, H, W)
     pixel_l1 = F.l1_loss(decoded, pixel_values)
     gradient_l1 = torch.stack([F.l1_loss(decoded.diff(dim=d), pixel_values.diff(dim=d)) for d in (2, 3)]).sum()
+    colour_l1 = F.l1_loss(F.avg_pool2d(decoded, 8), F.avg_pool2d(pixel_values, 8))
     mean, logvar = posterior.mean.float(), posterior.logvar.float()
     kl = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).mean()
-    loss = pixel_l1 + gradient_l1 + KL_WEIGHT * kl
-    return loss, {"pixel_l1": pixel_l1, "gradient_l1": gradient_l1, "kl": kl}
+    loss = pixel_l1 + gradient_l1 + COLOUR_WEIGHT * colour_l1 + KL_WEIGHT * kl
+    return loss, {"pixel_l1": pixel_l1, "gradient_l1": gradient_l1, "colour_l1": colour_l1, "kl": kl}
 
 
 def contrastive_loss(text_features: Tensor, image_features: Tensor, logit_scale: Tensor, concepts: Tensor) -> Losses:

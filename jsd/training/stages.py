@@ -2,9 +2,9 @@
 
 import platform
 import shutil
-import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from jsd.training.recipes import Recipe, Stage
 from jsd.training.vocabulary import train_tokenizer
 from jsd.weights import read_json
 
+LATENTS_FILE = "latents.pt"
 MODULES = {
     "autoencoding": ("vae",),
     "contrastive": ("text_encoder", "image_encoder"),
@@ -91,9 +92,10 @@ def run_stage(recipe: Recipe, name: str, options: TrainOptions) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(options.seed)
     run = Run(recipe, stage, options, corpus)
-    components.write_json(folder / "run.json", _description(recipe, stage, options))
+    description = _description(recipe, stage, options)
+    components.write_json(folder / "run.json", description)
     with Log(folder) as log:
-        ema = train(
+        ema, seconds = train(
             stage,
             run.trained,
             run.loss,
@@ -104,7 +106,13 @@ def run_stage(recipe: Recipe, name: str, options: TrainOptions) -> Path:
             sample=lambda step: run.sample(folder / "samples" / f"{step:06}.png"),
         )
     ema.swap()
-    run.export(folder / "model")
+    # In one move: a later stage must not start from half a model.
+    partial = folder / "model.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    run.export(partial)
+    shutil.rmtree(folder / "model", ignore_errors=True)
+    partial.rename(folder / "model")
+    components.write_json(folder / "run.json", {**description, "seconds": round(seconds, 1)})
     return folder / "model"
 
 
@@ -156,7 +164,7 @@ class Run:
         unet = self.modules["unet"].config if "unet" in self.modules else self.recipe.components["unet"]
         size_px = unet["sample_size"] * 2 ** (len(self.vae.config.block_out_channels) - 1)
         latents = corpus_latents(
-            self.corpus, self.vae, size_px, self.options.device, self.options.output / "latents.pt"
+            self.corpus, self.vae, size_px, self.options.device, self.options.output / LATENTS_FILE
         )
         dropout = self.stage.caption_dropout if self.stage.objective == "denoising" else 0.0
         return CaptionedLatents(self.corpus, latents, self.stage, self.tokenizer, self.options.seed, dropout)
@@ -205,6 +213,7 @@ class Run:
             vae = saved["vae"]
             latents = encode_corpus(self.corpus, vae, self.corpus.pictures.shape[1], self.options.device)
             vae.register_to_config(scaling_factor=1 / latents.std().item())
+            torch.save(latents, self.options.output / LATENTS_FILE)
         if self.stage.objective == "denoising":
             assert self.stage.language is not None
             components.write_model_folder(folder, {**saved, "vae": self.vae}, self.scheduler)
@@ -220,12 +229,12 @@ def _description(recipe: Recipe, stage: Stage, options: TrainOptions) -> dict[st
     return {
         "recipe": recipe.name,
         "stage": asdict(stage),
-        "options": {"seed": options.seed, "mixed_precision": options.mixed_precision},
+        "options": {name: str(value) if isinstance(value, Path) else value for name, value in asdict(options).items()},
         "hardware": torch.cuda.get_device_name() if on_cuda else f"CPU, {torch.get_num_threads()} threads",
+        "machine": platform.machine(),
         "versions": {
             "jsd": jsd.__version__,
-            "torch": torch.__version__,
-            "python": sys.version.split()[0],
-            "machine": platform.machine(),
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("torch", "diffusers", "transformers", "sentencepiece", "numpy")},
         },
     }
