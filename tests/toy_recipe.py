@@ -1,0 +1,59 @@
+"""The embedded model's recipe and the full one, row by row, with components of a few thousand weights."""
+
+from dataclasses import replace
+
+from jsd.training.recipes import FULL, MINI, Recipe, Stage
+
+PROMPTS = {"ja": ("サラリーマン 油絵",), "en": ("office worker, oil painting",)}
+TEXT_ENCODER = {
+    "hidden_size": 32,
+    "intermediate_size": 32,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "hidden_act": "quick_gelu",
+}
+
+
+def shorten(stage: Stage) -> Stage:
+    return replace(stage, train_batch_size=4, max_train_steps=2, lr_warmup_steps=1, gradient_accumulation_steps=1)
+
+
+TOY = Recipe(
+    name="toy",
+    components={
+        "vae": {
+            "down_block_types": ["DownEncoderBlock2D"] * 3,
+            "up_block_types": ["UpDecoderBlock2D"] * 3,
+            "block_out_channels": [8, 8, 8],
+            "layers_per_block": 1,
+            "latent_channels": 4,
+            "norm_num_groups": 4,
+            "sample_size": 32,
+            "mid_block_add_attention": False,
+        },
+        "text_encoder": TEXT_ENCODER,
+        "unet": {
+            **MINI.components["unet"],
+            "sample_size": 8,
+            "block_out_channels": [16, 32],
+            "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D"],
+            "up_block_types": ["CrossAttnUpBlock2D", "UpBlock2D"],
+            "cross_attention_dim": 32,
+            "norm_num_groups": 8,
+        },
+    },
+    scheduler=MINI.scheduler,
+    vocab_size={"ja": 200, "en": 200},
+    model_max_length=16,
+    sample_prompts=PROMPTS,
+    stages={name: shorten(stage) for name, stage in MINI.stages.items()},
+)
+# FULL's rows on the toy folder of conftest.py, whose UNet reads features of 32.
+TOY_FULL = replace(
+    FULL,
+    components={"text_encoder": TEXT_ENCODER},
+    vocab_size={"ja": 200},
+    model_max_length=16,
+    sample_prompts=PROMPTS,
+    stages={name: shorten(stage) for name, stage in FULL.stages.items()},
+)

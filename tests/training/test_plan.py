@@ -1,0 +1,75 @@
+"""A dry run: the plan, the parameters, the memory, and nothing else."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from jsd.errors import CheckpointError
+from jsd.random_weights import SCHEDULER, model_configs
+from jsd.training.plan import count_parameters, plan
+from jsd.training.recipes import FULL, MINI
+from jsd.training.stages import TrainOptions
+
+# Stable Diffusion v1's UNet and VAE, and rinna's text encoder of 32,000 pieces.
+TEXT_ENCODER, UNET, VAE = 109_691_136, 859_520_964, 83_653_863
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    """A Stable Diffusion v1 folder without its weights: a dry run reads the configs."""
+    for component, config in {**model_configs("full"), "scheduler": SCHEDULER}.items():
+        path = tmp_path / "base" / component / f"{'scheduler_' if component == 'scheduler' else ''}config.json"
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps(config), "utf-8")
+    return tmp_path / "base"
+
+
+@pytest.fixture
+def options(base: Path, tmp_path: Path) -> TrainOptions:
+    return TrainOptions(tmp_path / "no_corpus", tmp_path / "out", base=base)
+
+
+def test_the_full_models_parameters_are_counted_without_their_memory(options: TrainOptions) -> None:
+    counts = count_parameters(FULL, FULL.stages["stage1"], options)
+    assert counts == {"text_encoder": TEXT_ENCODER, "unet": UNET, "vae": VAE}
+
+
+def test_the_plan_names_what_trains_and_what_is_fixed(options: TrainOptions) -> None:
+    lines = plan(FULL, "stage1", options).splitlines()
+    assert f"text_encoder (trains)        {TEXT_ENCODER:,} parameters" in lines
+    assert f"unet (fixed)                 {UNET:,} parameters" in lines
+    assert f"trainable / frozen           {TEXT_ENCODER:,} / {UNET + VAE:,} parameters" in lines
+
+
+def test_the_plan_has_the_stages_row(options: TrainOptions) -> None:
+    text = plan(FULL, "stage1", options)
+    for name in ("train_batch_size", "max_train_steps", "learning_rate", "gradient_accumulation_steps"):
+        assert f"{name:28} {getattr(FULL.stages['stage1'], name)}" in text
+
+
+def test_the_memory_is_that_of_adamw_in_fp32(options: TrainOptions) -> None:
+    size = (TEXT_ENCODER * 20 + (UNET + VAE) * 4) / 2**30
+    assert f"{size:.2f} GiB, activations not counted" in plan(FULL, "stage1", options)
+
+
+def test_a_plan_writes_nothing(options: TrainOptions) -> None:
+    plan(FULL, "stage1", options)
+    assert not options.output.exists()
+
+
+def test_the_embedded_models_plan_needs_no_folder(tmp_path: Path) -> None:
+    assert "vae (trains)" in plan(MINI, "vae", TrainOptions(tmp_path, tmp_path / "out"))
+
+
+def test_the_embedded_model_fits_into_its_45_mb(tmp_path: Path) -> None:
+    options = TrainOptions(tmp_path, tmp_path / "out")
+    counts = count_parameters(MINI, MINI.stages["base"], options)
+    assert counts.keys() == {"text_encoder", "unet", "vae"}
+    assert sum(counts.values()) * 2 < 44e6, "two bytes a weight, and a vocabulary"
+
+
+def test_a_plan_without_a_base_folder_asks_for_one(options: TrainOptions) -> None:
+    with pytest.raises(CheckpointError, match="--base"):
+        plan(FULL, "stage1", replace(options, base=None))

@@ -1,0 +1,228 @@
+"""The stages of the embedded model and of the full one, each once, on toy sizes."""
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from toy_recipe import TOY, TOY_FULL
+
+import jsd
+from jsd.errors import CheckpointError, CorpusError
+from jsd.training.recipes import FULL, MINI, RECIPES, Recipe
+from jsd.training.stages import Run, TrainOptions, run_stage, step_generator
+from jsd.weights import verify_folder
+
+
+@pytest.fixture(scope="module")
+def options(toy_corpus_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainOptions:
+    return TrainOptions(toy_corpus_folder, tmp_path_factory.mktemp("toy") / "toy", mixed_precision="no")
+
+
+@pytest.fixture(scope="module")
+def trained(options: TrainOptions) -> Path:
+    """Every stage of the embedded model's recipe, run in order."""
+    for name in TOY.stages:
+        run_stage(TOY, name, options)
+    return options.output
+
+
+@pytest.fixture(scope="module")
+def full(toy_folder: Path, options: TrainOptions, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Both stages of the full recipe, from the toy folder."""
+    output = tmp_path_factory.mktemp("full") / "full"
+    for name in TOY_FULL.stages:
+        run_stage(TOY_FULL, name, replace(options, output=output, base=toy_folder))
+    return output
+
+
+def weights(folder: Path, component: str) -> dict[str, torch.Tensor]:
+    (path,) = (folder / component).glob("*.safetensors")
+    return load_file(path)
+
+
+def same(one: Path, other: Path, component: str) -> bool:
+    a, b = weights(one, component), weights(other, component)
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def changed(one: Path, other: Path, component: str) -> float:
+    """The share of the component's tensors that differ."""
+    a, b = weights(one, component), weights(other, component)
+    return sum(not torch.equal(a[name], b[name]) for name in a) / len(a)
+
+
+def test_stage1_leaves_unet_and_vae_bit_identical(trained: Path) -> None:
+    assert same(trained / "stage1/model", trained / "base/model", "unet")
+    assert same(trained / "stage1/model", trained / "vae/model", "vae")
+
+
+def test_stage1_changes_the_text_encoder(trained: Path) -> None:
+    assert changed(trained / "stage1/model", trained / "clip_ja/model", "text_encoder") > 0.9
+
+
+def test_stage2_changes_text_encoder_and_unet(trained: Path) -> None:
+    assert changed(trained / "stage2/model", trained / "stage1/model", "text_encoder") > 0.9
+    assert changed(trained / "stage2/model", trained / "stage1/model", "unet") > 0.9
+
+
+def test_stage2_leaves_the_vae_bit_identical(trained: Path) -> None:
+    assert same(trained / "stage2/model", trained / "vae/model", "vae")
+
+
+def test_base_changes_the_text_encoder_that_clip_warmed_up(trained: Path) -> None:
+    assert changed(trained / "base/model", trained / "clip_en/model", "text_encoder") > 0.9
+
+
+def test_full_stage1_leaves_the_base_folders_unet_and_vae_bit_identical(full: Path, toy_folder: Path) -> None:
+    assert same(full / "stage1/model", toy_folder, "unet")
+    assert same(full / "stage1/model", toy_folder, "vae")
+
+
+def test_full_stage2_changes_both_halves(full: Path, toy_folder: Path) -> None:
+    assert changed(full / "stage2/model", full / "stage1/model", "text_encoder") > 0.9
+    assert changed(full / "stage2/model", toy_folder, "unet") > 0.9
+    assert same(full / "stage2/model", toy_folder, "vae")
+
+
+def test_full_keeps_the_base_folders_noise_schedule(full: Path, toy_folder: Path) -> None:
+    ours, theirs = (
+        json.loads((folder / "scheduler/scheduler_config.json").read_text("utf-8"))
+        for folder in (full / "stage2/model", toy_folder)
+    )
+    for name in ("beta_start", "beta_end", "beta_schedule", "num_train_timesteps", "prediction_type"):
+        assert ours[name] == theirs[name]
+
+
+@pytest.mark.parametrize("stage", ["base", "stage1", "stage2"])
+def test_a_denoising_stage_writes_a_whole_model_folder_that_draws(trained: Path, stage: str) -> None:
+    folder = trained / stage / "model"
+    assert verify_folder(folder) == []
+    pipeline = jsd.Pipeline.load(folder, device="cpu", dtype="float32")
+    (drawn,) = pipeline.generate(jsd.SamplingOptions(prompt="サラリーマン 油絵", seed=0, num_inference_steps=2))
+    assert drawn.image.size == (32, 32)
+
+
+def test_the_full_models_folder_draws(full: Path) -> None:
+    pipeline = jsd.Pipeline.load(full / "stage2/model", device="cpu", dtype="float32")
+    (drawn,) = pipeline.generate(jsd.SamplingOptions(prompt="富士山", seed=0, num_inference_steps=2))
+    assert drawn.image.size == (32, 32)
+
+
+def test_the_vaes_scaling_factor_gives_latents_of_unit_variance(trained: Path) -> None:
+    config = json.loads((trained / "vae/model/vae/config.json").read_text("utf-8"))
+    kept = torch.load(trained / "latents.pt", weights_only=True)["latents"]
+    # Latents are kept at the UNet's 32 px, the factor is measured at the corpus' 64 px.
+    assert (config["scaling_factor"] * kept).std().item() == pytest.approx(1, abs=0.25)
+
+
+def test_run_json_says_how_the_weights_were_made(trained: Path, options: TrainOptions) -> None:
+    run = json.loads((trained / "stage2/run.json").read_text("utf-8"))
+    assert (run["recipe"], run["stage"]["name"]) == ("toy", "stage2")
+    assert run["stage"] == json.loads(json.dumps(asdict(TOY.stages["stage2"])))
+    assert run["options"]["seed"] == options.seed
+    assert run["options"]["mixed_precision"] == "no"
+    assert {"jsd", "python", "torch", "diffusers", "transformers"} <= run["versions"].keys()
+    assert run["hardware"].startswith("CPU")
+    assert run["seconds"] > 0
+
+
+def test_the_log_has_losses_and_seconds(trained: Path) -> None:
+    lines = [json.loads(line) for line in (trained / "stage2/log.jsonl").read_text("utf-8").splitlines()]
+    assert lines[-1]["step"] == 2
+    assert {"loss", "mse", "grad_norm", "lr", "seconds"} <= lines[-1].keys()
+
+
+@pytest.mark.parametrize("stage", ["vae", "base", "stage1", "stage2"])
+def test_samples_are_a_grid_of_pictures(trained: Path, stage: str) -> None:
+    with Image.open(trained / stage / "samples/000002.png") as grid:
+        assert min(grid.size) >= 32
+
+
+@pytest.mark.parametrize(
+    ("stage", "missing"), [("clip_en", "vae"), ("stage1", "base"), ("stage1", "clip_ja"), ("stage2", "stage1")]
+)
+def test_a_stage_out_of_order_names_the_one_that_is_missing(
+    trained: Path, options: TrainOptions, tmp_path: Path, stage: str, missing: str
+) -> None:
+    for path in trained.iterdir():
+        if path.name not in (missing, stage):
+            (tmp_path / path.name).symlink_to(path)
+    with pytest.raises(CheckpointError) as caught:
+        run_stage(TOY, stage, replace(options, output=tmp_path))
+    assert f"jsd train --stage {missing}" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_full_recipe_without_a_base_folder_asks_for_one(options: TrainOptions, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="--base"):
+        run_stage(TOY_FULL, "stage1", replace(options, output=tmp_path))
+
+
+def test_training_without_a_corpus_says_how_to_make_one(options: TrainOptions, tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match="jsd data build"):
+        run_stage(TOY, "vae", replace(options, corpus=tmp_path / "none", output=tmp_path / "out"))
+    assert not (tmp_path / "out").exists(), "nothing half-written"
+
+
+def test_a_stage_that_was_interrupted_ends_as_if_it_never_stopped(
+    trained: Path, options: TrainOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path in trained.iterdir():
+        if path.name != "stage2":
+            (tmp_path / path.name).symlink_to(path)
+    again = replace(options, output=tmp_path, checkpointing_steps=1)
+
+    def interrupt(self: Run, path: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as context:
+        context.setattr(Run, "sample", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            run_stage(TOY, "stage2", again)
+    assert not (tmp_path / "stage2/model").exists()
+    run_stage(TOY, "stage2", again)
+    for component in ("text_encoder", "unet"):
+        assert same(tmp_path / "stage2/model", trained / "stage2/model", component)
+
+
+def test_an_export_that_fails_leaves_no_model_for_later_stages(
+    trained: Path, options: TrainOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export = Run.export
+
+    def fail_half_way(self: Run, folder: Path) -> None:
+        export(self, folder)
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(Run, "export", fail_half_way)
+    with pytest.raises(OSError, match="no space"):
+        run_stage(TOY, "vae", replace(options, output=tmp_path))
+    with pytest.raises(CheckpointError):
+        run_stage(TOY, "clip_en", replace(options, output=tmp_path))
+
+
+def test_the_noise_of_a_step_depends_on_seed_and_step() -> None:
+    draws = {step_generator(seed, step).initial_seed() for seed in range(4) for step in range(1000)}
+    assert len(draws) == 4000
+
+
+ROWS = [(recipe, name) for recipe in RECIPES.values() for name in recipe.stages]
+
+
+@pytest.mark.parametrize(("recipe", "name"), ROWS, ids=[f"{recipe.name}-{name}" for recipe, name in ROWS])
+def test_a_row_starts_from_earlier_rows_alone(recipe: Recipe, name: str) -> None:
+    earlier = list(recipe.stages)[: list(recipe.stages).index(name)]
+    for source in recipe.stages[name].starts_from.values():
+        assert source in earlier or (recipe is FULL and source == "base")
+
+
+def test_only_the_stages_of_the_stand_in_leave_out_japan() -> None:
+    assert [name for name, stage in MINI.stages.items() if not stage.with_japan] == ["vae", "clip_en", "base"]
+
+
+def test_stage1_trains_the_text_encoder_alone() -> None:
+    assert MINI.stages["stage1"].trains == FULL.stages["stage1"].trains == ("text_encoder",)

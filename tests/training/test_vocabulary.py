@@ -1,0 +1,66 @@
+"""A vocabulary trained on the toy corpus is read as the released one is."""
+
+from pathlib import Path
+
+import pytest
+from sentencepiece import SentencePieceProcessor
+
+from jsd.data.corpus import Corpus
+from jsd.tokenizer import JapaneseTokenizer
+from jsd.training.vocabulary import train_tokenizer
+
+
+@pytest.fixture(scope="module")
+def folder(toy_corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("vocabulary") / "tokenizer_ja"
+    train_tokenizer(toy_corpus, "ja", 200, 16, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tokenizer(folder: Path) -> JapaneseTokenizer:
+    return JapaneseTokenizer.load(folder)
+
+
+def test_it_loads_with_its_own_window(tokenizer: JapaneseTokenizer) -> None:
+    assert tokenizer.model_max_length == 16
+    assert len(tokenizer.encode("サラリーマン 油絵")) == 16
+
+
+def test_control_ids_are_the_released_models(folder: Path, tokenizer: JapaneseTokenizer) -> None:
+    processor = SentencePieceProcessor(model_file=str(folder / "spiece.model"))
+    assert [processor.id_to_piece(number) for number in range(4)] == ["<unk>", "<s>", "</s>", "[PAD]"]
+    assert (tokenizer.unk_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id) == (0, 2, 3)
+
+
+def test_an_empty_prompt_is_end_and_padding(tokenizer: JapaneseTokenizer) -> None:
+    assert tokenizer.encode("") == [2] + [3] * 15
+
+
+def test_the_particle_no_is_a_piece_of_its_own(folder: Path, tokenizer: JapaneseTokenizer) -> None:
+    assert "の" in [piece.text for piece in tokenizer.describe("油絵の富士山").pieces]
+    processor = SentencePieceProcessor(model_file=str(folder / "spiece.model"))
+    pieces = [processor.id_to_piece(number) for number in range(processor.vocab_size())]
+    assert [piece for piece in pieces if "の" in piece] == ["の"]
+
+
+def test_upper_and_lower_case_are_one(tokenizer: JapaneseTokenizer) -> None:
+    assert tokenizer.encode("3D") == tokenizer.encode("3d")
+    assert not tokenizer.describe("3D").unread
+
+
+def test_every_word_of_the_corpus_is_read(toy_corpus: Corpus, tokenizer: JapaneseTokenizer) -> None:
+    words = [word for found in toy_corpus.words("ja").values() for word in (found.name, *found.keywords)]
+    assert [word for word in words if tokenizer.describe(word).unread] == []
+
+
+def test_the_same_corpus_gives_the_same_vocabulary(toy_corpus: Corpus, folder: Path, tmp_path: Path) -> None:
+    train_tokenizer(toy_corpus, "ja", 200, 16, tmp_path)
+    assert (tmp_path / "spiece.model").read_bytes() == (folder / "spiece.model").read_bytes()
+
+
+def test_an_english_vocabulary_cannot_read_japanese(toy_corpus: Corpus, tmp_path: Path) -> None:
+    train_tokenizer(toy_corpus, "en", 200, 16, tmp_path)
+    tokenizer = JapaneseTokenizer.load(tmp_path)
+    assert not tokenizer.describe("office worker, oil painting").unread
+    assert tokenizer.describe("富士山").unread
