@@ -34,15 +34,11 @@ class Predictor(BasePredictor):
         ),
         width: int | None = Input(
             description="Pixels, a multiple of the model's factor. Unset: the image's or the model's own.",
-            default=None,
-            ge=1,
-            le=16383,
+            default=None, ge=1, le=16383,
         ),
         height: int | None = Input(
             description="Pixels, a multiple of the model's factor. Unset: the image's or the model's own.",
-            default=None,
-            ge=1,
-            le=16383,
+            default=None, ge=1, le=16383,
         ),
         num_outputs: int = Input(description="Number of pictures.", default=1, ge=1, le=4),
         num_inference_steps: int = Input(description="Denoising steps.", default=25, ge=1, le=500),
@@ -52,16 +48,16 @@ class Predictor(BasePredictor):
         scheduler: str = Input(
             description="Sampling method.",
             default="DPMSolverMultistep",
-            choices=[
-                "DDIM",
-                "DPMSolverMultistep",
-                "K_EULER",
-                "K_EULER_ANCESTRAL",
-                "PNDM",
-                "KLMS",
-                "HeunDiscrete",
-                "KarrasDPM",
-            ],
+            choices=["DDIM", "DPMSolverMultistep", "K_EULER", "K_EULER_ANCESTRAL",
+                     "PNDM", "KLMS", "HeunDiscrete", "KarrasDPM"],
+        ),
+        unknown_words: str = Input(
+            description="Words that the vocabulary cannot read: warn, or replace them by their kana.",
+            default="warn", choices=["warn", "replace"],
+        ),
+        long_prompt: str = Input(
+            description="Longer than the model's window: chunk it into several, or truncate it.",
+            default="chunk", choices=["chunk", "truncate"],
         ),
         seed: int | None = Input(
             description="Picture i uses seed + i. Unset: drawn at random.", default=None, ge=0, le=4294967295
@@ -76,12 +72,6 @@ class Predictor(BasePredictor):
         """Draw the prompt. Cog reads the files after the return, so they live until the next prediction."""
         self.outputs.cleanup()
         self.outputs = TemporaryDirectory(prefix="jsd-")
-        report = self.pipeline.tokenizer.describe(prompt)
-        for warning in report.warnings():
-            print(warning)
-        self.record_metric("tokens.used", report.num_tokens)
-        self.record_metric("tokens.available", report.model_max_length)
-        self.record_metric("unread", [character.text for character in report.unread])
         options = SamplingOptions(
             prompt=prompt,
             negative_prompt=negative_prompt,
@@ -89,6 +79,8 @@ class Predictor(BasePredictor):
             image=None if image is None else load_image(image, "image"),
             mask=None if mask is None else load_mask(mask, "mask"),
             prompt_strength=prompt_strength,
+            unknown_words=unknown_words,
+            long_prompt=long_prompt,
             width=width,
             height=height,
             num_outputs=num_outputs,
@@ -99,6 +91,10 @@ class Predictor(BasePredictor):
         )
         job = self.pipeline.prepare(options)
         print(f"Using seed: {job.options[0].seed}", flush=True)
+        for warning in job.prompts[0].warnings():
+            print(warning)
+        for name, value in job.prompts[0].metrics().items():
+            self.record_metric(name, value)
         self.record_metric("seeds", [one.seed for one in job.options])
         # Without a description, and with a total: the form that Replicate's clients read progress from.
         for _ in tqdm(self.pipeline.denoise(job), total=len(job.start.timesteps)):

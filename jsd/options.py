@@ -13,6 +13,10 @@ from jsd.schedulers import SCHEDULERS
 MAX_SEED = 2**32 - 1
 # WebP's limit, far above any size a model folder allows; the folder's own bounds are the pipeline's to check.
 MAX_SIDE_PX = 16383
+# Of a prompt: far above what any model reads, and quick to analyse.
+MAX_CHARACTERS = 10_000
+UNKNOWN_WORDS = ("warn", "replace")
+LONG_PROMPT = ("chunk", "truncate")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,11 +39,16 @@ class SamplingOptions:
     image: str | Path | Image.Image | None = None
     mask: str | Path | Image.Image | None = None
     prompt_strength: float = 0.8
+    unknown_words: str = "warn"  # or "replace": by a kana spelling that the vocabulary can read
+    long_prompt: str = "chunk"  # in several windows, or "truncate": what does not fit into one falls off
 
     def __post_init__(self) -> None:
         for field in ("prompt", "negative_prompt"):
             if not isinstance(getattr(self, field), str):
                 raise InvalidInputError("options.text", field=field, value=repr(getattr(self, field)))
+            if len(getattr(self, field)) > MAX_CHARACTERS:
+                length = len(getattr(self, field))
+                raise InvalidInputError("options.long_text", field=field, value=length, high=MAX_CHARACTERS)
         for field, low, high in _WHOLE_NUMBERS:
             value = getattr(self, field)
             if value is None and field in _UNSET:
@@ -50,11 +59,10 @@ class SamplingOptions:
             value = getattr(self, field)
             if type(value) not in (int, float) or not low <= value <= high:
                 raise InvalidInputError("options.number", field=field, low=low, high=high, value=repr(value))
-        if not isinstance(self.scheduler, str) or self.scheduler not in SCHEDULERS:
-            names = ", ".join(SCHEDULERS)
-            raise InvalidInputError(
-                "options.choice", field="scheduler", choices=names, value=repr(self.scheduler)
-            )
+        for field, choices in _CHOICES:
+            value = getattr(self, field)
+            if not isinstance(value, str) or value not in choices:
+                raise InvalidInputError("options.choice", field=field, choices=", ".join(choices), value=repr(value))
         if self.seed is not None and self.seed + self.num_outputs - 1 > MAX_SEED:
             raise InvalidInputError(
                 "options.last_seed",
@@ -109,4 +117,9 @@ _WHOLE_NUMBERS = (
 _NUMBERS = (
     ("guidance_scale", 1, 20),
     ("prompt_strength", 0, 1),
+)
+_CHOICES = (
+    ("scheduler", tuple(SCHEDULERS)),
+    ("unknown_words", UNKNOWN_WORDS),
+    ("long_prompt", LONG_PROMPT),
 )

@@ -20,6 +20,8 @@ from jsd.devices import choose_placement, synchronize
 from jsd.errors import GenerationError, InvalidInputError
 from jsd.files import provenance
 from jsd.options import MAX_SEED, SamplingOptions
+from jsd.prompting.embeddings import embed
+from jsd.prompting.prompts import PromptReading, Prompts, read_prompt, read_prompts, shared_num_windows
 from jsd.sampling import DenoisingState, Start
 from jsd.schedulers import make_scheduler
 from jsd.sizes import SizeLimits
@@ -63,6 +65,7 @@ class Job:
     """A batch on its way: `latents` and `seconds` grow as it is denoised."""
 
     options: tuple[SamplingOptions, ...]  # one per image, sizes and seed resolved
+    prompts: tuple[Prompts, ...]  # one per image: how its texts were read
     start: Start
     generators: list[torch.Generator]
     prompt_embeds: Tensor  # (B, L, D)
@@ -150,14 +153,17 @@ class Pipeline:
         requests = [options] if isinstance(options, SamplingOptions) else list(options)
         shared = _shared(requests)
         image, mask, (width, height) = self._load_pictures(shared)
-        each = tuple(
-            replace(request, width=width, height=height, seed=seed, num_outputs=1)
+        rows = [
+            (replace(request, width=width, height=height, seed=seed, num_outputs=1), read)
             for request in requests
+            for read in [read_prompts(self.tokenizer, request)]
             for seed in _seeds(request)
-        )
-        prompt_embeds = self._embed([one.prompt for one in each], "prompt")
+        ]
+        each, prompts = tuple(one for one, _ in rows), tuple(read for _, read in rows)
         guided = shared.guidance_scale != 1
-        negative = self._embed([one.negative_prompt for one in each], "negative_prompt") if guided else None
+        num_windows = shared_num_windows(prompts, guided=guided)
+        prompt_embeds = self._embed([one.prompt for one in prompts], num_windows)
+        negative = self._embed([one.negative_prompt for one in prompts], num_windows) if guided else None
         scheduler = make_scheduler(shared.scheduler, self.scheduler_config, shared.num_inference_steps)
         generators = sampling.noise_generators([one.seed for one in each if one.seed is not None])
         shape = (self.latent_channels, height // self.vae_factor, width // self.vae_factor)
@@ -175,6 +181,7 @@ class Pipeline:
         synchronize(self.device)
         return Job(
             options=each,
+            prompts=prompts,
             start=start,
             generators=generators,
             prompt_embeds=prompt_embeds,
@@ -226,17 +233,18 @@ class Pipeline:
                 dtype=_name(self.dtype),
                 seconds={phase: seconds / len(pictures) for phase, seconds in job.seconds.items()},
                 # Rounding differs between batches of different sizes: to draw it again takes the same.
-                provenance={**shared, "batch": [index, len(pictures)]},
+                provenance={**shared, **read.provenance(), "batch": [index, len(pictures)]},
             )
-            for index, (picture, one) in enumerate(zip(pictures, job.options, strict=True))
+            for index, (picture, one, read) in enumerate(zip(pictures, job.options, job.prompts, strict=True))
         ]
 
-    @torch.inference_mode()
     def encode_prompt(self, prompts: Sequence[str], field: str = "prompt") -> Tensor:
-        """prompts (B) -> embeddings (B, L, D); `field` is the input named where a text cannot be read."""
-        input_ids = torch.tensor([self.tokenizer.encode(prompt, field=field) for prompt in prompts])  # (B, L)
-        prompt_embeds: Tensor = self.text_encoder(input_ids.to(self.device)).last_hidden_state
-        return prompt_embeds.to(self.dtype)
+        """prompts (B) -> embeddings (B, W L, D), W windows; `field` is the input named where a text cannot be read."""
+        readings = [read_prompt(self.tokenizer, prompt, field) for prompt in prompts]
+        return self._embed(readings, max(len(reading.windows) for reading in readings))
+
+    def _embed(self, readings: Sequence[PromptReading], num_windows: int) -> Tensor:
+        return embed(self.text_encoder, readings, num_windows).to(self.dtype)
 
     @torch.inference_mode()
     def encode_image(self, pixel_values: Tensor) -> Tensor:
@@ -276,11 +284,6 @@ class Pipeline:
         if not bool(torch.isfinite(result).all()):
             raise GenerationError("generation.vae")
         return result
-
-    def _embed(self, prompts: list[str], field: str) -> Tensor:
-        """prompts (B) -> (B, L, D), each different text encoded once."""
-        different = list(dict.fromkeys(prompts))
-        return self.encode_prompt(different, field)[[different.index(prompt) for prompt in prompts]]
 
     def _load_pictures(
         self, options: SamplingOptions

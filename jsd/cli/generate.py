@@ -3,16 +3,14 @@
 import argparse
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from jsd.errors import InvalidInputError
 from jsd.messages import message
-from jsd.options import SamplingOptions
+from jsd.options import LONG_PROMPT, UNKNOWN_WORDS, SamplingOptions
+from jsd.prompting.presets import STYLES, with_style
 from jsd.schedulers import SCHEDULERS
-
-if TYPE_CHECKING:
-    from jsd.tokenizer import JapaneseTokenizer
 
 OUTPUT_FORMATS = ("png", "webp", "jpg")
 
@@ -21,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     defaults = SamplingOptions
     add = parser.add_argument
     add("prompt", metavar="PROMPT", help="what to draw, in Japanese: サラリーマン 油絵")
+    add("--style", metavar="NAME", help=f"words put behind the prompt: {' '.join(STYLES)}")
     add("--negative-prompt", default=defaults.negative_prompt, metavar="TEXT", help="what not to draw")
     add("--width", type=int, metavar="PX", help="default: the picture's, else the model's own")
     add("--height", type=int, metavar="PX", help="default: the picture's, else the model's own")
@@ -57,6 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="with --image: 0 keeps the picture, 1 forgets it (%(default)s)",
     )
+    add_prompt_arguments(parser)
     add_model_arguments(parser)
     add_output_arguments(parser)
 
@@ -76,6 +76,22 @@ def add_output_arguments(parser: argparse.ArgumentParser) -> None:
     add("--no-metadata", action="store_true", help="do not write into the files what made them")
 
 
+def add_prompt_arguments(parser: argparse.ArgumentParser) -> None:
+    """What to do with a prompt that the model cannot read as it is."""
+    parser.add_argument(
+        "--unknown-words",
+        default=SamplingOptions.unknown_words,
+        metavar="MODE",
+        help=f"not in the vocabulary: {' or '.join(UNKNOWN_WORDS)} them by their kana (%(default)s)",
+    )
+    parser.add_argument(
+        "--long-prompt",
+        default=SamplingOptions.long_prompt,
+        metavar="MODE",
+        help=f"longer than the model's window: {' or '.join(LONG_PROMPT)} it (%(default)s)",
+    )
+
+
 def run(args: argparse.Namespace) -> None:
     options = SamplingOptions(
         prompt=args.prompt,
@@ -90,6 +106,8 @@ def run(args: argparse.Namespace) -> None:
         image=args.image,
         mask=args.mask,
         prompt_strength=args.prompt_strength,
+        unknown_words=args.unknown_words,
+        long_prompt=args.long_prompt,
     )
     check_output(args)
 
@@ -104,9 +122,12 @@ def run(args: argparse.Namespace) -> None:
     pipeline = Pipeline.load(folder, device=args.device, dtype=args.dtype)
     dtype = str(pipeline.dtype).removeprefix("torch.")
     _say(message("generate.model", folder=folder, reason=reason, device=pipeline.device, dtype=dtype))
-    _warn_of_prompts(pipeline.tokenizer, options)
+    if args.style is not None:
+        options = replace(options, prompt=with_style(pipeline.tokenizer, options.prompt, args.style))
 
     job = pipeline.prepare(options)
+    for warning in job.prompts[0].warnings():
+        _say(warning)
     # disable=None: no bar where standard error is not a terminal.
     for _ in tqdm(pipeline.denoise(job), total=len(job.start.timesteps), disable=None, leave=False):
         pass
@@ -130,12 +151,6 @@ def check_output(args: argparse.Namespace) -> None:
     existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         raise InvalidInputError("generate.output_dir", field="output_dir", value=folder, path=existing)
-
-
-def _warn_of_prompts(tokenizer: "JapaneseTokenizer", options: SamplingOptions) -> None:
-    for field in ("prompt", "negative_prompt"):
-        for sentence in tokenizer.describe(getattr(options, field), field=field).warnings():
-            _say(f"{field}: {sentence}")
 
 
 def _say(sentence: str) -> None:

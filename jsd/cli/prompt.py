@@ -4,30 +4,44 @@ import argparse
 import json
 import sys
 
-from jsd.tokenizer import VOCABULARY_FILE, JapaneseTokenizer, PromptReport, printable
+from jsd.cli.generate import add_prompt_arguments
+from jsd.options import SamplingOptions
+from jsd.prompting.prompts import PromptReading, read_prompts
+from jsd.tokenizer import VOCABULARY_FILE, JapaneseTokenizer, printable
 from jsd.weights import choose_folder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("text", metavar="TEXT", help="the prompt")
     parser.add_argument("--json", action="store_true", help="write the whole report as JSON")
+    add_prompt_arguments(parser)
     parser.add_argument("--weights", metavar="FOLDER", help="a model folder, or its tokenizer folder alone")
 
 
 def run(args: argparse.Namespace) -> None:
+    options = SamplingOptions(prompt=args.text, unknown_words=args.unknown_words, long_prompt=args.long_prompt)
     folder, reason = choose_folder(args.weights)
     print(f"{folder} ({reason})", file=sys.stderr)
     alone = (folder / VOCABULARY_FILE).is_file()
-    report = JapaneseTokenizer.load(folder if alone else folder / "tokenizer").describe(args.text)
-    print(json.dumps(report.to_json(), ensure_ascii=False, indent=2) if args.json else as_text(report))
+    tokenizer = JapaneseTokenizer.load(folder if alone else folder / "tokenizer")
+    prompts = read_prompts(tokenizer, options)
+    negative = prompts.negative_prompt if prompts.negative_prompt.text else None
+    if args.json:
+        report = prompts.prompt.to_json() | {"negative_prompt": None if negative is None else negative.to_json()}
+        print(json.dumps(report, ensure_ascii=False, indent=2))
+        return
+    print(as_text(prompts.prompt))
+    if negative is not None:
+        print(f"\nnegative prompt\n{as_text(negative)}")
 
 
-def as_text(report: PromptReport) -> str:
-    unread = " ".join(printable(character.text) for character in report.unread)
-    rows = [
-        ("tokens", f"{report.num_tokens} / {report.model_max_length}"),
-        ("pieces", printable(" ".join([*(piece.text for piece in report.pieces), "</s>"]))),
-        ("unread", unread if report.unread else "-"),
-        ("cut off", printable(report.tail) if report.tail_start is not None else "-"),
-    ]
-    return "\n".join([*(f"{name:8} {value}" for name, value in rows), *report.warnings()])
+def as_text(reading: PromptReading) -> str:
+    """A line for each window's pieces, those with a weight followed by it."""
+    rows = [("tokens", f"{reading.num_tokens} / {reading.num_tokens_available}")]
+    for window in reading.windows:
+        weighted = zip(window.pieces, window.weights, strict=False)  # the weights go on over the padding
+        pieces = [piece.text if weight == 1 else f"{piece.text}:{weight:g}" for piece, weight in weighted]
+        rows.append(("pieces", printable(" ".join([*pieces, "</s>"]))))
+    rows.append(("unread", " ".join(map(printable, reading.unread)) if reading.unread else "-"))
+    rows.append(("cut off", printable(reading.tail) if reading.tail else "-"))
+    return "\n".join([*(f"{name:8} {value}" for name, value in rows), *reading.warnings()])

@@ -66,6 +66,8 @@ def test_every_option_reaches_the_picture(arguments: list[str], tmp_path: Path) 
         "--image": tmp_path / "in.png",
         "--mask": tmp_path / "mask.png",
         "--prompt-strength": 0.5,
+        "--unknown-words": "replace",
+        "--long-prompt": "truncate",
     }
     words = [str(word) for pair in given.items() for word in pair]
     assert main([*arguments, *words]) == 0
@@ -86,6 +88,13 @@ def test_it_warns_of_what_the_model_does_not_read(
     assert "negative_prompt: " in error and "🐱" in error, "the unread character is not told"
 
 
+def test_a_style_stands_behind_the_prompt(arguments: list[str], tmp_path: Path) -> None:
+    arguments[1] = "猫\nネガティブ: 桜"
+    assert main([*arguments, "--style", "油絵", "--seed", "3"]) == 0
+    with Image.open(tmp_path / "out" / "jsd-3.png") as image:
+        assert json.loads(image.info["jsd"])["prompt"] == "猫 油絵\nネガティブ: 桜"
+
+
 @pytest.mark.parametrize(
     ("words", "field"),
     [
@@ -98,6 +107,9 @@ def test_it_warns_of_what_the_model_does_not_read(
         (["--mask", "nowhere.png"], "mask"),
         (["--device", "tpu"], "device"),
         (["--dtype", "float16"], "dtype"),
+        (["--unknown-words", "drop"], "unknown_words"),
+        (["--long-prompt", "drop"], "long_prompt"),
+        (["--style", "苺絵"], "style"),
         (["--weights", "nowhere"], "weights"),
     ],
 )

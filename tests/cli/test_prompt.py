@@ -25,8 +25,27 @@ def test_it_shows_tokens_pieces_and_what_is_unread(
 
 
 def test_it_shows_the_tail_that_falls_off(toy_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["prompt", "猫 " * 30 + "終わり", "--weights", str(toy_folder)]) == 0
+    words = ["猫 " * 30 + "終わり", "--long-prompt", "truncate", "--weights", str(toy_folder)]
+    assert main(["prompt", *words]) == 0
     assert capsys.readouterr().out.splitlines()[3].endswith("終わり")
+
+
+def test_a_long_prompt_is_shown_in_its_parts(toy_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["prompt", "猫と桜、" * 5, "--weights", str(toy_folder)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[:3]] == ["tokens", "pieces", "pieces"]
+    assert lines[0].endswith("/ 32") and "2 parts" in lines[-1]
+
+
+def test_a_weight_follows_its_piece(toy_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["prompt", "（猫：１．５）の絵", "--weights", str(toy_folder)]) == 0
+    assert "猫:1.5 の" in capsys.readouterr().out
+
+
+def test_the_negative_line_is_a_prompt_of_its_own(toy_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["prompt", "猫\nネガティブ：桜", "--json", "--weights", str(toy_folder)]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["read"], report["negative_prompt"]["read"]) == ("猫", "桜")
 
 
 def test_json_is_the_whole_report(toy_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

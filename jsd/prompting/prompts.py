@@ -1,0 +1,261 @@
+"""What reaches the model of the texts of a request, and what to tell their author about it."""
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from jsd.errors import InvalidInputError, MissingExtraError
+from jsd.messages import message
+from jsd.options import SamplingOptions
+from jsd.prompting.emphasis import WeightedText, parse_emphasis
+from jsd.prompting.kana import KanaSpelling, kana_spellings
+from jsd.prompting.windows import cut_into_windows
+from jsd.tokenizer import JapaneseTokenizer, Piece, PromptReport, printable
+
+# Composed, and decomposed as macOS writes file names.
+_NEGATIVE = "|".join(unicodedata.normalize(form, "ネガティブ") for form in ("NFC", "NFD"))
+_NEGATIVE_LINE = re.compile(rf"^[^\S\n]*(?:{_NEGATIVE})[^\S\n]*[:：](.*)\n?", re.MULTILINE)
+_JAPANESE = re.compile("[々〆ぁ-ヿㇰ-ㇿ㐀-鿿豈-﫿ｦ-ﾟ\U0001b000-\U0001b16f\U00020000-\U0003ffff]")
+MAX_SHOWN = 40  # characters of a text in a sentence
+MAX_METRIC = 500  # characters of a text in a metric
+
+
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """A part of the text, read as a prompt of its own; the pieces' offsets are those of `PromptReading.read`."""
+
+    text: str
+    pieces: tuple[Piece, ...]
+    input_ids: tuple[int, ...]  # (L,)
+    weights: tuple[float, ...]  # (L,), 1 for </s> and padding
+
+    def pieces_to_json(self) -> list[dict[str, object]]:
+        weighted = zip(self.pieces, self.weights, strict=False)  # the weights go on over the padding
+        return [asdict(piece) | {"weight": weight} for piece, weight in weighted]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptReading:
+    """How one text of a request is read: `text` as typed, `source` without syntax, `windows` for the encoder."""
+
+    field: str
+    text: str
+    source: WeightedText
+    report: PromptReport
+    windows: tuple[Window, ...]
+    spellings: tuple[KanaSpelling, ...]  # what can be read instead of unread words
+    replaced: bool  # the spellings are in `source`
+    tail: str  # of the user's text, what does not reach the model
+    empty: Window  # what pads to a number of windows
+
+    @property
+    def read(self) -> str:
+        """The text that is tokenized."""
+        return self.source.text
+
+    @property
+    def num_tokens(self) -> int:
+        return sum(len(window.pieces) + 1 for window in self.windows)
+
+    @property
+    def num_tokens_available(self) -> int:
+        return len(self.windows) * self.report.model_max_length
+
+    @property
+    def unread(self) -> list[str]:
+        """The different characters that do not reach the model."""
+        return list(dict.fromkeys(character.text for character in self.report.unread))
+
+    @property
+    def replacements(self) -> dict[str, str]:
+        """word -> kana, of what was replaced."""
+        return {one.text: one.kana for one in self.spellings} if self.replaced else {}
+
+    def padded(self, num_windows: int) -> list[Window]:
+        """The windows, and empty ones up to `num_windows`."""
+        return [*self.windows, *[self.empty] * (num_windows - len(self.windows))]
+
+    def warnings(self) -> list[str]:
+        """What the author of the text should know, a sentence each, unread characters first."""
+        # The report's own sentence about the tail counts in the text without syntax, and knows one window.
+        unread = self.report.warnings()[:1] if self.report.unread else []
+        sentences = [*self._kana_sentence(), *unread] if self.replaced else [*unread, *self._kana_sentence()]
+        if self.tail:
+            sentences.append(
+                message(
+                    "prompt.cut",
+                    needed=self.report.num_tokens_needed,
+                    available=self.report.model_max_length,
+                    start=len(self.text) - len(self.tail) + 1,
+                    tail=printable(_shortened(self.tail, MAX_SHOWN)),
+                )
+            )
+        if len(self.windows) > 1:
+            parts = " / ".join(printable(_shortened(window.text.strip(), MAX_SHOWN)) for window in self.windows)
+            available, count = self.report.model_max_length, len(self.windows)
+            sentences.append(message("prompt.chunked", available=available, count=count, parts=parts))
+        if any(character.isalpha() for character in self.read) and not _JAPANESE.search(self.read):
+            sentences.append(message("prompt.not_japanese"))
+        return sentences
+
+    def _kana_sentence(self) -> list[str]:
+        pairs = list(dict.fromkeys(f"{printable(one.text)} → {one.kana}" for one in self.spellings))
+        if not pairs:
+            return []
+        spellings = "、".join(pairs if len(pairs) <= 10 else [*pairs[:10], "…"])
+        if self.replaced:
+            return [message("prompt.replaced", spellings=spellings)]
+        suggestion = printable(self.suggestion())
+        if suggestion == printable(self.text) or len(suggestion) > 2 * MAX_SHOWN:
+            return [message("prompt.kana", spellings=spellings)]
+        return [message("prompt.kana_whole", spellings=spellings, suggestion=suggestion)]
+
+    def suggestion(self) -> str:
+        """The text as typed, syntax and all, with the kana spellings that the vocabulary can read."""
+        text = self.text
+        for one in reversed(() if self.replaced else self.spellings):
+            start, end = self.source.origins[one.start], self.source.origins[one.end - 1] + 1
+            if text[start:end] == one.text:  # else a bracket stands inside the word
+                text = text[:start] + one.kana + text[end:]
+        return text
+
+    def to_json(self) -> dict[str, object]:
+        """The report of `read`, and what was made of it."""
+        windows = [{"text": one.text, "pieces": one.pieces_to_json()} for one in self.windows]
+        return self.report.to_json() | {
+            "text": self.text,
+            "read": self.read,
+            "num_tokens": self.num_tokens,
+            "windows": windows,
+            "kana": {one.text: one.kana for one in self.spellings},
+            "replaced": self.replacements,
+            "tail": self.tail,
+            "warnings": self.warnings(),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prompts:
+    """Both texts of a request."""
+
+    prompt: PromptReading
+    negative_prompt: PromptReading
+
+    def warnings(self) -> list[str]:
+        both = (self.prompt, self.negative_prompt)
+        return [f"{reading.field}: {sentence}" for reading in both for sentence in reading.warnings()]
+
+    @property
+    def replacements(self) -> dict[str, str]:
+        return self.negative_prompt.replacements | self.prompt.replacements
+
+    def num_windows(self, *, guided: bool) -> int:
+        """The prompt and, where it is used, the negative prompt are padded to the longer of the two."""
+        used = (self.prompt, self.negative_prompt) if guided else (self.prompt,)
+        return max(len(reading.windows) for reading in used)
+
+    def provenance(self) -> dict[str, object]:
+        """What the picture's file says of its texts beside the options."""
+        return {"replaced": self.replacements} if self.replacements else {}
+
+    def metrics(self) -> dict[str, object]:
+        """For the service's clients, by the name of the metric."""
+        return {
+            "tokens.used": self.prompt.num_tokens,
+            "tokens.available": self.prompt.num_tokens_available,
+            "unread": self.prompt.unread,
+            "replaced": self.replacements,
+            "cut_off": _shortened(self.prompt.tail, MAX_METRIC),
+            "warnings": self.warnings(),
+        }
+
+
+def read_prompts(tokenizer: JapaneseTokenizer, options: SamplingOptions) -> Prompts:
+    """The texts of a request; the prompt may hold negative ones, on lines that begin with ネガティブ: ."""
+    prompt, negative = split_negative(options.prompt)
+    negatives = [text for text in (options.negative_prompt, negative) if text]
+    unknown_words, long_prompt = options.unknown_words, options.long_prompt
+    return Prompts(
+        prompt=read_prompt(tokenizer, prompt, "prompt", unknown_words, long_prompt),
+        negative_prompt=read_prompt(tokenizer, "、".join(negatives), "negative_prompt", unknown_words, long_prompt),
+    )
+
+
+def shared_num_windows(prompts: Sequence[Prompts], *, guided: bool) -> int:
+    """Of a batch: the same for all, as padding a request to another's length would change its picture."""
+    different = sorted({one.num_windows(guided=guided) for one in prompts})
+    if len(different) > 1:
+        raise InvalidInputError("batch.windows", field="prompt", value=", ".join(map(str, different)))
+    return different[0]
+
+
+def split_negative(prompt: str) -> tuple[str, str]:
+    """(prompt, what stands on lines that begin with ネガティブ: or ネガティブ：); without such a line, as it is."""
+    negatives = [text.strip() for text in _NEGATIVE_LINE.findall(prompt)]
+    if not negatives:
+        return prompt, ""
+    return _NEGATIVE_LINE.sub("", prompt).strip(), "、".join(text for text in negatives if text)
+
+
+def read_prompt(
+    tokenizer: JapaneseTokenizer,
+    text: str,
+    field: str = "prompt",
+    unknown_words: str = "warn",
+    long_prompt: str = "chunk",
+) -> PromptReading:
+    """One text; `field` is the input to name where it cannot be read. For the choices see `SamplingOptions`."""
+    source = parse_emphasis(text, field)
+    report = tokenizer.describe(source.text, field=field)
+    spellings: list[KanaSpelling] = []
+    if report.unread:
+        try:
+            spellings = kana_spellings(tokenizer, source.text, report.unread)
+        except MissingExtraError:
+            if unknown_words == "replace":
+                raise
+    replaced = unknown_words == "replace" and len(spellings) > 0
+    if replaced:
+        source = source.replace([(one.start, one.end, one.kana) for one in spellings])
+        report = tokenizer.describe(source.text, field=field)
+    tail = ""
+    if report.tail_start is None or long_prompt == "truncate":
+        windows = [_window(tokenizer, source, report, 0)]
+        if report.tail_start is not None:
+            tail = text[source.origins[report.tail_start] :]
+    else:
+        windows = [
+            _window(tokenizer, source, tokenizer.describe(source.text[start:end], field=field), start)
+            for start, end in cut_into_windows(tokenizer, source.text, field)
+        ]
+    return PromptReading(
+        field=field,
+        text=text,
+        source=source,
+        report=report,
+        windows=tuple(windows),
+        spellings=tuple(spellings),
+        replaced=replaced,
+        tail=tail,
+        empty=_window(tokenizer, source, tokenizer.describe(""), 0),
+    )
+
+
+def _window(tokenizer: JapaneseTokenizer, source: WeightedText, report: PromptReport, start: int) -> Window:
+    """The part of `source` that `report` is about, which begins at `start`."""
+    pieces = tuple(
+        Piece(text=piece.text, id=piece.id, start=start + piece.start, end=start + piece.end)
+        for piece in report.pieces
+    )
+    padding = report.model_max_length - len(pieces) - 1
+    return Window(
+        text=report.text,
+        pieces=pieces,
+        input_ids=(*(piece.id for piece in pieces), tokenizer.eos_token_id, *[tokenizer.pad_token_id] * padding),
+        weights=(*(source.weight(piece.start, piece.end) for piece in pieces), *[1.0] * (padding + 1)),
+    )
+
+
+def _shortened(text: str, length: int) -> str:
+    return text if len(text) <= length else text[:length] + "…"
