@@ -8,6 +8,14 @@ import os
 
 # code -> (English, Japanese). Rule, value, remedy, in one line.
 MESSAGES: dict[str, tuple[str, str]] = {
+    "batch.cells": (
+        "a {field} must have at most as many cells as the header ({limit}), and this has {value}; put cells with commas in quotes",
+        "{field} のセルの数は見出しの列数（{limit}）以下にしてください（実際: {value}）。カンマを含むセルは引用符で囲んでください",
+    ),
+    "batch.column": (
+        "the columns must be sampling options, prompt among them, and {field} is missing or is not one; the options are {choices}",
+        "列名にはサンプリング設定の名前を使い、prompt を必ず含めてください（問題の列: {field}）。使えるのは次のとおりです: {choices}",
+    ),
     "batch.differs": (
         "the requests of one batch may differ in {allowed} only, and these differ in {field}; draw them one after the other",
         "1 つのバッチで変えられるのは {allowed} だけですが、{field} が異なります。別々に生成してください",
@@ -15,6 +23,54 @@ MESSAGES: dict[str, tuple[str, str]] = {
     "batch.empty": (
         "{field} must hold at least one request, and is empty; pass one",
         "{field} が空です。リクエストを 1 つ以上渡してください",
+    ),
+    "batch.failed": (
+        "{count} of {total} rows failed, each named above and in {results}; correct them and run the same command again: finished rows are kept",
+        "{total} 行のうち {count} 行が失敗しました（詳細は上の表示と {results}）。修正して同じコマンドをもう一度実行してください。完了した行はそのまま残ります",
+    ),
+    "batch.in_use": (
+        "{field} must not be in use by another run, and {value} is; wait for it, or choose another folder",
+        "{field} {value} は別の実行が使用中です。終了を待つか、別のフォルダーを指定してください",
+    ),
+    "batch.no_rows": (
+        "{field} must hold at least one row, and {value} holds none; write one prompt a line",
+        "{field} {value} に行がありません。1 行に 1 つプロンプトを書いてください",
+    ),
+    "batch.not_utf8": (
+        "{field} must be UTF-8 text, and {value} is not at byte {position}; save it as UTF-8 (in Excel: CSV UTF-8)",
+        "{field} は UTF-8 のテキストにしてください（{value} の {position} バイト目が UTF-8 ではありません）。Excel では「CSV UTF-8」で保存してください",
+    ),
+    "batch.other_model": (
+        "{field} must hold pictures of one model, and {value} has those of another (digest {found}); choose another folder",
+        "{field} に入れられるのは 1 つのモデルの画像だけですが、{value} には別のモデル（{found}）の画像があります。別のフォルダーを指定してください",
+    ),
+    "batch.results": (
+        "{field} must hold the results file as it was written, and line {number} of {value} is damaged; remove that line, and its row is drawn again",
+        "{field} の結果ファイル {value} の {number} 行目が壊れています。その行を削除すると、対応する画像がもう一度生成されます",
+    ),
+    "batch.resumed": (
+        "{count} of {total} rows are finished already; going on with the others",
+        "{total} 行のうち {count} 行は完了しています。残りを続けます",
+    ),
+    "batch.row": (
+        "row {number}",
+        "{number} 行目",
+    ),
+    "batch.suffix": (
+        "{field} must end in one of {choices}, got {value}; rename it to say what it holds",
+        "{field} の拡張子は {choices} のいずれかにしてください（指定値: {value}）",
+    ),
+    "batch.twice": (
+        "each name may stand once, and {field} stands twice; remove one",
+        "{field} が 2 回現れています。同じ名前は 1 回だけにしてください",
+    ),
+    "batch.unreadable": (
+        "{field} must be a file that can be read, and {value} cannot: {reason}; check the path",
+        "{field} {value} を読み込めません（{reason}）。パスを確認してください",
+    ),
+    "batch.unwritable": (
+        "{field} must be a place that can be written to, and {value} is not: {reason}; make room or choose another, then run the same command again",
+        "{field} に書き込めません（{value}: {reason}）。空き容量を確保するか別のフォルダーを指定し、同じコマンドをもう一度実行してください",
     ),
     "batch.windows": (
         "the prompts of one batch must need the same number of windows, and these need {value}; draw them one after the other",

@@ -10,6 +10,7 @@ from jsd.errors import JsdError
 # command -> one line of help; the module jsd.cli.<command> has add_arguments(parser) and run(args).
 COMMANDS = {
     "generate": "draw pictures from a Japanese prompt",
+    "batch": "draw a picture for every row of a file; run again, it goes on where it was",
     "info": "show what made a picture, as its file says",
     "rerun": "draw a picture again from what its file says",
     "prompt": "show how a prompt is read: its tokens, and what is unread or cut off",

@@ -1,0 +1,90 @@
+"""The results file of a batch: one JSON line a row, written whole or not at all; what resuming reads."""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from jsd.errors import InvalidInputError
+from jsd.files.xmp import to_json
+
+RESULTS_FILE = "results.jsonl"
+
+
+class Results:
+    """`results.jsonl` of an output folder, held by one process at a time; `records` are its lines."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / RESULTS_FILE
+        try:
+            self._file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise InvalidInputError("batch.unwritable", field="output_dir", value=self.path, reason=error) from error
+        try:
+            # Given back by the system when the process ends, however it ends.
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(self._file)
+            raise InvalidInputError("batch.in_use", field="output_dir", value=folder) from error
+        try:
+            self.records = self._read()
+        except BaseException:
+            os.close(self._file)
+            raise
+
+    def close(self) -> None:
+        os.close(self._file)
+
+    def append(self, record: Mapping[str, object]) -> None:
+        """One line, on the disk when this returns; where it does not fit, nothing of it stays."""
+        line = (to_json(record) + "\n").encode()
+        end = os.fstat(self._file).st_size
+        try:
+            written = os.write(self._file, line)
+            if written < len(line):
+                # A disk that fills up takes a part first, and refuses the rest.
+                os.write(self._file, line[written:])
+            os.fsync(self._file)
+        except OSError as error:
+            os.ftruncate(self._file, end)
+            raise InvalidInputError("batch.unwritable", field="output_dir", value=self.path, reason=error) from error
+        self.records.append(dict(record))
+
+    def finished(self) -> dict[str, dict[str, Any]]:
+        """key -> record of the rows whose pictures are all there; the last record of each."""
+        done = {}
+        for record in self.records:
+            files = record.get("files")
+            if isinstance(files, list) and files and all((self.path.parent / str(name)).is_file() for name in files):
+                done[str(record.get("key"))] = record
+        return done
+
+    def check_model(self, model_sha256: object) -> None:
+        """One folder holds the pictures of one model."""
+        for found in dict.fromkeys(str(record["model_sha256"]) for record in _successes(self.records)):
+            if found != model_sha256:
+                value = self.path.parent
+                raise InvalidInputError("batch.other_model", field="output_dir", value=value, found=found[:10])
+
+    def _read(self) -> list[dict[str, Any]]:
+        data = self.path.read_bytes()
+        whole = data.rfind(b"\n") + 1
+        if whole < len(data):
+            # A run was killed in the middle of a line: its row is drawn again.
+            os.ftruncate(self._file, whole)
+        records = []
+        for number, line in enumerate(data[:whole].splitlines(), start=1):
+            try:
+                record = json.loads(line)
+            except ValueError:
+                record = None
+            if not isinstance(record, dict):
+                raise InvalidInputError("batch.results", field="output_dir", value=self.path, number=number)
+            records.append(record)
+        return records
+
+
+def _successes(records: Iterable[dict[str, Any]]) -> Iterable[dict[str, Any]]:
+    return (record for record in records if "model_sha256" in record)

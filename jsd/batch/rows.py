@@ -1,0 +1,163 @@
+"""A file of requests: JSON lines, CSV, or one prompt a line. Whatever is wrong with one row stays in that row."""
+
+import csv
+import hashlib
+import io
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import MISSING, dataclass, fields, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+from jsd.errors import InvalidInputError
+from jsd.options import SamplingOptions
+
+# The csv module's own limit, 128 KiB, would stop the file where a row is too long.
+MAX_CELL_CHARACTERS = 2**20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """`number` is the line (of a CSV file: the row, its header is 1); `key` is what it asks for, not where."""
+
+    number: int
+    key: str
+    options: SamplingOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class BadRow:
+    number: int
+    error: InvalidInputError
+
+
+def read_rows(path: Path) -> list[Row | BadRow]:
+    """The rows in order; InvalidInputError where the file as a whole cannot be read. Pictures are looked for
+    beside the file."""
+    readers = {".jsonl": _json_lines, ".csv": _csv_rows, ".txt": _prompts}
+    if path.suffix.lower() not in readers:
+        raise InvalidInputError("batch.suffix", field="FILE", value=path, choices=", ".join(readers))
+    try:
+        found = list(readers[path.suffix.lower()](_text(path)))
+    except csv.Error as error:
+        raise InvalidInputError("batch.unreadable", field="FILE", value=path, reason=error) from error
+    if not found:
+        raise InvalidInputError("batch.no_rows", field="FILE", value=path)
+    return _with_keys(found, path.parent)
+
+
+def _text(path: Path) -> str:
+    try:
+        data = path.read_bytes()
+        # Notepad and Excel begin a file with a byte order mark.
+        return data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+    except OSError as error:
+        raise InvalidInputError("batch.unreadable", field="FILE", value=path, reason=error.strerror) from error
+    except UnicodeDecodeError as error:
+        raise InvalidInputError("batch.not_utf8", field="FILE", value=path, position=error.start + 1) from error
+
+
+def _json_lines(text: str) -> Iterator[tuple[int, SamplingOptions | InvalidInputError]]:
+    # Not splitlines(): JSON strings may hold U+2028 and its like.
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip() != "":
+            yield number, _caught(partial(_options_of_json, line))
+
+
+def _options_of_json(line: str) -> SamplingOptions:
+    def no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        for name, count in Counter(name for name, _ in pairs).items():
+            if count > 1:
+                raise InvalidInputError("batch.twice", field=name)
+        return dict(pairs)
+
+    try:
+        json.loads(line, object_pairs_hook=no_duplicates)
+    except InvalidInputError:  # a ValueError too
+        raise
+    except (ValueError, RecursionError) as error:
+        raise InvalidInputError("options.json", field="options", value=str(error)) from error
+    return SamplingOptions.from_json(line)
+
+
+def _csv_rows(text: str) -> Iterator[tuple[int, SamplingOptions | InvalidInputError]]:
+    csv.field_size_limit(MAX_CELL_CHARACTERS)
+    reader = csv.reader(io.StringIO(text, newline=""))
+    header = [name.strip() for name in next(reader, [])]
+    names = [field.name for field in fields(SamplingOptions)]
+    for name in header:
+        if name not in names:
+            raise InvalidInputError("batch.column", field=repr(name), choices=", ".join(names))
+        if header.count(name) > 1:
+            raise InvalidInputError("batch.twice", field=name)
+    if header and "prompt" not in header:
+        raise InvalidInputError("batch.column", field="prompt", choices=", ".join(names))
+    for number, cells in enumerate(reader, start=2):
+        if any(cell.strip() != "" for cell in cells):
+            yield number, _caught(partial(_options_of_cells, header, cells))
+
+
+def _options_of_cells(header: list[str], cells: list[str]) -> SamplingOptions:
+    if len(cells) > len(header):
+        raise InvalidInputError("batch.cells", field="row", value=len(cells), limit=len(header))
+    hints = get_type_hints(SamplingOptions)
+    # An empty cell is unset; only the prompt may be meant to be empty.
+    values: dict[str, Any] = {
+        name: _value(cell, get_args(hints[name]) or (hints[name],))
+        for name, cell in zip(header, cells, strict=False)
+        if cell != "" or name == "prompt"
+    }
+    return SamplingOptions(**values)
+
+
+def _value(cell: str, types: tuple[type, ...]) -> object:
+    """`cell` as the first of `types` that can hold it; else as it stands, for SamplingOptions to refuse."""
+    if str in types:
+        return cell
+    if bool in types:
+        return {"true": True, "false": False}.get(cell.strip().lower(), cell)
+    for number in (int, float):
+        if number in types:
+            with suppress(ValueError):
+                return number(cell)
+    return cell
+
+
+def _prompts(text: str) -> Iterator[tuple[int, SamplingOptions | InvalidInputError]]:
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip() != "":
+            yield number, _caught(partial(SamplingOptions, prompt=line.strip()))
+
+
+def _caught(make: Callable[[], SamplingOptions]) -> SamplingOptions | InvalidInputError:
+    try:
+        return make()
+    except InvalidInputError as error:
+        return error
+
+
+def _with_keys(found: Iterable[tuple[int, SamplingOptions | InvalidInputError]], folder: Path) -> list[Row | BadRow]:
+    """Rows that ask for the same get different keys, so that each is drawn."""
+    rows: list[Row | BadRow] = []
+    seen: Counter[str] = Counter()
+    for number, options in found:
+        if isinstance(options, InvalidInputError):
+            rows.append(BadRow(number=number, error=options))
+            continue
+        asked = _what_is_asked(options)
+        seen[asked] += 1
+        key = hashlib.sha256(f"{seen[asked]} {asked}".encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        paths = {name: getattr(options, name) for name in ("image", "mask")}
+        beside = {name: folder / path for name, path in paths.items() if path is not None}
+        rows.append(Row(number=number, key=key, options=replace(options, **beside)))
+    return rows
+
+
+def _what_is_asked(options: SamplingOptions) -> str:
+    """Only what differs from the defaults: an option of a later version leaves old keys as they are."""
+    values = json.loads(options.to_json())
+    defaults = {field.name: field.default for field in fields(SamplingOptions) if field.default is not MISSING}
+    return json.dumps({name: value for name, value in values.items() if value != defaults.get(name, MISSING)})

@@ -1,0 +1,80 @@
+import json
+import resource
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from jsd.batch.results import Results
+from jsd.errors import InvalidInputError
+
+
+def lines(folder: Path) -> list[bytes]:
+    return (folder / "results.jsonl").read_bytes().splitlines()
+
+
+def test_what_was_appended_is_there_again(tmp_path: Path) -> None:
+    (tmp_path / "a.png").touch()
+    record = {"row": 1, "key": "k", "files": ["a.png"], "prompt": "猫 \ud800"}
+    with closing(Results(tmp_path)) as results:
+        results.append(record)
+        assert results.finished() == {"k": record}
+    with closing(Results(tmp_path)) as results:
+        assert results.finished() == {"k": record}
+
+
+def test_a_row_without_its_pictures_is_not_finished(tmp_path: Path) -> None:
+    with closing(Results(tmp_path)) as results:
+        results.append({"row": 1, "key": "k", "files": ["gone.png"]})
+        results.append({"row": 2, "key": "l", "error": {"code": "x"}})
+        assert results.finished() == {}
+
+
+@pytest.mark.parametrize("cut", range(1, 12))
+def test_a_line_cut_short_by_a_kill_is_taken_out(cut: int, tmp_path: Path) -> None:
+    whole = json.dumps({"key": 1}).encode() + b"\n"
+    (tmp_path / "results.jsonl").write_bytes(whole + whole[: cut % len(whole)])
+    with closing(Results(tmp_path)) as results:
+        assert len(results.records) == 1
+        results.append({"key": 2})
+    assert [json.loads(line)["key"] for line in lines(tmp_path)] == [1, 2]
+
+
+def test_a_line_damaged_otherwise_is_named(tmp_path: Path) -> None:
+    (tmp_path / "results.jsonl").write_bytes(b'{"key": 1}\nnonsense\n{"key": 3}\n')
+    with pytest.raises(InvalidInputError, match="line 2"):
+        Results(tmp_path)
+    Path(tmp_path / "results.jsonl").write_bytes(b"[]\n")
+    with pytest.raises(InvalidInputError, match="line 1"):
+        Results(tmp_path)
+
+
+def test_a_line_for_which_there_is_no_room_leaves_nothing(tmp_path: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with closing(Results(tmp_path)) as results:
+        results.append({"key": 1})
+        before = (tmp_path / "results.jsonl").read_bytes()
+        resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 5, limits[1]))
+        try:
+            with pytest.raises(InvalidInputError, match="make room"):
+                results.append({"key": 2})
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        assert (tmp_path / "results.jsonl").read_bytes() == before, "a part of the line stayed"
+        results.append({"key": 3})
+    assert [json.loads(line)["key"] for line in lines(tmp_path)] == [1, 3]
+
+
+def test_two_runs_do_not_share_a_folder(tmp_path: Path) -> None:
+    with closing(Results(tmp_path)), pytest.raises(InvalidInputError, match="another run"):
+        Results(tmp_path)
+    Results(tmp_path).close()
+
+
+def test_a_folder_holds_the_pictures_of_one_model(tmp_path: Path) -> None:
+    with closing(Results(tmp_path)) as results:
+        results.append({"key": "k", "error": {}})
+        results.append({"key": "k", "model_sha256": "aaaa"})
+        results.check_model("aaaa")
+        with pytest.raises(InvalidInputError, match="aaaa"):
+            results.check_model("bbbb")

@@ -1,0 +1,152 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from jsd.cli import main
+from jsd.files.metadata import read_picture_file
+
+ROWS = [{"prompt": f"猫 {number}", "seed": number, "num_inference_steps": 1} for number in range(3)]
+
+
+def write(path: Path, rows: list[Any]) -> Path:
+    path.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows), "utf-8")
+    return path
+
+
+def command(file: Path, toy_folder: Path) -> list[str]:
+    model = ["--weights", str(toy_folder), "--device", "cpu", "--dtype", "float32"]
+    return ["batch", str(file), "--output-dir", str(file.parent / "out"), *model]
+
+
+def records(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "results.jsonl").read_bytes().splitlines()]
+
+
+def pictures(folder: Path) -> dict[str, int]:
+    """name -> when written"""
+    return {path.name: path.stat().st_mtime_ns for path in folder.glob("[0-9]*.png")}
+
+
+def test_every_row_becomes_its_picture(toy_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = write(tmp_path / "rows.jsonl", [*ROWS, {**ROWS[0], "num_outputs": 2, "width": 64, "seed": None}])
+    assert main(command(file, toy_folder)) == 0
+    made = records(tmp_path / "out")
+    assert [(record["row"], len(record["files"])) for record in made] == [(1, 1), (2, 1), (3, 1), (4, 2)]
+    for record in made:
+        for name, seed in zip(record["files"], record["seeds"], strict=True):
+            said = read_picture_file(tmp_path / "out" / name).values
+            assert (said["prompt"], said["seed"]) == (record["options"]["prompt"], seed)
+    assert made[3]["seeds"][1] == made[3]["seeds"][0] + 1 and made[3]["options"]["width"] == 64
+    captured = capsys.readouterr()
+    assert len(captured.out.splitlines()) == 5 + 2, "each picture, the grid and the page are named"
+    assert "4/4" in captured.err, "no progress was shown"
+    with Image.open(tmp_path / "out" / "grid.png") as grid:
+        assert grid.size == (768, 512)
+    assert "猫 2" in (tmp_path / "out" / "index.html").read_text("utf-8")
+
+
+def test_a_bad_row_is_reported_by_number_and_the_others_are_drawn(
+    toy_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [ROWS[0], {"prompt": "猫", "steps": 3}, {**ROWS[1], "width": 33}, {**ROWS[1], "image": "no.png"}, ROWS[2]]
+    file = write(tmp_path / "rows.jsonl", rows)
+    assert main(command(file, toy_folder)) == 1
+    error = capsys.readouterr().err
+    for words in ("row 2: steps", "row 3: width", "row 4: image", "3 of 5 rows failed"):
+        assert words in error, f"«{words}» was not said"
+    assert len(pictures(tmp_path / "out")) == 2
+    page = (tmp_path / "out" / "index.html").read_text("utf-8")
+    assert "row 2" in page and "row 4" in page
+
+
+def test_a_corrected_file_draws_only_what_failed_or_is_new(toy_folder: Path, tmp_path: Path) -> None:
+    file = write(tmp_path / "rows.jsonl", [ROWS[0], {**ROWS[1], "width": 33}])
+    assert main(command(file, toy_folder)) == 1
+    before = pictures(tmp_path / "out")
+    write(file, [ROWS[2], ROWS[0], ROWS[1]])
+    assert main(command(file, toy_folder)) == 0
+    after = pictures(tmp_path / "out")
+    assert len(after) == 3 and before.items() < after.items(), "a finished row was drawn again"
+
+
+def test_a_picture_that_was_removed_is_drawn_again(toy_folder: Path, tmp_path: Path) -> None:
+    file = write(tmp_path / "rows.jsonl", ROWS)
+    main(command(file, toy_folder))
+    name = records(tmp_path / "out")[1]["files"][0]
+    before = (tmp_path / "out" / name).read_bytes()
+    (tmp_path / "out" / name).unlink()
+    assert main(command(file, toy_folder)) == 0
+    assert (tmp_path / "out" / name).read_bytes() == before
+
+
+def test_a_killed_run_goes_on_where_it_was(toy_folder: Path, tmp_path: Path) -> None:
+    count = 20
+    rows = [{"prompt": f"猫 {number}", "num_inference_steps": 4} for number in range(count)]
+    file, out = write(tmp_path / "rows.jsonl", rows), tmp_path / "out"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "jsd", *command(file, toy_folder)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    try:
+        for _ in range(12_000):
+            if (out / "results.jsonl").is_file() and len(records(out)) >= 3:
+                break
+            assert process.poll() is None, "the run ended by itself"
+            time.sleep(0.01)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    # What a kill in the middle of a write leaves.
+    with (out / "results.jsonl").open("ab") as results:
+        results.write(b'{"row": 99, "key"')
+    done = {name for record in records_of_whole_lines(out) for name in record["files"]}
+    before = pictures(out)
+    assert 3 <= len(done) < count, "the run was not killed in the middle"
+    assert main(command(file, toy_folder)) == 0
+    after = pictures(out)
+    assert [record["row"] for record in records(out)] == list(range(1, count + 1)), "a row was lost or drawn twice"
+    assert all(after[name] == before[name] for name in done), "a finished row was drawn again"
+    assert set(after) == {name for record in records(out) for name in record["files"]}, "a picture belongs to no row"
+    assert not list(out.glob(".*")), "a half-written file was left"
+
+
+def records_of_whole_lines(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "results.jsonl").read_bytes().split(b"\n")[:-1]]
+
+
+def test_nothing_left_to_do_loads_no_model(toy_folder: Path, tmp_path: Path) -> None:
+    file = write(tmp_path / "rows.jsonl", ROWS[:1])
+    main(command(file, toy_folder))
+    assert main([*command(file, toy_folder), "--device", "nowhere"]) == 0
+
+
+def test_another_model_is_refused(
+    toy_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = write(tmp_path / "rows.jsonl", ROWS[:1])
+    main(command(file, toy_folder))
+    results = tmp_path / "out" / "results.jsonl"
+    record = json.loads(results.read_text("utf-8"))
+    results.write_text(json.dumps({**record, "model_sha256": "another"}) + "\n", "utf-8")
+    write(file, ROWS[:2])
+    assert main(command(file, toy_folder)) == 2
+    assert "another" in capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(("name", "content"), [("rows.jsonl", ""), ("rows.csv", "prompt,steps\na,3\n")])
+def test_a_file_that_is_wrong_as_a_whole_is_one_line(
+    name: str, content: str, toy_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / name).write_text(content)
+    assert main(command(tmp_path / name, toy_folder)) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1 and not (tmp_path / "out").exists()
