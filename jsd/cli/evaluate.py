@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+MAX_SEEDS = 100
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", type=Path, help="model folder (default: as for jsd generate)")
@@ -17,9 +19,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     from jsd.data.corpus import Corpus
+    from jsd.errors import InvalidInputError
     from jsd.evaluation.evaluate import evaluate
     from jsd.pipeline import Pipeline
 
+    if not 1 <= args.seeds <= MAX_SEEDS:
+        raise InvalidInputError("options.whole", field="seeds", low=1, high=MAX_SEEDS, value=args.seeds)
     corpus = Corpus.load(args.corpus)
     report = evaluate(
         Pipeline.load(args.weights), corpus, args.language, args.split, seeds=args.seeds,

@@ -31,7 +31,9 @@ def run(args: argparse.Namespace) -> None:
 
     import torch
 
+    from jsd.devices import choose_placement
     from jsd.errors import InvalidInputError
+    from jsd.options import MAX_SEED
     from jsd.training.plan import plan
     from jsd.training.recipes import RECIPES
     from jsd.training.stages import TrainOptions, run_stage
@@ -42,9 +44,18 @@ def run(args: argparse.Namespace) -> None:
                                 stages=", ".join(recipe.stages))  # fmt: skip
     stage = recipe.stages[args.stage]
     chosen = {name: getattr(args, name) for name in ("max_train_steps", "learning_rate", "train_batch_size")}
-    for name, value in chosen.items():
-        if value is not None and value <= 0:
+    for name, value in {**chosen, "checkpointing_steps": args.checkpointing_steps}.items():
+        if value is not None and not value > 0:  # not a number is refused too
             raise InvalidInputError("train.positive", field=name, value=value)
+    if not 0 <= args.seed <= MAX_SEED:
+        raise InvalidInputError("options.whole", field="seed", low=0, high=MAX_SEED, value=args.seed)
+    can_start_afresh = [part for part in stage.starts_from if part in stage.trains and part in recipe.components]
+    for part in args.from_scratch:
+        if part not in can_start_afresh:
+            choices = ", ".join(can_start_afresh)
+            raise InvalidInputError("options.choice", field="from_scratch", choices=choices, value=part)
+    if args.device is not None:
+        choose_placement(args.device)
     starts_from = {part: source for part, source in stage.starts_from.items() if part not in args.from_scratch}
     stage = dataclasses.replace(
         stage, starts_from=starts_from, **{name: value for name, value in chosen.items() if value is not None}

@@ -82,13 +82,14 @@ def accuracy(drawings: list[Drawing], found: np.ndarray) -> dict[str, dict[str, 
 
 
 def mismatched(drawings: list[Drawing]) -> list[Drawing]:
-    """Each drawing with the next prompt of its group: what the judge says by chance."""
+    """Each drawing with another prompt of its group: what the judge says by chance."""
     return [
         Drawing(other.prompt, drawing.seed, drawing.picture)
         for group in GROUPS
         for same in [[d for d in drawings if d.prompt.group == group]]
         # Past the other seeds of the same prompt.
         for drawing, other in zip(same, same[len(same) // 2 :] + same[: len(same) // 2], strict=True)
+        if other.prompt != drawing.prompt
     ]
 
 
