@@ -1,0 +1,39 @@
+"""`jsd evaluate`, as a user runs it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from jsd.cli import main
+
+
+def test_it_writes_the_report_and_prints_its_table(
+    toy_folder: Path, toy_corpus_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["evaluate", "--weights", str(toy_folder), "--corpus", str(toy_corpus_folder), "--split", "dev",
+               "--language", "en", "--num-inference-steps", "1", "--output", str(tmp_path / "out")]  # fmt: skip
+    assert main(command) == 0
+    accuracy, chance, path = capsys.readouterr().out.splitlines()
+    report = json.loads(Path(path).read_text("utf-8"))
+    assert Path(path) == tmp_path / "out" / "report.json"
+    assert (report["language"], report["split"]) == ("en", "dev")
+    for row, line in (("accuracy", accuracy), ("chance", chance)):
+        for group, cell in report[row].items():
+            assert f"{group} {cell['top1']} / {cell['top5']} ({cell['drawings']})" in line
+    assert (tmp_path / "out" / "contact_sheet.png").is_file()
+
+
+def test_a_missing_corpus_is_one_line_with_the_command(
+    toy_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", "--weights", str(toy_folder), "--corpus", str(tmp_path / "none")]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "jsd data build" in line
+
+
+def test_no_seeds_are_refused(toy_folder: Path, toy_corpus_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["evaluate", "--weights", str(toy_folder), "--corpus", str(toy_corpus_folder), "--seeds", "0"]
+    assert main(command) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("jsd: seeds must be a whole number from 1")
