@@ -128,6 +128,72 @@ def test_the_text_encoder_reads_from_left_to_right(pipeline: Pipeline) -> None:
     assert not torch.allclose(short[5], long[5])
 
 
+def test_without_syntax_and_within_the_window_the_embeddings_are_the_encoders_own(pipeline: Pipeline) -> None:
+    prompts = ["サラリーマン 油絵", "猫の🐱", ""]
+    input_ids = torch.tensor([pipeline.tokenizer.encode(prompt) for prompt in prompts])  # (3, 16)
+    with torch.inference_mode():
+        expected = pipeline.text_encoder(input_ids).last_hidden_state  # (3, 16, D)
+    assert torch.equal(pipeline.encode_prompt(prompts), expected)
+
+
+def test_a_long_prompt_is_its_parts_side_by_side(pipeline: Pipeline) -> None:
+    first, second = "富士山と桜の水彩画、夏の海、", "こいのぼり"
+    joined = pipeline.encode_prompt([first + second])  # (1, 32, D)
+    assert joined.shape[1] == 32
+    parts = pipeline.encode_prompt([first, second])  # (2, 16, D)
+    torch.testing.assert_close(joined[0], torch.cat(list(parts)))
+
+
+def test_emphasis_changes_the_embeddings_of_its_window_alone(pipeline: Pipeline) -> None:
+    first, second = "富士山と桜の水彩画、夏の海、", "こいのぼり"
+    plain, weighted = pipeline.encode_prompt([first + second, f"{first}こい（の:1.5）ぼり"])
+    torch.testing.assert_close(weighted[:16], plain[:16], rtol=0, atol=0)
+    assert not torch.allclose(weighted[16:], plain[16:])
+
+
+def test_the_shorter_of_prompt_and_negative_prompt_is_padded_with_an_empty_window(pipeline: Pipeline) -> None:
+    options = replace(OPTIONS, prompt="猫", negative_prompt="富士山と桜の水彩画、夏の海、こいのぼり")
+    job = pipeline.prepare(options)
+    assert job.negative_prompt_embeds is not None
+    assert job.prompt_embeds.shape == job.negative_prompt_embeds.shape == (1, 32, 32)
+    torch.testing.assert_close(job.prompt_embeds[:, 16:], pipeline.encode_prompt([""]))
+    assert pipeline.generate(options)[0].image.size == (32, 32)
+
+
+def test_a_unet_that_pools_the_text_takes_any_number_of_windows(pipeline: Pipeline) -> None:
+    """The embedded model's `addition_embed_type`."""
+    from diffusers.models import UNet2DConditionModel
+
+    config = dict(pipeline.unet.config) | {"addition_embed_type": "text", "addition_embed_type_num_heads": 4}
+    pooling = replace(pipeline, unet=UNet2DConditionModel.from_config(config).eval())
+    (made,) = pooling.generate(replace(OPTIONS, prompt="富士山と桜の水彩画、夏の海、こいのぼり"))
+    assert made.image.size == (32, 32)
+
+
+def test_prompts_of_different_lengths_do_not_go_into_one_batch(pipeline: Pipeline) -> None:
+    with pytest.raises(InvalidInputError, match="number of windows"):
+        pipeline.prepare([OPTIONS, replace(OPTIONS, prompt="富士山と桜の水彩画、夏の海、こいのぼり")])
+
+
+def test_what_was_replaced_stands_in_the_file(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    from jsd.prompting import prompts
+    from jsd.prompting.kana import KanaSpelling
+
+    # The toy vocabulary has too few kana to spell a word with them.
+    spelling = KanaSpelling(text="苺", kana="の", start=0)
+    monkeypatch.setattr(prompts, "kana_spellings", lambda *_: [spelling])
+    (made,) = pipeline.generate(replace(OPTIONS, prompt="苺", unknown_words="replace"))
+    assert made.metadata["replaced"] == {"苺": "の"} and made.metadata["prompt"] == "苺"
+
+
+def test_the_negative_line_of_the_prompt_is_the_negative_prompt(pipeline: Pipeline) -> None:
+    line = pipeline.prepare(replace(OPTIONS, prompt="猫\nネガティブ：桜"))
+    field = pipeline.prepare(replace(OPTIONS, prompt="猫", negative_prompt="桜"))
+    assert line.negative_prompt_embeds is not None and field.negative_prompt_embeds is not None
+    assert torch.equal(line.prompt_embeds, field.prompt_embeds)
+    assert torch.equal(line.negative_prompt_embeds, field.negative_prompt_embeds)
+
+
 def test_a_picture_gives_the_size_and_changes_with_strength(pipeline: Pipeline) -> None:
     options = replace(OPTIONS, image=photo(48, 32), num_inference_steps=10)
     results = {strength: replace(options, prompt_strength=strength) for strength in (0.0, 0.3, 1.0)}

@@ -16,7 +16,10 @@ from jsd.tokenizer import JapaneseTokenizer, Piece, PromptReport, printable
 # Composed, and decomposed as macOS writes file names.
 _NEGATIVE = "|".join(unicodedata.normalize(form, "ネガティブ") for form in ("NFC", "NFD"))
 _NEGATIVE_LINE = re.compile(rf"^[^\S\n]*(?:{_NEGATIVE})[^\S\n]*[:：](.*)\n?", re.MULTILINE)
-_JAPANESE = re.compile("[々〆ぁ-ヿㇰ-ㇿ㐀-鿿豈-﫿ｦ-ﾟ\U0001b000-\U0001b16f\U00020000-\U0003ffff]")
+# Hiragana, katakana and its extensions, ideographs with their extensions and compatibility forms, half-width katakana.
+_JAPANESE = re.compile(
+    "[々〆\u3041-\u30ff\u31f0-\u31ff\u3400-\u9fff\uf900-\ufaff\uff66-\uff9f\U0001b000-\U0001b16f\U00020000-\U0003ffff]"
+)
 MAX_SHOWN = 40  # characters of a text in a sentence
 MAX_METRIC = 500  # characters of a text in a metric
 

@@ -1,0 +1,71 @@
+"""Kana spellings, with rinna's vocabulary and SudachiPy."""
+
+import sys
+
+import pytest
+
+from jsd.errors import MissingExtraError
+from jsd.prompting import kana
+from jsd.prompting.kana import kana_spellings
+from jsd.tokenizer import JapaneseTokenizer
+
+
+def spellings(tokenizer: JapaneseTokenizer, text: str) -> dict[str, str]:
+    return {one.text: one.kana for one in kana_spellings(tokenizer, text, tokenizer.describe(text).unread)}
+
+
+@pytest.fixture(autouse=True)
+def analyser() -> None:
+    pytest.importorskip("sudachipy", reason="the extra readings is not installed")
+
+
+WORDS = {
+    "苺のケーキ": {"苺": "いちご"},
+    "炬燵と簪": {"炬燵": "こたつ", "簪": "かんざし"},
+    "茄子と檸檬の絵": {"茄子": "なす", "檸檬": "レモン"},
+    "森の梟": {"梟": "ふくろう"},
+    "筍ご飯": {"筍": "たけのこ"},
+    "枇杷と鸚鵡": {"枇杷": "びわ", "鸚鵡": "オウム"},
+    "猫の絵": {},
+    "🐱と℡と𠮷": {},  # a symbol's reading is キゴウ in the dictionary, which is no spelling of it
+}
+
+
+@pytest.mark.parametrize("text", WORDS)
+def test_what_cannot_be_read_is_spelt_in_kana(rinna: JapaneseTokenizer, text: str) -> None:
+    assert spellings(rinna, text) == WORDS[text]
+
+
+def level_1_kanji() -> str:
+    """JIS X 0208 rows 16 to 47."""
+    codes = [bytes([0xA0 + row, 0xA0 + cell]) for row in range(16, 48) for cell in range(1, 95)]
+    return "".join(code.decode("euc_jp", errors="ignore") for code in codes)
+
+
+def test_no_spelling_is_offered_that_cannot_be_read_itself(rinna: JapaneseTokenizer) -> None:
+    found = spellings(rinna, "、".join(level_1_kanji()))
+    assert len(found) > 80, "of the 133 kanji that are unread, 50 are no word alone (枇 of 枇杷)"
+    assert not [one for one in found.values() if rinna.describe(one).unread]
+
+
+def test_a_vocabulary_without_the_kana_gets_no_offer(tmp_path_factory: pytest.TempPathFactory) -> None:
+    from tests.conftest import train_vocabulary
+
+    folder = tmp_path_factory.mktemp("vocabulary") / "tokenizer"
+    train_vocabulary(folder, model_max_length=16)
+    tokenizer = JapaneseTokenizer.load(folder)
+    assert tokenizer.describe("いちご").unread and spellings(tokenizer, "苺") == {}
+
+
+@pytest.mark.parametrize("text", ["苺" * 10_000, "\ufdfd" * 9_999 + "苺", "\0\x1b\u202e苺", "苺\n" * 100])
+def test_hostile_text_is_answered(rinna: JapaneseTokenizer, text: str) -> None:
+    assert set(spellings(rinna, text).values()) <= {"いちご"}
+
+
+def test_without_the_analyser_the_install_command_is_named(
+    rinna: JapaneseTokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kana._analyser.cache_clear()
+    monkeypatch.setitem(sys.modules, "sudachipy", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'jsd\[readings\]'"):
+        spellings(rinna, "苺")

@@ -1,0 +1,167 @@
+import sys
+from time import process_time
+
+import pytest
+
+from jsd.errors import InvalidInputError, MissingExtraError
+from jsd.options import MAX_CHARACTERS, SamplingOptions
+from jsd.prompting import kana
+from jsd.prompting.presets import STYLES, readable_styles, with_style
+from jsd.prompting.prompts import read_prompt, read_prompts, shared_num_windows, split_negative
+from jsd.tokenizer import JapaneseTokenizer
+
+LONG = "青い空の下で、赤い帽子をかぶった女の子がお土産を持って歩いている。"
+
+
+@pytest.mark.parametrize("text", ["", "サラリーマン 油絵", "猫の🐱", "1:2", "C:\\猫", "\0\x1b猫", "  猫  "])
+def test_without_syntax_the_ids_are_the_tokenizers(rinna: JapaneseTokenizer, text: str) -> None:
+    (window,) = read_prompt(rinna, text).windows
+    assert list(window.input_ids) == rinna.encode(text)
+    assert set(window.weights) == {1.0}
+
+
+def test_truncated_ids_are_the_tokenizers_and_the_lost_words_are_named(short: JapaneseTokenizer) -> None:
+    reading = read_prompt(short, LONG, long_prompt="truncate")
+    assert [list(window.input_ids) for window in reading.windows] == [short.encode(LONG)]
+    assert reading.tail == short.describe(LONG).tail != ""
+    assert reading.tail in reading.warnings()[0]
+
+
+def test_the_tail_is_named_as_it_was_typed(short: JapaneseTokenizer) -> None:
+    reading = read_prompt(short, "（猫：１．５）" * 5 + LONG + "（桜：１．２）", long_prompt="truncate")
+    assert reading.tail.endswith("（桜：１．２）")
+    assert f"from character {len(reading.text) - len(reading.tail) + 1} on" in reading.warnings()[0]
+
+
+def test_the_weights_stand_at_their_tokens_in_every_part(short: JapaneseTokenizer) -> None:
+    reading = read_prompt(short, LONG + "（桜：１．５）の並木道")
+    assert len(reading.windows) > 1
+    weighted = [
+        piece.text
+        for window in reading.windows
+        for piece, weight in zip(window.pieces, window.weights, strict=False)
+        if weight == 1.5
+    ]
+    assert weighted == ["桜"]
+
+
+def test_the_kana_spelling_is_offered_with_the_syntax_kept(rinna: JapaneseTokenizer) -> None:
+    pytest.importorskip("sudachipy")
+    reading = read_prompt(rinna, "（苺：１．５）のケーキ")
+    assert reading.read == "苺のケーキ", "warn must not change the prompt"
+    assert reading.suggestion() == "（いちご：１．５）のケーキ"
+    assert any(reading.suggestion() in sentence for sentence in reading.warnings())
+    assert reading.replacements == {}
+
+
+def test_replace_reads_the_kana_and_says_so(rinna: JapaneseTokenizer) -> None:
+    pytest.importorskip("sudachipy")
+    reading = read_prompt(rinna, "（苺：１．５）のケーキと🐱", unknown_words="replace")
+    assert list(reading.windows[0].input_ids) == rinna.encode("いちごのケーキと🐱")
+    assert reading.replacements == {"苺": "いちご"} and reading.unread == ["🐱"]
+    assert 1.5 in reading.windows[0].weights
+    assert "苺 → いちご" in reading.warnings()[0] and "🐱" in reading.warnings()[1]
+
+
+def test_without_the_analyser_warn_warns_and_replace_is_refused(
+    rinna: JapaneseTokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kana._analyser.cache_clear()
+    monkeypatch.setitem(sys.modules, "sudachipy", None)
+    (sentence,) = read_prompt(rinna, "苺の絵").warnings()
+    assert "苺" in sentence
+    with pytest.raises(MissingExtraError):
+        read_prompt(rinna, "苺の絵", unknown_words="replace")
+    assert read_prompt(rinna, "猫の絵", unknown_words="replace").warnings() == [], "nothing to replace"
+
+
+@pytest.mark.parametrize(
+    ("typed", "prompt", "negative"),
+    [
+        ("富士山", "富士山", ""),
+        ("富士山\nネガティブ: 人", "富士山", "人"),
+        ("富士山\r\nネガティブ：人、車\r\n", "富士山", "人、車"),
+        ("ネガティブ:人\n富士山\n　ネガティブ　：　車", "富士山", "人、車"),
+        ("富士山\nネカ\u3099ティフ\u3099: 人", "富士山", "人"),
+        ("富士山 ネガティブ: 人", "富士山 ネガティブ: 人", ""),
+        ("ネガティブな人", "ネガティブな人", ""),
+        (" 富士山\n", " 富士山\n", ""),
+    ],
+)
+def test_the_negative_line(typed: str, prompt: str, negative: str) -> None:
+    assert split_negative(typed) == (prompt, negative)
+
+
+def test_the_line_is_added_to_the_negative_prompt(rinna: JapaneseTokenizer) -> None:
+    prompts = read_prompts(rinna, SamplingOptions(prompt="猫\nネガティブ: 人", negative_prompt="車"))
+    assert (prompts.prompt.read, prompts.negative_prompt.read) == ("猫", "車、人")
+
+
+@pytest.mark.parametrize("text", ["a cat in the rain", "고양이", "Кот", "CAT"])
+def test_what_is_not_japanese_gets_a_hint(rinna: JapaneseTokenizer, text: str) -> None:
+    assert "Japanese" in read_prompt(rinna, text).warnings()[-1]
+
+
+@pytest.mark.parametrize("text", ["", "CATの絵", "富士山", "ﾈｺ", "123", "🐱", "々"])
+def test_the_hint_is_for_other_languages_alone(rinna: JapaneseTokenizer, text: str) -> None:
+    assert not any("Japanese" in sentence for sentence in read_prompt(rinna, text).warnings())
+
+
+def test_sentences_are_in_the_users_language(rinna: JapaneseTokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JSD_LANG", "ja")
+    assert read_prompt(rinna, "a cat").warnings()[0].startswith("日本語が含まれていません")
+
+
+def test_no_control_character_reaches_a_sentence(short: JapaneseTokenizer) -> None:
+    for text in ("苺\x1b[31m" + LONG + "\u202e" * 3 + LONG, "\0" * 40 + "炬\x1b燵"):
+        for long_prompt in ("chunk", "truncate"):
+            sentences = "".join(read_prompt(short, text, long_prompt=long_prompt).warnings())
+            assert not set(sentences) & {"\0", "\x1b", "\u202e"}
+
+
+def test_both_texts_are_padded_to_the_longer(short: JapaneseTokenizer) -> None:
+    prompts = read_prompts(short, SamplingOptions(prompt="猫", negative_prompt=LONG))
+    assert prompts.num_windows(guided=True) == len(prompts.negative_prompt.windows) > 1
+    assert prompts.num_windows(guided=False) == 1, "without guidance the negative prompt is not read"
+    padded = prompts.prompt.padded(2)
+    assert list(padded[1].input_ids) == short.encode("")
+
+
+def test_a_batch_of_different_lengths_is_refused(short: JapaneseTokenizer) -> None:
+    prompts = [read_prompts(short, SamplingOptions(prompt=text)) for text in ("猫", LONG)]
+    with pytest.raises(InvalidInputError) as caught:
+        shared_num_windows(prompts, guided=True)
+    assert caught.value.code == "batch.windows"
+
+
+def test_a_megabyte_is_refused_in_one_line_before_it_is_read() -> None:
+    began = process_time()
+    with pytest.raises(InvalidInputError, match=f"at most {MAX_CHARACTERS} characters") as caught:
+        SamplingOptions(prompt="猫、" * 500_000)
+    assert process_time() - began < 1 and len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("text", ["苺、", "(", "（猫：", " ", "ネガティブ:", "\n", "🐱"])
+def test_the_longest_prompts_are_answered_in_seconds(rinna: JapaneseTokenizer, text: str) -> None:
+    options = SamplingOptions(prompt=text * (MAX_CHARACTERS // len(text)), long_prompt="truncate")
+    began = process_time()
+    read_prompts(rinna, options).warnings()
+    assert process_time() - began < 10
+
+
+def test_every_style_can_be_read_by_the_released_vocabulary(rinna: JapaneseTokenizer) -> None:
+    assert readable_styles(rinna) == STYLES
+
+
+def test_a_style_that_the_vocabulary_cannot_read_is_not_offered(
+    rinna: JapaneseTokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(STYLES, "簪風", "簪")
+    assert "簪風" not in readable_styles(rinna)
+    with pytest.raises(InvalidInputError, match="簪風"):
+        with_style(rinna, "猫", "簪風")
+
+
+def test_a_style_stands_before_the_negative_line(rinna: JapaneseTokenizer) -> None:
+    styled = with_style(rinna, "猫\nネガティブ：人", "水墨画")
+    assert split_negative(styled) == ("猫 水墨画 墨絵", "人")
