@@ -88,6 +88,8 @@ def _draw_rows(
                 tqdm.write(f"jsd: {message('batch.row', number=row.number)}: {error}", file=sys.stderr)
             else:
                 results.append(record)
+                for sentence in record["warnings"]:
+                    tqdm.write(f"jsd: {message('batch.row', number=row.number)}: {sentence}", file=sys.stderr)
                 for name, seed in zip(record["files"], record["seeds"], strict=True):
                     tqdm.write(f"{args.output_dir / name}  seed {seed}", file=sys.stdout)
             bar.update()
@@ -99,7 +101,10 @@ def _draw(pipeline: "Pipeline", row: Row, args: argparse.Namespace, stem: str) -
     from jsd.images import save_image
 
     began = perf_counter()
-    pictures = pipeline.generate(row.options)
+    job = pipeline.prepare(row.options)
+    for _ in pipeline.denoise(job):
+        pass
+    pictures = pipeline.finish(job)
     names = []
     for number, picture in enumerate(pictures):
         name = f"{stem}{f'-{number}' if len(pictures) > 1 else ''}.{args.output_format}"
@@ -116,6 +121,7 @@ def _draw(pipeline: "Pipeline", row: Row, args: argparse.Namespace, stem: str) -
         "model": drawn["model"],
         "model_sha256": drawn["model_sha256"],
         "dtype": drawn["dtype"],
+        "warnings": job.prompts[0].warnings(),
         "seconds": round(perf_counter() - began, 3),
     }
 

@@ -1,5 +1,6 @@
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -65,6 +66,30 @@ def test_a_bad_row_is_reported_by_number_and_the_others_are_drawn(
     assert len(pictures(tmp_path / "out")) == 2
     page = (tmp_path / "out" / "index.html").read_text("utf-8")
     assert "row 2" in page and "row 4" in page
+
+
+def test_what_a_row_loses_is_told_and_recorded(
+    toy_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(command(write(tmp_path / "rows.jsonl", [ROWS[0], {**ROWS[1], "prompt": "🐱"}]), toy_folder)) == 0
+    assert "row 2: prompt: " in capsys.readouterr().err
+    assert "🐱" in records(tmp_path / "out")[1]["warnings"][0]
+
+
+def test_a_full_disk_stops_the_run_and_leaves_nothing_half_written(
+    toy_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = write(tmp_path / "rows.jsonl", ROWS)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500, limits[1]))
+    try:
+        assert main(command(file, toy_folder)) == 2
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "output" in capsys.readouterr().err.splitlines()[-1]
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["results.jsonl"]
+    assert main(command(file, toy_folder)) == 0, "the same command does not go on once there is room"
+    assert len(pictures(tmp_path / "out")) == 3
 
 
 def test_a_corrected_file_draws_only_what_failed_or_is_new(toy_folder: Path, tmp_path: Path) -> None:

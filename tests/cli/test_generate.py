@@ -111,6 +111,8 @@ def test_a_style_stands_behind_the_prompt(arguments: list[str], tmp_path: Path) 
         (["--long-prompt", "drop"], "long_prompt"),
         (["--style", "苺絵"], "style"),
         (["--weights", "nowhere"], "weights"),
+        (["--output-format", "gif"], "output_format"),
+        (["--output-quality", "101"], "output_quality"),
     ],
 )
 def test_bad_input_is_one_line_exit_code_2_and_nothing_written(
