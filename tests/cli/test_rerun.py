@@ -47,6 +47,12 @@ def test_the_file_comes_back_byte_for_byte(
     assert made.read_bytes() == file.read_bytes(), "the same pixels, other metadata"
 
 
+def test_a_file_knows_its_place_in_its_batch(toy_folder: Path, tmp_path: Path) -> None:
+    """Rounding differs between batches of different sizes, so the same bits take the same size and place."""
+    files = drawn(toy_folder, tmp_path / "out", "--num-outputs", "3")
+    assert [read_picture_file(file).values["batch"] for file in files] == [[0, 3], [1, 3], [2, 3]]
+
+
 def test_a_repainted_picture_comes_back_from_its_pictures(toy_folder: Path, tmp_path: Path, again: list[str]) -> None:
     (tmp_path / "in").mkdir()
     image, mask = photo(tmp_path / "in" / "photo.png"), tmp_path / "in" / "mask.png"
