@@ -23,50 +23,59 @@ class Predictor(BasePredictor):
 
     def predict(
         self,
-        prompt: str = Input(description="What to draw, in Japanese. サラリーマン 油絵"),
-        negative_prompt: str = Input(description="What the picture should not show.", default=""),
-        image: Path | None = Input(description="Picture to start from.", default=None, accept="image/*"),
+        prompt: str = Input(description="What to draw, in Japanese. 描きたいもの（日本語）。例: サラリーマン 油絵"),
+        negative_prompt: str = Input(
+            description="What the picture should not show. 描いてほしくないもの。", default=""
+        ),
+        image: Path | None = Input(description="Picture to start from. 元にする画像。", default=None, accept="image/*"),
         mask: Path | None = Input(
-            description="White is repainted, black stays as in image.", default=None, accept="image/*"
+            description="White is repainted, black stays as in image. 白い部分を描き直し、黒い部分は残します。",
+            default=None, accept="image/*",
         ),
         prompt_strength: float = Input(
-            description="With image: 0 keeps the picture, 1 keeps nothing of it.", default=0.8, ge=0, le=1
+            description="With image: 0 keeps the picture, 1 nothing of it. 0 で image のまま、1 で元は残りません。",
+            default=0.8, ge=0, le=1,
         ),
         width: int | None = Input(
-            description="Pixels, a multiple of the model's factor. Unset: the image's or the model's own.",
+            description="Pixels. Unset: the image's or the model's own. 幅。未指定なら画像かモデルの既定値。",
             default=None, ge=1, le=16383,
         ),
         height: int | None = Input(
-            description="Pixels, a multiple of the model's factor. Unset: the image's or the model's own.",
+            description="Pixels. Unset: the image's or the model's own. 高さ。未指定なら画像かモデルの既定値。",
             default=None, ge=1, le=16383,
         ),
-        num_outputs: int = Input(description="Number of pictures.", default=1, ge=1, le=4),
-        num_inference_steps: int = Input(description="Denoising steps.", default=25, ge=1, le=500),
+        num_outputs: int = Input(description="Number of pictures. 枚数。", default=1, ge=1, le=4),
+        num_inference_steps: int = Input(
+            description="Denoising steps. ノイズ除去のステップ数。", default=25, ge=1, le=500
+        ),
         guidance_scale: float = Input(
-            description="How closely to follow the prompt.", default=7.5, ge=1, le=20
+            description="How closely to follow the prompt. プロンプトに従う強さ。", default=7.5, ge=1, le=20
         ),
         scheduler: str = Input(
-            description="Sampling method.",
+            description="Sampling method. サンプリング手法。",
             default="DPMSolverMultistep",
             choices=["DDIM", "DPMSolverMultistep", "K_EULER", "K_EULER_ANCESTRAL",
                      "PNDM", "KLMS", "HeunDiscrete", "KarrasDPM"],
         ),
         unknown_words: str = Input(
-            description="Words that the vocabulary cannot read: warn, or replace them by their kana.",
+            description="Unreadable words: warn, or replace by kana. 読めない語: 警告するか、かなに置き換えます。",
             default="warn", choices=["warn", "replace"],
         ),
         long_prompt: str = Input(
-            description="Longer than the model's window: chunk it into several, or truncate it.",
+            description="Too long for the model: chunk, or truncate. 長いプロンプト: 分けて読むか、切り捨てます。",
             default="chunk", choices=["chunk", "truncate"],
         ),
         seed: int | None = Input(
-            description="Picture i uses seed + i. Unset: drawn at random.", default=None, ge=0, le=4294967295
+            description="Picture i uses seed + i. Unset: drawn at random. i 枚目は seed + i。未指定なら乱数。",
+            default=None, ge=0, le=4294967295,
         ),
         output_format: str = Input(
-            description="File format. PNG keeps every pixel.", default="png", choices=["png", "webp", "jpg"]
+            description="PNG keeps every pixel. ファイル形式。PNG は劣化しません。",
+            default="png", choices=["png", "webp", "jpg"],
         ),
         output_quality: int = Input(
-            description="Quality of webp and jpg; png has none.", default=80, ge=0, le=100
+            description="Quality of webp and jpg; png has none. webp と jpg の画質。png には関係しません。",
+            default=80, ge=0, le=100,
         ),
     ) -> list[Path]:
         """Draw the prompt. Cog reads the files after the return, so they live until the next prediction."""

@@ -271,6 +271,74 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "{field} must be a place where a .png, .jpg or .webp can be written, and {value} is not: {reason}; choose another",
         "{field} に画像（.png、.jpg、.webp）を書き込めません（{value}）: {reason}。別の場所を指定してください",
     ),
+    "input.guidance_scale": (
+        "How closely to follow the prompt.",
+        "プロンプトに従う強さ。",
+    ),
+    "input.height": (
+        "Pixels. Unset: the image's or the model's own.",
+        "高さ。未指定なら画像かモデルの既定値。",
+    ),
+    "input.image": (
+        "Picture to start from.",
+        "元にする画像。",
+    ),
+    "input.long_prompt": (
+        "Too long for the model: chunk, or truncate.",
+        "長いプロンプト: 分けて読むか、切り捨てます。",
+    ),
+    "input.mask": (
+        "White is repainted, black stays as in image.",
+        "白い部分を描き直し、黒い部分は残します。",
+    ),
+    "input.negative_prompt": (
+        "What the picture should not show.",
+        "描いてほしくないもの。",
+    ),
+    "input.num_inference_steps": (
+        "Denoising steps.",
+        "ノイズ除去のステップ数。",
+    ),
+    "input.num_outputs": (
+        "Number of pictures.",
+        "枚数。",
+    ),
+    "input.output_format": (
+        "PNG keeps every pixel.",
+        "ファイル形式。PNG は劣化しません。",
+    ),
+    "input.output_quality": (
+        "Quality of webp and jpg; png has none.",
+        "webp と jpg の画質。png には関係しません。",
+    ),
+    "input.prompt": (
+        "What to draw, in Japanese.",
+        "描きたいもの（日本語）。例: サラリーマン 油絵",
+    ),
+    "input.prompt_strength": (
+        "With image: 0 keeps the picture, 1 nothing of it.",
+        "0 で image のまま、1 で元は残りません。",
+    ),
+    "input.scheduler": (
+        "Sampling method.",
+        "サンプリング手法。",
+    ),
+    "input.seed": (
+        "Picture i uses seed + i. Unset: drawn at random.",
+        "i 枚目は seed + i。未指定なら乱数。",
+    ),
+    "input.style": (
+        "A style, put behind the prompt:",
+        "プロンプトの後に加えるスタイル:",
+    ),
+    "input.unknown_words": (
+        "Unreadable words: warn, or replace by kana.",
+        "読めない語: 警告するか、かなに置き換えます。",
+    ),
+    "input.width": (
+        "Pixels. Unset: the image's or the model's own.",
+        "幅。未指定なら画像かモデルの既定値。",
+    ),
     "metadata.none": (
         "{field} must be a picture that says what made it, and {value} says nothing; pass the file as jsd or another tool wrote it",
         "{field} には生成情報を含む画像が必要ですが、{value} には何も書かれていません。生成したときのファイルをそのまま渡してください",

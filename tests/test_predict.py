@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from jsd.errors import InvalidInputError
+from jsd.messages import MESSAGES
 from jsd.options import SamplingOptions
 from jsd.schedulers import SCHEDULERS
 from jsd.serving.schema import TYPES, PredictorInput, read_inputs
@@ -55,8 +56,8 @@ def test_every_number_has_both_limits(row: PredictorInput) -> None:
 
 
 @pytest.mark.parametrize("row", INPUTS.values(), ids=INPUTS)
-def test_every_input_is_described(row: PredictorInput) -> None:
-    assert row.keywords["description"]
+def test_every_input_is_described_in_both_languages(row: PredictorInput) -> None:
+    assert row.keywords["description"] == " ".join(MESSAGES[f"input.{row.name}"])
 
 
 def test_schedulers_are_those_of_the_table() -> None:

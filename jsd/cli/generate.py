@@ -18,12 +18,18 @@ OUTPUT_FORMATS = ("png", "webp", "jpg")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     defaults = SamplingOptions
     add = parser.add_argument
-    add("prompt", metavar="PROMPT", help="what to draw, in Japanese: サラリーマン 油絵")
-    add("--style", metavar="NAME", help=f"words put behind the prompt: {' '.join(STYLES)}")
-    add("--negative-prompt", default=defaults.negative_prompt, metavar="TEXT", help="what not to draw")
-    add("--width", type=int, metavar="PX", help="default: the picture's, else the model's own")
-    add("--height", type=int, metavar="PX", help="default: the picture's, else the model's own")
-    add("--num-outputs", type=int, default=defaults.num_outputs, metavar="N", help="1 to 4 (%(default)s)")
+    add("prompt", metavar="PROMPT", help=message("input.prompt"))
+    add("--style", metavar="NAME", help=f"{message('input.style')} {' '.join(STYLES)}")
+    add("--negative-prompt", default=defaults.negative_prompt, metavar="TEXT", help=message("input.negative_prompt"))
+    add("--width", type=int, metavar="PX", help=message("input.width"))
+    add("--height", type=int, metavar="PX", help=message("input.height"))
+    add(
+        "--num-outputs",
+        type=int,
+        default=defaults.num_outputs,
+        metavar="N",
+        help=f"{message('input.num_outputs')} 1-4 (%(default)s)",
+    )
     add(
         "--steps",
         "--num-inference-steps",
@@ -31,30 +37,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=defaults.num_inference_steps,
         metavar="N",
-        help="denoising steps, 1 to 500 (%(default)s)",
+        help=f"{message('input.num_inference_steps')} 1-500 (%(default)s)",
     )
     add(
         "--guidance-scale",
         type=float,
         default=defaults.guidance_scale,
         metavar="W",
-        help="how closely to follow the prompt, 1 to 20 (%(default)s)",
+        help=f"{message('input.guidance_scale')} 1-20 (%(default)s)",
     )
     add(
         "--scheduler",
         default=defaults.scheduler,
         metavar="NAME",
-        help=f"{', '.join(SCHEDULERS)} (%(default)s)",
+        help=f"{message('input.scheduler')} {', '.join(SCHEDULERS)} (%(default)s)",
     )
-    add("--seed", type=int, metavar="N", help="picture i uses N + i; default: drawn at random")
-    add("--image", type=Path, metavar="FILE", help="a picture to start from")
-    add("--mask", type=Path, metavar="FILE", help="of the same size as the picture; white is repainted")
+    add("--seed", type=int, metavar="N", help=message("input.seed"))
+    add("--image", type=Path, metavar="FILE", help=message("input.image"))
+    add("--mask", type=Path, metavar="FILE", help=message("input.mask"))
     add(
         "--prompt-strength",
         type=float,
         default=defaults.prompt_strength,
         metavar="S",
-        help="with --image: 0 keeps the picture, 1 forgets it (%(default)s)",
+        help=f"{message('input.prompt_strength')} (%(default)s)",
     )
     add_prompt_arguments(parser)
     add_model_arguments(parser)
@@ -81,14 +87,14 @@ def add_prompt_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--unknown-words",
         default=SamplingOptions.unknown_words,
-        metavar="MODE",
-        help=f"not in the vocabulary: {' or '.join(UNKNOWN_WORDS)} them by their kana (%(default)s)",
+        metavar="|".join(UNKNOWN_WORDS),
+        help=f"{message('input.unknown_words')} (%(default)s)",
     )
     parser.add_argument(
         "--long-prompt",
         default=SamplingOptions.long_prompt,
-        metavar="MODE",
-        help=f"longer than the model's window: {' or '.join(LONG_PROMPT)} it (%(default)s)",
+        metavar="|".join(LONG_PROMPT),
+        help=f"{message('input.long_prompt')} (%(default)s)",
     )
 
 

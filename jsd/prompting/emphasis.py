@@ -3,6 +3,9 @@
 The syntax is that of AUTOMATIC1111's web UI (`modules/prompt_parser.py`, `parse_prompt_attention`), with two
 differences: a bracket without its partner is an ordinary character, and the text is tokenized once, without its
 syntax, so that emphasis never changes how a word is cut into tokens.
+
+No caption that the models learnt from had such brackets: a weight is arithmetic on embeddings (see
+`jsd.prompting.embeddings`). What it does to the pictures of the embedded model has not been measured.
 """
 
 import re

@@ -143,3 +143,13 @@ def test_an_output_folder_that_is_a_file_is_refused_before_the_work(
     error = capsys.readouterr().err
     assert "output_dir" in error and len(error.splitlines()) == 1, "the model was loaded first"
     assert (tmp_path / "out").read_text() == "mine"
+
+
+@pytest.mark.parametrize(("language", "sentence"), [("ja", "描いてほしくないもの"), ("en", "should not show")])
+def test_the_help_is_in_the_users_language(
+    language: str, sentence: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("JSD_LANG", language)
+    with pytest.raises(SystemExit):
+        main(["generate", "--help"])
+    assert sentence in " ".join(capsys.readouterr().out.split())
