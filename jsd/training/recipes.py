@@ -27,7 +27,7 @@ class Stage:
     learning_rate: float
     lr_warmup_steps: int
     gradient_accumulation_steps: int = 1
-    ema_decay: float = 0.999
+    ema_decay: float = 0.995
     max_grad_norm: float = 1.0
     caption_dropout: float = 0.1  # share of empty captions, for classifier-free guidance
     snr_gamma: float = 5.0  # min-SNR weighting, arXiv 2303.09556
@@ -110,17 +110,17 @@ MINI = Recipe(
     model_max_length=16,
     sample_prompts=SAMPLE_PROMPTS,
     stages=_stages(
-        Stage("vae", "autoencoding", ("vae",), {}, None, False, 32, 1500, 1e-3, 100, ema_decay=0.995),
+        Stage("vae", "autoencoding", ("vae",), {}, None, False, 32, 2000, 1e-3, 100),
         Stage("clip_en", "contrastive", ("text_encoder", "image_encoder"), {"vae": "vae"}, "en", False,
-              256, 600, 1e-3, 50),
+              256, 300, 1e-3, 50),
         Stage("base", "denoising", ("text_encoder", "unet"), {"vae": "vae", "text_encoder": "clip_en"}, "en", False,
-              128, 2500, 1e-3, 100),
+              64, 1400, 1e-3, 100),
         Stage("clip_ja", "contrastive", ("text_encoder", "image_encoder"), {"vae": "vae"}, "ja", True,
-              256, 600, 1e-3, 50),
+              256, 300, 1e-3, 50),
         Stage("stage1", "denoising", ("text_encoder",), {"vae": "vae", "unet": "base", "text_encoder": "clip_ja"},
-              "ja", True, 128, 1000, 1e-3, 50),
+              "ja", True, 64, 700, 1e-3, 50),
         Stage("stage2", "denoising", ("text_encoder", "unet"), {c: "stage1" for c in COMPONENTS}, "ja", True,
-              128, 3000, 6e-4, 100),
+              64, 1700, 8e-4, 100),
     ),
 )  # fmt: skip
 
