@@ -34,7 +34,8 @@ def draw(
     """Every prompt with so many seeds of its own."""
     requests = [
         (prompt, SamplingOptions(prompt=prompt.text, seed=FIRST_SEED + number * seeds + k,
-                                 num_inference_steps=num_inference_steps, guidance_scale=guidance_scale))
+                                 num_inference_steps=num_inference_steps, guidance_scale=guidance_scale,
+                                 long_prompt="truncate"))
         for number, prompt in enumerate(prompts)
         for k in range(seeds)
     ]  # fmt: skip
@@ -47,21 +48,21 @@ def draw(
 
 
 def ranks(corpus: Corpus, judge: Judge, drawings: list[Drawing]) -> np.ndarray:
-    """(N,) the rank, from 0, of the first right answer.
+    """(N,) the rank, from 0, of the first right concept; each concept is as near as its nearest picture.
 
-    Answers are concepts, each as near as its nearest picture; (concept, style) pairs where the prompt names a style.
+    Where the prompt names a style, the nearest picture of that concept must have it; otherwise the rank is the last.
     """
     distances = judge.distances(np.stack([drawing.picture for drawing in drawings]))  # (N, G)
     found = []
     for drawing, row in zip(drawings, distances, strict=True):
-        seen: dict[tuple[str, str | None], None] = {}
+        seen: dict[str, None] = {}
         for index in np.argsort(row):
             record = corpus.records[index]
-            answer = (record.code, record.style if drawing.prompt.style is not None else None)
-            seen.setdefault(answer)
-            if record.code in drawing.prompt.right and answer[1] == drawing.prompt.style:
+            seen.setdefault(record.code)
+            if record.code in drawing.prompt.right:
+                wrong_style = drawing.prompt.style not in (None, record.style)
+                found.append(len(corpus.concepts) if wrong_style else len(seen) - 1)
                 break
-        found.append(len(seen) - 1)
     return np.array(found)
 
 

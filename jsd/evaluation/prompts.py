@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from jsd.data.captions import with_style
-from jsd.data.corpus import Corpus, is_unseen
+from jsd.data.corpus import ALWAYS_UNSEEN, Corpus, is_unseen
 from jsd.data.styles import STYLES
 
 Item = TypeVar("Item")
@@ -39,11 +39,11 @@ def make_prompts(corpus: Corpus, language: str, split: str) -> list[Prompt]:
     prompts = [Prompt("general", names[code], frozenset([code])) for code in _some(general)]
     prompts += [Prompt("japan", names[code], frozenset([code])) for code in japan]
     sounds = {word for concept in corpus.concepts.values() for word in concept.onomatopoeia}
-    for word in sorted(sounds):
+    for word in sorted(sounds - {concept.name_ja for concept in corpus.concepts.values()}):
         right = [code for code, concept in corpus.concepts.items() if word in concept.onomatopoeia]
         prompts.append(Prompt("onomatopoeia", word if language == "ja" else names[right[0]], frozenset(right)))
     pairs = [(code, style) for code in corpus.concepts for style in STYLES if is_unseen(code, style)]
-    for code, style in _some(pairs):
+    for code, style in sorted({*_some(pairs), *(pair for pair in ALWAYS_UNSEEN if pair[0] in corpus.concepts)}):
         text = with_style(names[code], style, language, random.Random(f"{code}/{style}"))
         prompts.append(Prompt("unseen", text, frozenset([code]), style))
     return [prompt for prompt in prompts if prompt.split == split]
