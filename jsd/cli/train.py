@@ -13,6 +13,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--corpus", type=Path, default=Path("data/mini"), help="made by jsd data build")
     parser.add_argument("--output", type=Path, help="one folder for each stage (default: checkpoints/RECIPE)")
     parser.add_argument("--base", type=Path, help="Stable Diffusion v1 folder that --recipe full starts from")
+    parser.add_argument(
+        "--start-from", type=Path, help="model folder to go on from (weights/mini), instead of the stages before"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--max-train-steps", type=int, help="instead of the stage's own number")
     parser.add_argument("--learning-rate", type=float, help="instead of the stage's own")
@@ -65,6 +68,7 @@ def run(args: argparse.Namespace) -> None:
         corpus=args.corpus,
         output=args.output if args.output is not None else Path("checkpoints") / recipe.name,
         base=args.base,
+        start_from=args.start_from,
         seed=args.seed,
         checkpointing_steps=args.checkpointing_steps,
         device=args.device if args.device is not None else ("cuda" if torch.cuda.is_available() else "cpu"),

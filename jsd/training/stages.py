@@ -40,6 +40,7 @@ class TrainOptions:
     corpus: Path
     output: Path  # holds one folder for each stage
     base: Path | None = None  # a Stable Diffusion v1 folder, for recipes that start from one
+    start_from: Path | None = None  # a model folder to take everything from, instead of the stages before
     seed: int = 0
     checkpointing_steps: int = 200
     device: str = "cpu"
@@ -48,6 +49,10 @@ class TrainOptions:
 
 def source_folder(recipe: Recipe, stage: Stage, component: str, options: TrainOptions) -> Path:
     """The model folder whose `component` the stage starts from."""
+    if options.start_from is not None:
+        if not (options.start_from / component).is_dir():
+            raise CheckpointError("train.start_from", component=component, value=options.start_from)
+        return options.start_from
     name = stage.starts_from[component]
     if name in recipe.stages:
         folder = options.output / name / "model"
@@ -140,9 +145,13 @@ class Run:
         self.loss = losses[stage.objective]
 
     def _tokenizer(self, language: str) -> JapaneseTokenizer:
-        """The one in the output folder, trained on the corpus if there is none yet."""
+        """The one in the output folder: copied from `start_from`, or trained on the corpus, if there is none yet."""
         folder = self.options.output / f"tokenizer_{language}"
-        if not folder.is_dir():
+        if self.options.start_from is not None:
+            if not (self.options.start_from / "tokenizer").is_dir():
+                raise CheckpointError("train.start_from", component="tokenizer", value=self.options.start_from)
+            shutil.copytree(self.options.start_from / "tokenizer", folder, dirs_exist_ok=True)
+        elif not folder.is_dir():
             train_tokenizer(
                 self.corpus, language, self.recipe.vocab_size[language], self.recipe.model_max_length, folder
             )

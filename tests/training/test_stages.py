@@ -157,6 +157,19 @@ def test_a_stage_out_of_order_names_the_one_that_is_missing(
     assert "\n" not in str(caught.value)
 
 
+def test_training_goes_on_from_a_published_model_folder(trained: Path, options: TrainOptions, tmp_path: Path) -> None:
+    published = trained / "stage2/model"
+    model = run_stage(TOY, "stage2", replace(options, output=tmp_path / "new", start_from=published))
+    assert same(model, published, "vae")
+    assert changed(model, published, "unet") > 0
+    assert (model / "tokenizer/spiece.model").read_bytes() == (published / "tokenizer/spiece.model").read_bytes()
+
+
+def test_a_folder_to_go_on_from_must_have_what_the_stage_needs(options: TrainOptions, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="--start-from must be a model folder with a "):
+        run_stage(TOY, "clip_ja", replace(options, output=tmp_path / "new", start_from=tmp_path))
+
+
 def test_the_full_recipe_without_a_base_folder_asks_for_one(options: TrainOptions, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="--base"):
         run_stage(TOY_FULL, "stage1", replace(options, output=tmp_path))
