@@ -1,6 +1,7 @@
 """cog.yaml against Cog's own schema, and against the files that it names."""
 
 import json
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,12 @@ def test_predict_names_a_class_in_a_file_that_exists(config: dict[str, Any]) -> 
 
 def test_requirements_file_exists(config: dict[str, Any]) -> None:
     assert (ROOT / config["build"]["python_requirements"]).is_file()
+
+
+def test_the_image_gets_the_extra_for_kana_spellings(config: dict[str, Any]) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    (step,) = config["build"]["run"]
+    assert [word for word in step.split() if "==" in word] == project["optional-dependencies"]["readings"]
 
 
 def test_sdk_is_the_version_that_the_tests_run(config: dict[str, Any]) -> None:
