@@ -114,13 +114,13 @@ MINI = Recipe(
         Stage("clip_en", "contrastive", ("text_encoder", "image_encoder"), {"vae": "vae"}, "en", False,
               256, 300, 1e-3, 50),
         Stage("base", "denoising", ("text_encoder", "unet"), {"vae": "vae", "text_encoder": "clip_en"}, "en", False,
-              64, 1400, 1e-3, 100),
+              64, 1100, 1e-3, 100),
         Stage("clip_ja", "contrastive", ("text_encoder", "image_encoder"), {"vae": "vae"}, "ja", True,
               256, 300, 1e-3, 50),
         Stage("stage1", "denoising", ("text_encoder",), {"vae": "vae", "unet": "base", "text_encoder": "clip_ja"},
-              "ja", True, 64, 700, 1e-3, 50),
+              "ja", True, 64, 320, 1e-3, 50),
         Stage("stage2", "denoising", ("text_encoder", "unet"), {c: "stage1" for c in COMPONENTS}, "ja", True,
-              64, 1700, 8e-4, 100),
+              64, 850, 8e-4, 100),
     ),
 )  # fmt: skip
 
