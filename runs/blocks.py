@@ -5,6 +5,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
+README_JA = ROOT / "README.ja.md"  # its blocks are those of README.md
 MODEL_CARD = ROOT / "weights" / "mini" / "README.md"
 
 

@@ -1,8 +1,8 @@
-"""Reports of `jsd evaluate` -> docs/results/NAME.json -> the tables of README.md and of the model card.
+"""Reports of `jsd evaluate` -> docs/results/NAME.json -> the tables of both READMEs and of the model card.
 
     python -m runs.results_table [NAME=REPORT ...]
 
-Each REPORT is kept without its list of drawings, then both tables are written anew from all that is kept.
+Each REPORT is kept without its list of drawings, then the tables are written anew from all that is kept.
 """
 
 import argparse
@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from runs.blocks import MODEL_CARD, README, ROOT, write_block
+from runs.blocks import MODEL_CARD, README, README_JA, ROOT, write_block
 
 RESULTS = ROOT / "docs" / "results"
 CORPUS = RESULTS / "corpus.txt"  # what `jsd data describe` says
@@ -107,7 +107,7 @@ def main() -> None:
     for given in parser.parse_args().reports:
         name, _, path = given.partition("=")
         keep(name, Path(path))
-    for path in (README, MODEL_CARD):
+    for path in (README, README_JA, MODEL_CARD):
         write_block(path, "results", results_block(load_reports()))
     write_block(MODEL_CARD, "corpus", corpus_block())
 

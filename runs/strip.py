@@ -1,4 +1,4 @@
-"""The README's picture strip: fixed prompts, one fixed seed, the embedded model.
+"""The picture strip of both READMEs: fixed prompts, one fixed seed, the embedded model.
 
 python -m runs.strip
 """
@@ -10,7 +10,7 @@ from pathlib import Path
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from runs.blocks import README, ROOT, write_block
+from runs.blocks import README, README_JA, ROOT, write_block
 
 STRIP = ROOT / "docs" / "strip.png"
 PROMPTS = (
@@ -57,7 +57,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--weights", type=Path, default=ROOT / "weights" / "mini", help="default: the embedded model")
     draw(parser.parse_args().weights, STRIP)
-    write_block(README, "strip", strip_block())
+    for path in (README, README_JA):
+        write_block(path, "strip", strip_block())
     print(STRIP.relative_to(ROOT))
 
 

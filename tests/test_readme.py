@@ -4,6 +4,7 @@ import ast
 import json
 import re
 import shlex
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,14 +17,26 @@ from jsd.data.sources import SOURCES
 from jsd.options import SamplingOptions
 from jsd.serving.schema import PredictorInput, read_inputs
 from runs import strip
-from runs.blocks import MODEL_CARD, README, ROOT, read_block
+from runs.blocks import MODEL_CARD, README, README_JA, ROOT, read_block
 from runs.results_table import corpus_block, load_reports, results_block
 
-DOCUMENTS = [README, ROOT / "CHANGELOG.md", ROOT / "weights" / "README.md", MODEL_CARD, ROOT / "docs" / "cog.md"]
+COG = ROOT / "docs" / "cog.md"
+DOCUMENTS = [README, README_JA, ROOT / "CHANGELOG.md", ROOT / "weights" / "README.md", MODEL_CARD, COG]
 INPUTS = {row.name: row for row in read_inputs(ROOT / "predict.py")}
+# What the tables of inputs say in Japanese.
+JAPANESE = {
+    "text": "文字列",
+    "whole number": "整数",
+    "number": "数値",
+    "yes or no": "はい・いいえ",
+    "picture": "画像",
+    "required": "必須",
+    "unset": "未指定",
+    "empty": "空",
+}
 TYPES = {"str": "text", "int": "whole number", "float": "number", "bool": "yes or no", "Path": "picture"}
 # Inputs about the file, not the picture: no fields of SamplingOptions.
-OUTPUT_INPUTS = {"output_format", "output_quality"}
+OUTPUT_INPUTS = {"output_format", "output_quality", "preview_every"}
 # Folders that a command of the README makes; git does not hold them.
 MADE_BY_COMMANDS = ("outputs/", "checkpoints/", "data/", "weights/rinna", "/tmp/")
 # A document is text; these are programs that it may call beside ours.
@@ -82,6 +95,7 @@ def check_python_program(arguments: list[str]) -> None:
 
 
 def check_curl(arguments: list[str]) -> None:
+    """A prediction, of `jsd serve` or of Replicate."""
     request = json.loads(arguments[arguments.index("-d") + 1])
     assert set(request["input"]) <= set(INPUTS)
     SamplingOptions(**{name: value for name, value in request["input"].items() if name not in OUTPUT_INPUTS})
@@ -129,16 +143,16 @@ def test_every_stage_of_the_embedded_model_is_shown_in_order() -> None:
 
 
 def test_the_python_example_runs(toy_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (example,) = code_blocks(README, "python")
+    (example,) = code_blocks(README, "python")  # README.ja.md has the same, but for its comments
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("JSD_WEIGHTS", str(toy_folder))
     exec(compile(example, "README.md", "exec"), {})
     assert [path.name for path in sorted(tmp_path.iterdir())] == ["salaryman-0.png", "salaryman-1.png"]
 
 
-def table_rows() -> dict[str, list[str]]:
+def table_rows(path: Path = README) -> dict[str, list[str]]:
     """input -> its type, limits and default, as the README has them."""
-    rows = re.findall(r"^\| `(\w+)` \| (.*) \|$", README.read_text("utf-8"), re.MULTILINE)
+    rows = re.findall(r"^\| `(\w+)` \| (.*) \|$", path.read_text("utf-8"), re.MULTILINE)
     return {name: [cell.strip() for cell in rest.split("|")[:3]] for name, rest in rows}
 
 
@@ -167,7 +181,55 @@ def test_the_row_of_an_input_is_the_predictors(name: str) -> None:
     assert table_rows().get(name) == expected, f"| `{name}` | {' | '.join(expected)} | ... |"
 
 
-@pytest.mark.parametrize("name", sorted(set(INPUTS) - {"prompt"}))
+@pytest.mark.parametrize("name", INPUTS)
+def test_the_row_of_an_input_is_the_same_in_japanese(name: str) -> None:
+    cells = [JAPANESE.get(cell, cell).replace(" to ", "〜") for cell in expected_row(INPUTS[name])]
+    assert table_rows(README_JA).get(name) == cells, f"| `{name}` | {' | '.join(cells)} | ... |"
+
+
+def test_the_japanese_readme_has_the_same_inputs_in_the_same_order() -> None:
+    assert list(table_rows(README_JA)) == list(table_rows())
+
+
+def test_the_japanese_readme_has_the_same_commands() -> None:
+    """Comments are translated; the commands are not, nor their order."""
+    english, japanese = (
+        [list(command_lines(block)) for block in code_blocks(path, "sh")] for path in (README, README_JA)
+    )
+    assert japanese == english
+
+
+def test_the_japanese_readme_has_the_same_python() -> None:
+    english, japanese = (
+        [ast.dump(ast.parse(block)) for block in code_blocks(path, "python")] for path in (README, README_JA)
+    )
+    assert japanese == english
+
+
+@pytest.mark.parametrize("name", ["strip", "results"])
+def test_the_japanese_readme_has_the_same_generated_block(name: str) -> None:
+    english, japanese = (read_block(path.read_text("utf-8"), name) for path in (README, README_JA))
+    assert japanese == english, f"run: python -m runs.{'strip' if name == 'strip' else 'results_table'}"
+
+
+def test_the_japanese_readme_has_the_same_sections() -> None:
+    english, japanese = (
+        re.findall(r"^#+(?= )", re.sub(r"```.*?```", "", path.read_text("utf-8"), flags=re.DOTALL), re.MULTILINE)
+        for path in (README, README_JA)
+    )
+    assert japanese == english
+
+
+def test_the_api_examples_of_the_cog_notes_parse() -> None:
+    (python,), (javascript,) = code_blocks(COG, "python"), code_blocks(COG, "js")
+    ast.parse(python)
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("Node is not installed: the JavaScript example is not checked")
+    subprocess.run([node, "--input-type=module", "--check"], input=javascript, text=True, check=True)
+
+
+@pytest.mark.parametrize("name", sorted(set(INPUTS) - {"prompt", "preview_every"}))
 def test_an_input_is_an_option_of_the_command_line(name: str) -> None:
     value = {"int": "1", "float": "1", "str": "x", "Path": "x", "bool": None}[INPUTS[name].type]
     if "choices" in INPUTS[name].keywords:
