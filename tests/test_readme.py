@@ -138,7 +138,8 @@ def test_every_command_of_jsd_is_shown() -> None:
 def test_every_stage_of_the_embedded_model_is_shown_in_order() -> None:
     from jsd.training.recipes import RECIPES
 
-    shown = [line.split()[-1] for line, _ in commands() if line.startswith("jsd train --recipe mini")]
+    lines = [command for block in code_blocks(README, "sh") for command in command_lines(block)]
+    shown = [words[5] for words in lines if words[:4] == ["jsd", "train", "--recipe", "mini"] and len(words) == 6]
     assert shown == list(RECIPES["mini"].stages)
 
 
