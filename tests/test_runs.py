@@ -12,7 +12,7 @@ from PIL import Image
 
 from jsd.cli import build_parser
 from jsd.evaluation.prompts import GROUPS
-from runs import strip
+from runs import results_table, strip
 from runs.blocks import ROOT, read_block, write_block
 from runs.export_mini import export
 from runs.results_table import COLUMNS, ROWS, keep, load_reports, results_block
@@ -80,6 +80,18 @@ def test_a_cell_is_top_1_and_top_5_with_chance_in_brackets() -> None:
     table = results_block({"stage2": report(top5=81.5)})
     assert "| after stage 2 = embedded model |" + " 40.0 / 81.5 (0.1 / 0.9) |" * 4 in table
     assert "| after stage 1 | – | – | – | – |" in table
+
+
+def test_the_table_is_written_into_every_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("README", "README_JA", "MODEL_CARD"):
+        page = tmp_path / f"{name}.md"
+        blocks = [f"<!-- {block}: by x -->\nold\n<!-- /{block} -->\n" for block in ("results", "corpus")]
+        page.write_text("".join(blocks), "utf-8")
+        monkeypatch.setattr(results_table, name, page)
+    monkeypatch.setattr("sys.argv", ["results_table"])
+    results_table.main()
+    for page in tmp_path.iterdir():
+        assert read_block(page.read_text("utf-8"), "results") == results_block(load_reports()), page.name
 
 
 def test_rows_that_were_measured_differently_are_refused() -> None:
