@@ -20,7 +20,7 @@ from jsd.devices import choose_placement, synchronize
 from jsd.errors import GenerationError, InvalidInputError
 from jsd.files import provenance
 from jsd.options import MAX_SEED, SamplingOptions
-from jsd.prompting.embeddings import embed
+from jsd.prompting.embeddings import EmbeddingCache
 from jsd.prompting.prompts import PromptReading, Prompts, read_prompt, read_prompts, shared_num_windows
 from jsd.sampling import DenoisingState, Start
 from jsd.schedulers import make_scheduler
@@ -84,6 +84,7 @@ class Pipeline:
     vae: Any  # diffusers.AutoencoderKL
     scheduler_config: dict[str, Any]
     folder: Path | None = None
+    embeddings: EmbeddingCache = field(default_factory=EmbeddingCache)
 
     @classmethod
     def load(
@@ -244,7 +245,7 @@ class Pipeline:
         return self._embed(readings, max(len(reading.windows) for reading in readings))
 
     def _embed(self, readings: Sequence[PromptReading], num_windows: int) -> Tensor:
-        return embed(self.text_encoder, readings, num_windows).to(self.dtype)
+        return self.embeddings.embed(self.text_encoder, readings, num_windows).to(self.dtype)
 
     @torch.inference_mode()
     def encode_image(self, pixel_values: Tensor) -> Tensor:
