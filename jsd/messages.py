@@ -120,8 +120,8 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "{field} はこのマシンにあるもの（{choices}）にしてください（指定値: {value}）。指定しなければ最も速いものになります",
     ),
     "extra.missing": (
-        "this needs the package {package}, which is not installed; run: pip install 'jsd[{extra}]'",
-        "パッケージ {package} がインストールされていません。次を実行してください: pip install 'jsd[{extra}]'",
+        "this needs the package {package}, which is not installed; in the project's folder run: pip install '.[{extra}]'",
+        "パッケージ {package} がインストールされていません。プロジェクトのフォルダーで次を実行してください: pip install '.[{extra}]'",
     ),
     "fetch.failed": (
         "{repo} could not be downloaded: {reason}; run the same command again: files that arrived are kept "
