@@ -1,6 +1,7 @@
 """Draw prompts x seeds, ask the judge, write a report: JSON, a table, a contact sheet."""
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,7 +112,8 @@ def evaluate(
     found = ranks(corpus, judge, drawings)
     shuffled = mismatched(drawings)
     report: dict[str, object] = {
-        "model": str(pipeline.folder), "language": language, "split": split, "seeds": seeds,
+        "model": None if pipeline.folder is None else os.path.relpath(pipeline.folder),
+        "language": language, "split": split, "seeds": seeds,
         "num_inference_steps": num_inference_steps, "guidance_scale": guidance_scale,
         "gallery": {"pictures": len(corpus.records), "concepts": len(corpus.concepts)},
         "accuracy": accuracy(drawings, found),
