@@ -86,7 +86,11 @@ class Corpus:
         """code -> what its concept is called in "ja" or "en"."""
         keywords = distinctive_keywords(list(self.concepts.values()), language)
         return {
-            code: Words(getattr(concept, f"name_{language}"), keywords[concept.emoji])
+            code: Words(
+                getattr(concept, f"name_{language}"),
+                keywords[concept.emoji],
+                concept.onomatopoeia if language == "ja" else (),
+            )
             for code, concept in self.concepts.items()
         }
 

@@ -68,3 +68,11 @@ def test_a_caption_depends_on_its_generator_alone() -> None:
 def test_the_issues_prompt_is_a_caption() -> None:
     rng = random.Random(0)
     assert "サラリーマン 油絵" in {with_style("サラリーマン", "oil", "ja", rng) for _ in range(100)}
+
+
+def test_a_sound_word_stands_for_the_name_in_three_of_ten() -> None:
+    rng = random.Random(0)
+    texts = [caption(Words("星", (), ("キラキラ", "ぴかぴか")), "oil", None, "ja", rng) for _ in range(3000)]
+    counts = Counter("星" if "星" in text else "キラキラ" if "キラキラ" in text else "ぴかぴか" for text in texts)
+    assert counts["キラキラ"] + counts["ぴかぴか"] == pytest.approx(900, abs=90)
+    assert counts["キラキラ"] == pytest.approx(counts["ぴかぴか"], abs=90)
