@@ -1,26 +1,31 @@
-"""Cog's facade: typed inputs -> SamplingOptions -> Pipeline -> files.
+"""Cog's facade: typed inputs -> SamplingOptions -> files, one after the other.
 
 Cog reads the signature without running it, so types and values stand here as literals; tests/test_predict.py
 holds them equal to those of `SamplingOptions`.
 """
 
-from tempfile import TemporaryDirectory
+from collections.abc import Iterator
 
-from cog import BasePredictor, Input, Path
-from tqdm import tqdm
+from cog import BasePredictor, Input, Path, streaming
 
-from jsd import Pipeline, SamplingOptions
-from jsd.images import load_image, load_mask, save_image
+from jsd import SamplingOptions
+from jsd.images import load_image, load_mask
+from jsd.serving.prediction import Service
 
 
 class Predictor(BasePredictor):
     # Cog passes weights only to a setup() that has the parameter.
     def setup(self) -> None:  # type: ignore[override]
         """Load the model folder: JSD_WEIGHTS, else weights/rinna, else weights/mini."""
-        self.pipeline = Pipeline.load()
-        print(f"Loaded {self.pipeline.folder} on {self.pipeline.device} as {self.pipeline.dtype}")
-        self.outputs = TemporaryDirectory(prefix="jsd-")
+        self.service = Service.load()
+        pipeline = self.service.pipeline
+        print(f"Loaded {pipeline.folder} on {pipeline.device} as {pipeline.dtype}")
 
+    def healthcheck(self) -> bool:
+        """Whether the device still computes; Cog answers UNHEALTHY where it does not."""
+        return self.service.is_healthy()
+
+    @streaming
     def predict(
         self,
         prompt: str = Input(description="What to draw, in Japanese. 描きたいもの（日本語）。例: サラリーマン 油絵"),
@@ -77,10 +82,12 @@ class Predictor(BasePredictor):
             description="Quality of webp and jpg; png has none. webp と jpg の画質。png には関係しません。",
             default=80, ge=0, le=100,
         ),
-    ) -> list[Path]:
-        """Draw the prompt. Cog reads the files after the return, so they live until the next prediction."""
-        self.outputs.cleanup()
-        self.outputs = TemporaryDirectory(prefix="jsd-")
+        preview_every: int = Input(
+            description="A small picture every so many steps; 0: none. 途中の小さな画像を出す間隔。0 なら無し。",
+            default=0, ge=0, le=500,
+        ),
+    ) -> Iterator[Path]:
+        """Draw the prompt: previews, then the finished pictures, each as it is ready."""
         options = SamplingOptions(
             prompt=prompt,
             negative_prompt=negative_prompt,
@@ -98,21 +105,11 @@ class Predictor(BasePredictor):
             scheduler=scheduler,
             seed=seed,
         )
-        job = self.pipeline.prepare(options)
-        print(f"Using seed: {job.options[0].seed}", flush=True)
-        for warning in job.prompts[0].warnings():
-            print(warning)
-        for name, value in job.prompts[0].metrics().items():
-            self.record_metric(name, value)
-        self.record_metric("seeds", [one.seed for one in job.options])
-        # Without a description, and with a total: the form that Replicate's clients read progress from.
-        for _ in tqdm(self.pipeline.denoise(job), total=len(job.start.timesteps)):
-            pass
-        paths = []
-        for number, picture in enumerate(self.pipeline.finish(job)):
-            path = Path(self.outputs.name) / f"output-{number}.{output_format}"
-            save_image(picture.image, path, quality=output_quality, metadata=picture.metadata)
-            paths.append(path)
-        for phase, seconds in job.seconds.items():
-            self.record_metric(f"seconds.{phase}", seconds)
-        return paths
+        for path in self.service.draw(
+            options,
+            self.record_metric,
+            output_format=output_format,
+            output_quality=output_quality,
+            preview_every=preview_every,
+        ):
+            yield Path(path)

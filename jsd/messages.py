@@ -311,6 +311,10 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "Quality of webp and jpg; png has none.",
         "webp と jpg の画質。png には関係しません。",
     ),
+    "input.preview_every": (
+        "A small picture every so many steps; 0: none.",
+        "途中の小さな画像を出す間隔。0 なら無し。",
+    ),
     "input.prompt": (
         "What to draw, in Japanese.",
         "描きたいもの（日本語）。例: サラリーマン 油絵",
@@ -390,6 +394,18 @@ MESSAGES: dict[str, tuple[str, str]] = {
     "options.whole": (
         "{field} must be a whole number from {low} to {high}, got {value}; choose one in that range",
         "{field} は {low} から {high} までの整数にしてください（指定値: {value}）",
+    ),
+    "preview.damaged": (
+        "{path} must hold the numbers of a map from {channels} latent channels to colours, and does not; write it anew with jsd weights preview, or delete it",
+        "{path} には {channels} チャンネルの潜在変数を色に変える数値が必要ですが、読み取れません。jsd weights preview で作り直すか、削除してください",
+    ),
+    "preview.fitted": (
+        "written: {path} ({count} pictures; colours of 0 to 1 differ by {error:.3f}, root mean square)",
+        "書き込みました: {path}（画像 {count} 枚、0 から 1 の色の差の二乗平均平方根 {error:.3f}）",
+    ),
+    "preview.no_pictures": (
+        "{field} must be a corpus or a folder of pictures ({suffixes}), and {value} has none; name another",
+        "{field} にはコーパスか画像（{suffixes}）のあるフォルダーが必要ですが、{value} にはありません。別のフォルダーを指定してください",
     ),
     "prompt.chunked": (
         "the prompt needs more tokens than the {available} that the model reads at once, so it is read in {count} parts: {parts}",

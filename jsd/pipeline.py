@@ -212,32 +212,41 @@ class Pipeline:
 
     def finish(self, job: Job) -> list[GeneratedImage]:
         """The denoised batch as pictures."""
-        began = perf_counter()
+        return list(self.finish_each(job))
+
+    def finish_each(self, job: Job) -> Iterator[GeneratedImage]:
+        """The pictures of the denoised batch, each as soon as it is decoded."""
         if not bool(torch.isfinite(job.latents).all()):
             raise GenerationError("generation.latents", dtype=_name(self.dtype))
-        with _out_of_memory():
-            decoded = self.decode_latents(job.latents)  # (B, 3, H, W)
-        if job.image is None and bool((decoded.amax(dim=(1, 2, 3)) == 0).any()):
-            raise GenerationError("generation.black", dtype=_name(self.dtype))
-        pictures = images.tensor_to_images(decoded)
-        if job.image is not None and job.mask is not None:
-            pictures = [Image.composite(picture, job.image, job.mask) for picture in pictures]
-        job.seconds["decode"] = perf_counter() - began
         shared = self.provenance | provenance.input_digests(image=job.image, mask=job.mask)
-        return [
-            GeneratedImage(
+        earlier = {phase: seconds / len(job.options) for phase, seconds in job.seconds.items()}
+        job.seconds["decode"] = 0.0
+        for index, (one, read) in enumerate(zip(job.options, job.prompts, strict=True)):
+            began = perf_counter()
+            picture = self._decode_picture(job, index)
+            seconds = perf_counter() - began
+            job.seconds["decode"] += seconds
+            yield GeneratedImage(
                 image=picture,
                 seed=int(one.seed or 0),
                 options=one,
                 model="unnamed" if self.folder is None else self.folder.resolve().name,
                 device=str(self.device),
                 dtype=_name(self.dtype),
-                seconds={phase: seconds / len(pictures) for phase, seconds in job.seconds.items()},
+                seconds={**earlier, "decode": seconds},
                 # Rounding differs between batches of different sizes: to draw it again takes the same.
-                provenance={**shared, **read.provenance(), "batch": [index, len(pictures)]},
+                provenance={**shared, **read.provenance(), "batch": [index, len(job.options)]},
             )
-            for index, (picture, one, read) in enumerate(zip(pictures, job.options, job.prompts, strict=True))
-        ]
+
+    def _decode_picture(self, job: Job, index: int) -> Image.Image:
+        with _out_of_memory():
+            decoded = self.decode_latents(job.latents[index : index + 1])  # (1, 3, H, W)
+        if job.image is None and bool(decoded.amax() == 0):
+            raise GenerationError("generation.black", dtype=_name(self.dtype))
+        (picture,) = images.tensor_to_images(decoded)
+        if job.image is not None and job.mask is not None:
+            return Image.composite(picture, job.image, job.mask)
+        return picture
 
     def encode_prompt(self, prompts: Sequence[str], field: str = "prompt") -> Tensor:
         """prompts (B) -> embeddings (B, W L, D), W windows; `field` is the input named where a text cannot be read."""
@@ -258,10 +267,7 @@ class Pipeline:
         """latents (B, C, h, w), scaled -> images (B, 3, H, W) float32 in [0, 1]."""
         latents = latents / float(self.vae.config.scaling_factor) + self._latent_shift
         # One by one: the VAE's activations are the peak of memory, and batching gains nothing.
-        decoded = [
-            self._through_vae(lambda x: self.vae.decode(x, return_dict=False)[0], one)
-            for one in latents[:, None]
-        ]
+        decoded = [self._through_vae(lambda x: self.vae.decode(x, return_dict=False)[0], x) for x in latents[:, None]]
         return (torch.cat(decoded) / 2 + 0.5).clamp(0, 1)
 
     @property
@@ -298,12 +304,8 @@ class Pipeline:
         if options.mask is not None:
             mask = images.load_mask(options.mask, "mask")
             if mask.size != image.size:
-                raise InvalidInputError(
-                    "image.mask_size",
-                    field="mask",
-                    value="x".join(map(str, mask.size)),
-                    image="x".join(map(str, image.size)),
-                )
+                sizes = {"value": "x".join(map(str, mask.size)), "image": "x".join(map(str, image.size))}
+                raise InvalidInputError("image.mask_size", field="mask", **sizes)
             mask = mask.resize(size, Image.Resampling.NEAREST)
         return image.resize(size, Image.Resampling.LANCZOS), mask, size
 

@@ -8,6 +8,7 @@ whatever the dtype of the UNet, so that half precision does not round x_t at eve
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from inspect import signature
+from math import sqrt
 from typing import Any
 
 import torch
@@ -22,6 +23,7 @@ class DenoisingState:
     num_steps: int
     timestep: float
     latents: Tensor  # (B, C, h, w) float32
+    predicted: Tensor  # (B, C, h, w) float32: x_0 as the UNet sees it in this step's x_t
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +86,19 @@ def start_from_image(
     return Start(scheduler=scheduler, timesteps=timesteps, latents=latents, known=known)
 
 
+def predict_original(scheduler: Any, sample: Tensor, model_output: Tensor, timestep: float) -> Tensor:
+    """The UNet's input x_t and its output -> x_0, all (B, C, h, w): x_t = sqrt(a) x_0 + sqrt(1 - a) eps.
+
+    `sample` is scaled as the UNet is given it, which makes a = alphas_cumprod[t] right for every scheduler.
+    """
+    if scheduler.config.prediction_type == "sample":
+        return model_output
+    a = float(scheduler.alphas_cumprod[round(timestep)])
+    if scheduler.config.prediction_type == "v_prediction":
+        return sqrt(a) * sample - sqrt(1 - a) * model_output
+    return (sample - sqrt(1 - a) * model_output) / sqrt(a)
+
+
 @torch.inference_mode()
 def denoise(
     unet: Any,
@@ -106,7 +121,8 @@ def denoise(
     step_kwargs = {"generator": list(generators)} if draws_noise else {}
     dtype = unet.dtype
     for i, t in enumerate(start.timesteps):
-        latent_model_input = scheduler.scale_model_input(latents, t).to(dtype)  # (B, C, h, w)
+        sample = scheduler.scale_model_input(latents, t)  # (B, C, h, w)
+        latent_model_input = sample.to(dtype)
         if guided:
             latent_model_input = torch.cat([latent_model_input] * 2)  # (2B, C, h, w)
         noise_pred = unet(
@@ -116,10 +132,15 @@ def denoise(
             # w > 1 moves from what any picture would have towards what this prompt's has (arXiv 2207.12598).
             noise_pred_uncond, noise_pred_text = noise_pred.chunk(2)  # (B, C, h, w) each
             noise_pred = noise_pred_uncond + guidance_scale * (noise_pred_text - noise_pred_uncond)
+        timestep = float(t)
+        predicted = predict_original(scheduler, sample, noise_pred, timestep)  # (B, C, h, w)
         latents = scheduler.step(noise_pred, t, latents, return_dict=False, **step_kwargs)[0]
         if known is not None:
             kept = known.image_latents
             if i + 1 < len(start.timesteps):
                 kept = scheduler.add_noise(kept, known.noise, start.timesteps[i + 1 : i + 2])
             latents = (1 - known.mask) * kept + known.mask * latents
-        yield DenoisingState(step=i + 1, num_steps=len(start.timesteps), timestep=float(t), latents=latents)
+            predicted = (1 - known.mask) * known.image_latents + known.mask * predicted
+        yield DenoisingState(
+            step=i + 1, num_steps=len(start.timesteps), timestep=timestep, latents=latents, predicted=predicted
+        )

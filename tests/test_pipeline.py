@@ -55,6 +55,17 @@ def test_picture_i_of_a_request_is_the_single_picture_of_seed_plus_i(
     assert difference <= 1, f"picture 3 of the batch is {difference} levels from the single one"
 
 
+def test_a_picture_is_there_before_the_next_is_decoded(pipeline: Pipeline) -> None:
+    decoded: list[object] = []
+    hook = pipeline.vae.decoder.register_forward_hook(lambda *_: decoded.append(None))
+    job = pipeline.prepare(replace(OPTIONS, num_outputs=3))
+    for _ in pipeline.denoise(job):
+        pass
+    counts = [len(decoded) for _ in pipeline.finish_each(job)]
+    hook.remove()
+    assert counts == [1, 2, 3]
+
+
 def test_a_batch_may_hold_different_prompts(pipeline: Pipeline) -> None:
     requests = [replace(OPTIONS, prompt="猫", seed=1), replace(OPTIONS, prompt="富士山", seed=2)]
     batch = pipeline.generate(requests)

@@ -30,14 +30,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     random.add_argument("folder", metavar="FOLDER")
     random.add_argument("--size", choices=("mini", "full"), default="mini", help="default: mini")
     random.add_argument("--seed", type=int, default=0, help="default: 0")
+    preview = actions.add_parser("preview", help="fit what draws previews to pictures, and write it into the folder")
+    preview.add_argument("folder", metavar="FOLDER")
+    preview.add_argument("pictures", metavar="PICTURES", help="a corpus, or a folder of pictures")
     for action in (convert, random):
         action.add_argument("--dtype", choices=DTYPES, help="default: what runs fastest on this machine")
 
 
 def run(args: argparse.Namespace) -> None:
-    {"list": _list, "verify": _verify, "fetch": _fetch, "convert": _convert, "random": _random}[args.action](
-        args
-    )
+    actions = {"list": _list, "verify": _verify, "fetch": _fetch, "convert": _convert, "random": _random}
+    (actions | {"preview": _preview})[args.action](args)
 
 
 def _list(args: argparse.Namespace) -> None:
@@ -103,3 +105,14 @@ def _random(args: argparse.Namespace) -> None:
     dtype = write_random_folder(args.folder, args.size, args.dtype, args.seed)
     print(message("weights.written_in", folder=args.folder, dtype=str(dtype).removeprefix("torch.")))
     print(message("weights.are_random"))
+
+
+def _preview(args: argparse.Namespace) -> None:
+    from jsd.pipeline import Pipeline
+    from jsd.preview import fit_preview, read_pictures
+
+    pipeline = Pipeline.load(args.folder)
+    pictures = read_pictures(Path(args.pictures), pipeline.default_size)
+    fitted = fit_preview(pipeline.encode_image, pictures)
+    path = fitted.save(Path(args.folder))
+    print(message("preview.fitted", path=path, count=fitted.num_pictures, error=fitted.error))

@@ -67,7 +67,12 @@ def build_schema(predictor: Path, class_name: str = "Predictor") -> Schema:
     inputs = reader.inputs()
     components = {
         "Input": _object("Input", {row.name: _property(row, order) for order, row in enumerate(inputs)}),
-        "Output": {"title": "Output", "type": "array", "items": reader.output_items()},
+        "Output": {
+            "title": "Output",
+            "type": "array",
+            "items": reader.output_items(),
+            "x-cog-array-type": "iterator",
+        },
         **{row.name: _choices(row) for row in inputs if "choices" in row.keywords},
         **_ENVELOPES,
     }
@@ -77,7 +82,7 @@ def build_schema(predictor: Path, class_name: str = "Predictor") -> Schema:
     return {
         "openapi": "3.0.2",
         "info": {"title": "Cog", "version": cog.__version__},
-        "paths": _PATHS,
+        "paths": _paths(is_streaming=reader.is_streaming),
         "components": {"schemas": components},
     }
 
@@ -116,10 +121,15 @@ class _Reader:
             for argument, default in zip(arguments, [*missing, *defaults], strict=True)
         ]
 
+    @property
+    def is_streaming(self) -> bool:
+        """Whether `predict` is decorated with Cog's `streaming`, which lets clients ask for server-sent events."""
+        return any(ast.unparse(one) in ("streaming", "cog.streaming") for one in self.method.decorator_list)
+
     def output_items(self) -> Schema:
-        """The items' schema of a `list[X]` return annotation."""
+        """The items' schema of an `Iterator[X]` return annotation."""
         match self.method.returns:
-            case ast.Subscript(value=ast.Name(id="list"), slice=ast.Name(id=name)) if name in TYPES:
+            case ast.Subscript(value=ast.Name(id="Iterator"), slice=ast.Name(id=name)) if name in TYPES:
                 return TYPES[name]
         raise self._unreadable("return", self.method.returns)
 
@@ -250,6 +260,13 @@ _INVALID = _answer("Validation Error", _ref("HTTPValidationError"))
 
 def _status(summary: str, operation: str) -> Schema:
     return {"summary": summary, "operationId": operation, "responses": {"200": _OK}}
+
+
+def _paths(*, is_streaming: bool) -> Schema:
+    if not is_streaming:
+        return _PATHS
+    post = {**_PATHS["/predictions"]["post"], "x-cog-streaming": True}
+    return {**_PATHS, "/predictions": {"post": post}}
 
 
 _PATHS: Schema = {

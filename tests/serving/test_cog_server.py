@@ -1,132 +1,18 @@
 """The real Cog server on predict.py, started by `jsd serve`, with the toy model folder."""
 
 import base64
-import contextlib
-import json
-import os
 import re
-import signal
-import socket
 import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any
-from urllib.error import HTTPError
-from urllib.request import Request, urlopen
 
 import numpy as np
 import pytest
+from cog_client import PROMPT, Server, file_bytes, opened, serve_command
 from PIL import Image
 
 from jsd.serving.cog_server import PREDICTOR
 from jsd.serving.schema import build_schema
-
-START_SECONDS = 120
-PROMPT = {"prompt": "サラリーマン 油絵", "num_inference_steps": 2}
-
-
-@dataclass(frozen=True)
-class Server:
-    url: str
-    log: Path
-    temporary: Path
-
-    def request(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
-        """HTTP status and the JSON of the answer."""
-        data = None if body is None else json.dumps(body).encode()
-        headers = {"Content-Type": "application/json", **headers}
-        try:
-            with urlopen(Request(self.url + path, data, headers, method=method), timeout=60) as response:
-                return response.status, json.load(response)
-        except HTTPError as error:
-            return error.code, json.load(error)
-
-    def run(self, inputs: dict[str, Any]) -> tuple[int, Any]:
-        """One prediction. 409: the slot of the last one is given back a moment after its answer."""
-        deadline = time.monotonic() + 20
-        while True:
-            status, answer = self.request("POST", "/predictions", {"input": inputs})
-            if status != 409 or time.monotonic() > deadline:
-                return status, answer
-            time.sleep(0.02)
-
-    def predict(self, **inputs: Any) -> dict[str, Any]:
-        """A prediction that must succeed."""
-        status, answer = self.run({**PROMPT, **inputs})
-        assert (status, answer.get("status")) == (200, "succeeded"), answer
-        return dict(answer)
-
-    def fail(self, **inputs: Any) -> str:
-        """The message of a prediction that must fail."""
-        status, answer = self.run({**PROMPT, **inputs})
-        assert (status, answer.get("status")) == (200, "failed"), answer
-        return str(answer["error"])
-
-    def ready(self) -> bool:
-        with contextlib.suppress(OSError):
-            status = self.request("GET", "/health-check")[1]["status"]
-            assert "FAILED" not in status, self.log.read_text("utf-8")
-            return bool(status == "READY")
-        return False
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def serve_command(*arguments: object) -> list[str]:
-    return [sys.executable, "-m", "jsd", "serve", *map(str, arguments)]
-
-
-@pytest.fixture(scope="module")
-def server(toy_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    folder = tmp_path_factory.mktemp("server")
-    temporary = folder / "temporary"
-    temporary.mkdir()
-    port = free_port()
-    server = Server(f"http://127.0.0.1:{port}", folder / "log.txt", temporary)
-    environment = {**os.environ, "TMPDIR": str(temporary), "JSD_LANG": "en"}
-    command = serve_command("--port", port, "--weights", toy_folder)
-    with server.log.open("w") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment)
-    try:
-        deadline = time.monotonic() + START_SECONDS
-        while not server.ready():
-            assert process.poll() is None, server.log.read_text("utf-8")
-            assert time.monotonic() < deadline, server.log.read_text("utf-8")
-            time.sleep(0.1)
-        yield server
-    finally:
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-@pytest.fixture(autouse=True)
-def show_log(server: Server) -> Iterator[None]:
-    """What the server wrote meanwhile, which pytest shows where the test fails."""
-    start = server.log.stat().st_size
-    yield
-    print(server.log.read_bytes()[start:].decode("utf-8", "replace"))
-
-
-def file_bytes(uri: str) -> bytes:
-    return base64.b64decode(uri.partition(";base64,")[2])
-
-
-def opened(uri: str) -> Image.Image:
-    image = Image.open(BytesIO(file_bytes(uri)))
-    image.load()
-    return image
 
 
 def data_uri(image: Image.Image) -> str:
@@ -272,27 +158,6 @@ def test_metrics(server: Server) -> None:
     assert "簪" in metrics["unread"]
     assert 0 < metrics["tokens"]["used"] <= metrics["tokens"]["available"] == 16
     assert sum(metrics["seconds"].values()) <= metrics["predict_time"]
-
-
-def test_a_cancelled_prediction_stops_and_leaves_the_server_alive(server: Server) -> None:
-    start = server.log.stat().st_size
-
-    def wait_for(condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 20
-        while not condition():
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-
-    def logged(text: str) -> bool:
-        return text.encode() in server.log.read_bytes()[start:]
-
-    body = {"input": {**PROMPT, "num_inference_steps": 500, "num_outputs": 4}}
-    wait_for(lambda: server.request("PUT", "/predictions/slow", body, Prefer="respond-async")[0] == 202)
-    wait_for(lambda: logged("Using seed"))
-    assert server.request("POST", "/predictions/slow/cancel")[0] == 200
-    wait_for(lambda: server.request("GET", "/health-check")[1]["status"] == "READY")
-    assert not logged("500/500"), "it must stop, not run to its end"
-    assert server.predict()["output"]
 
 
 def test_files_of_earlier_predictions_are_gone(server: Server) -> None:

@@ -13,6 +13,7 @@ TEMPLATE = """
 raise SystemExit("the source is read, never run")
 
 class Predictor(BasePredictor):
+    {decorator}
     def predict(
         self,
 {parameters}
@@ -27,10 +28,11 @@ Write = Callable[..., Path]
 def predictor(tmp_path: Path) -> Write:
     """Write a predictor with these parameters; its path."""
 
-    def write(*parameters: str, returns: str = "list[Path]") -> Path:
+    def write(*parameters: str, returns: str = "Iterator[Path]", decorator: str = "") -> Path:
         path = tmp_path / "predict.py"
         lines = "\n".join(f"        {parameter}," for parameter in parameters)
-        path.write_text(TEMPLATE.format(parameters=lines, returns=returns), encoding="utf-8")
+        source = TEMPLATE.format(parameters=lines, returns=returns, decorator=decorator)
+        path.write_text(source, encoding="utf-8")
         return path
 
     return write
@@ -88,14 +90,24 @@ def test_required(predictor: Write, parameter: str) -> None:
     assert "default" not in schema["properties"]["prompt"]
 
 
-def test_output_is_a_list_of_files_and_no_stream(predictor: Write) -> None:
+def test_output_is_files_one_after_the_other(predictor: Write) -> None:
     schema = build_schema(predictor("prompt: str = Input(default='')"))
     assert schema["components"]["schemas"]["Output"] == {
         "title": "Output",
         "type": "array",
         "items": {"type": "string", "format": "uri"},
+        "x-cog-array-type": "iterator",
     }
-    assert "x-cog-streaming" not in schema["paths"]["/predictions"]["post"]
+
+
+@pytest.mark.parametrize(
+    ("decorator", "streams"), [("", False), ("@streaming", True), ("@cog.streaming", True), ("@other", False)]
+)
+def test_server_sent_events_are_on_where_the_predictor_streams(
+    predictor: Write, decorator: str, streams: bool
+) -> None:
+    paths = build_schema(predictor("prompt: str = Input(default='')", decorator=decorator))["paths"]
+    assert paths["/predictions"]["post"].get("x-cog-streaming", False) is streams
 
 
 @pytest.mark.parametrize(
@@ -121,7 +133,7 @@ def test_what_cog_cannot_read_is_an_error(predictor: Write, parameter: str, valu
 
 def test_another_output_is_an_error(predictor: Write) -> None:
     with pytest.raises(ServingError, match="return"):
-        build_schema(predictor("prompt: str = Input(default='')", returns="Iterator[Path]"))
+        build_schema(predictor("prompt: str = Input(default='')", returns="list[Path]"))
 
 
 def test_a_file_without_the_predictor_is_an_error(tmp_path: Path) -> None:

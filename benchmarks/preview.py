@@ -1,0 +1,53 @@
+"""What a preview costs, beside the step that it shows.
+
+    python -m benchmarks.preview [--weights FOLDER] [--device cuda] [--steps N]
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from time import perf_counter
+
+ROOT = Path(__file__).resolve().parents[1]
+PROMPT = "サラリーマン 油絵"
+
+
+def measure(folder: Path, device: str, num_steps: int) -> tuple[float, float]:
+    """(median seconds of a step, median seconds of its preview drawn and written), the first of each left out."""
+    from jsd.devices import synchronize
+    from jsd.images import save_image
+    from jsd.options import SamplingOptions
+    from jsd.pipeline import Pipeline
+    from jsd.preview import load_preview
+
+    pipeline = Pipeline.load(folder, device=device)
+    drawing = load_preview(pipeline.folder, pipeline.latent_channels, pipeline.vae_factor, pipeline.encode_image)
+    job = pipeline.prepare(SamplingOptions(prompt=PROMPT, num_inference_steps=num_steps, seed=0))
+    steps, previews = [], []
+    with TemporaryDirectory() as scratch:
+        began = perf_counter()
+        for state in pipeline.denoise(job):
+            synchronize(pipeline.device)
+            drawn = perf_counter()
+            save_image(drawing.draw(state.predicted), Path(scratch) / f"preview-{state.step}.png")
+            ended = perf_counter()
+            steps.append(drawn - began)
+            previews.append(ended - drawn)
+            began = ended
+    return median(steps[1:]), median(previews[1:])
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.preview", description=__doc__.partition("\n")[0])
+    parser.add_argument("--weights", type=Path, default=ROOT / "weights" / "mini", help="default: the embedded model")
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
+    parser.add_argument("--steps", type=int, default=25)
+    args = parser.parse_args(argv)
+    step, preview = measure(args.weights, args.device, args.steps)
+    print(f"step {step * 1000:.2f} ms, preview {preview * 1000:.2f} ms, {preview / step:.2%} of a step")
+
+
+if __name__ == "__main__":
+    main()

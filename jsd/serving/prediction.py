@@ -1,0 +1,101 @@
+"""What happens between Cog's inputs and Cog's files: a model held ready, and one prediction after the other."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+from cog import CancelationException
+from tqdm import tqdm
+
+from jsd.images import save_image
+from jsd.options import SamplingOptions
+from jsd.pipeline import Job, Pipeline
+from jsd.preview import PreviewMap, load_preview
+
+# Of the model that drew: what its licence asks to be passed on.
+MODEL_METRICS = ("model_sha256", "licence", "licence_url", "use_restrictions")
+
+RecordMetric = Callable[[str, object], None]
+
+
+class Service:
+    """The files of a prediction live until the next one begins: Cog reads the last after `draw` has ended."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self.pipeline = pipeline
+        self.preview = _preview(pipeline)
+        self.files = TemporaryDirectory(prefix="jsd-")
+
+    @classmethod
+    def load(cls) -> "Service":
+        """The chosen model folder (see `jsd.weights.choose_folder`), warm: the first prediction waits for nothing."""
+        service = cls(Pipeline.load())
+        service.warm_up()
+        return service
+
+    def warm_up(self) -> None:
+        """One step at the model's own size, its picture decoded, the files of the folder hashed."""
+        job = self.pipeline.prepare(SamplingOptions(prompt="", num_inference_steps=1, seed=0))
+        for state in self.pipeline.denoise(job):
+            self.preview.draw(state.predicted)
+        self.pipeline.decode_latents(job.latents)
+        _ = self.pipeline.provenance
+
+    def is_healthy(self) -> bool:
+        """Whether the device computes: after a fault, CUDA gives nothing but errors until the process ends."""
+        try:
+            return bool(torch.ones(1, device=self.pipeline.device).add(1).eq(2).all())
+        except RuntimeError:
+            return False
+
+    def draw(
+        self,
+        options: SamplingOptions,
+        record_metric: RecordMetric,
+        *,
+        output_format: str,
+        output_quality: int,
+        preview_every: int,
+    ) -> Iterator[Path]:
+        """A preview every so many steps (0: none), then each picture as it is ready. Logs and records meanwhile."""
+        self.files.cleanup()
+        self.files = TemporaryDirectory(prefix="jsd-")
+        try:
+            job = self.pipeline.prepare(options)
+            _report(job, self.pipeline, record_metric)
+            yield from self._previews(job, preview_every)
+            for number, picture in enumerate(self.pipeline.finish_each(job)):
+                path = Path(self.files.name) / f"output-{number}.{output_format}"
+                save_image(picture.image, path, quality=output_quality, metadata=picture.metadata)
+                yield path
+            for phase, seconds in job.seconds.items():
+                record_metric(f"seconds.{phase}", seconds)
+        except (CancelationException, GeneratorExit):
+            self.files.cleanup()
+            raise
+
+    def _previews(self, job: Job, every: int) -> Iterator[Path]:
+        """Denoise; the last step has no preview, the picture itself comes next."""
+        # Without a description, and with a total: the form that Replicate's clients read progress from.
+        for state in tqdm(self.pipeline.denoise(job), total=len(job.start.timesteps)):
+            if every > 0 and state.step % every == 0 and state.step < state.num_steps:
+                path = Path(self.files.name) / f"preview-{state.step}.png"
+                save_image(self.preview.draw(state.predicted), path)
+                yield path
+
+
+def _preview(pipeline: Pipeline) -> PreviewMap:
+    return load_preview(pipeline.folder, pipeline.latent_channels, pipeline.vae_factor, pipeline.encode_image)
+
+
+def _report(job: Job, pipeline: Pipeline, record_metric: RecordMetric) -> None:
+    print(f"Using seed: {job.options[0].seed}", flush=True)
+    for warning in job.prompts[0].warnings():
+        print(warning)
+    for name, value in job.prompts[0].metrics().items():
+        record_metric(name, value)
+    record_metric("seeds", [one.seed for one in job.options])
+    for name in MODEL_METRICS:
+        if name in pipeline.provenance:
+            record_metric(name, pipeline.provenance[name])

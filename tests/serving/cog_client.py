@@ -1,0 +1,128 @@
+"""A client of the Cog server that `jsd serve` starts, and of its server-sent events."""
+
+import base64
+import contextlib
+import json
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+from PIL import Image
+
+START_SECONDS = 300
+PROMPT = {"prompt": "サラリーマン 油絵", "num_inference_steps": 2}
+
+
+@dataclass(frozen=True)
+class Server:
+    url: str
+    log: Path
+    temporary: Path
+
+    def request(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
+        """HTTP status and the JSON of the answer."""
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"Content-Type": "application/json", **headers}
+        try:
+            with urlopen(Request(self.url + path, data, headers, method=method), timeout=60) as response:
+                return response.status, json.load(response)
+        except HTTPError as error:
+            with error:
+                return error.code, json.load(error)
+
+    def run(self, inputs: dict[str, Any]) -> tuple[int, Any]:
+        """One prediction. 409: the slot of the last one is given back a moment after its answer."""
+        deadline = time.monotonic() + 20
+        while True:
+            status, answer = self.request("POST", "/predictions", {"input": inputs})
+            if status != 409 or time.monotonic() > deadline:
+                return status, answer
+            time.sleep(0.02)
+
+    def predict(self, **inputs: Any) -> dict[str, Any]:
+        """A prediction that must succeed."""
+        status, answer = self.run({**PROMPT, **inputs})
+        assert (status, answer.get("status")) == (200, "succeeded"), answer
+        return dict(answer)
+
+    def fail(self, **inputs: Any) -> str:
+        """The message of a prediction that must fail."""
+        status, answer = self.run({**PROMPT, **inputs})
+        assert (status, answer.get("status")) == (200, "failed"), answer
+        return str(answer["error"])
+
+    def ready(self) -> bool:
+        with contextlib.suppress(OSError):
+            status = self.request("GET", "/health-check")[1]["status"]
+            assert "FAILED" not in status, self.log.read_text("utf-8")
+            return bool(status == "READY")
+        return False
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def serve_command(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "jsd", "serve", *map(str, arguments)]
+
+
+class Stream:
+    """The server-sent events of one prediction; closing it drops the connection."""
+
+    def __init__(self, server: Server, inputs: dict[str, Any], name: str) -> None:
+        self.server, self.inputs, self.name = server, inputs, name
+        wait_for(self._begin)
+        assert self.response.status == 200, self.response.read()
+
+    def _begin(self) -> bool:
+        """Ask; False for 409, as in `Server.run`."""
+        self.connection = HTTPConnection(self.server.url.removeprefix("http://"), timeout=60)
+        headers = {"Content-Type": "application/json", "Accept": "text/event-stream"}
+        self.connection.request("PUT", f"/predictions/{self.name}", json.dumps({"input": self.inputs}), headers)
+        self.response = self.connection.getresponse()
+        if self.response.status == 409:
+            self.close()
+            return False
+        return True
+
+    def __iter__(self) -> Iterator[tuple[str, Any]]:
+        """(event, data) until the server ends the stream."""
+        event = ""
+        for line in self.response:
+            field, _, value = line.decode().rstrip("\r\n").partition(": ")
+            if field == "event":
+                event = value
+            elif field == "data":
+                yield event, json.loads(value)
+
+    def close(self) -> None:
+        self.response.close()
+        self.connection.close()
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
+def file_bytes(uri: str) -> bytes:
+    return base64.b64decode(uri.partition(";base64,")[2])
+
+
+def opened(uri: str) -> Image.Image:
+    image = Image.open(BytesIO(file_bytes(uri)))
+    image.load()
+    return image

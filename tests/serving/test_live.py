@@ -1,0 +1,165 @@
+"""Previews, cancelling, health and webhooks on the real Cog server."""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import pytest
+from cog_client import PROMPT, Server, Stream, file_bytes, free_port, opened, wait_for
+
+# Steps that take longer than a request to cancel them: four pictures of the largest size.
+SLOW = {**PROMPT, "width": 64, "height": 64, "num_outputs": 4, "preview_every": 1, "num_inference_steps": 500}
+NUM_STEPS_AT_THE_END = 8
+
+
+def events(stream: Stream) -> list[tuple[str, Any]]:
+    try:
+        return list(stream)
+    finally:
+        stream.close()
+
+
+def chunks(found: list[tuple[str, Any]]) -> list[str]:
+    return [data["chunk"] for event, data in found if event == "output"]
+
+
+def test_a_stream_begins_with_start_and_ends_with_completed(server: Server) -> None:
+    found = events(Stream(server, PROMPT, "whole"))
+    assert found[0][0] == "start"
+    assert found[-1][0] == "completed"
+    assert found[-1][1]["status"] == "succeeded"
+    assert {event for event, _ in found} == {"start", "output", "log", "metric", "completed"}
+
+
+def test_previews_come_every_so_many_steps_then_the_pictures(server: Server) -> None:
+    inputs = {**PROMPT, "num_inference_steps": 7, "preview_every": 3, "num_outputs": 2}
+    sizes = [opened(uri).size for uri in chunks(events(Stream(server, inputs, "previews")))]
+    # A pixel a latent, the two pictures side by side; after the steps 3 and 6.
+    assert sizes == [(16, 8), (16, 8), (32, 32), (32, 32)]
+
+
+def test_the_last_step_has_no_preview(server: Server) -> None:
+    outputs = server.predict(num_inference_steps=4, preview_every=2)["output"]
+    assert [opened(uri).size for uri in outputs] == [(8, 8), (32, 32)]
+
+
+def test_previews_change_nothing_in_the_picture(server: Server) -> None:
+    plain = server.predict(seed=3, num_inference_steps=4)["output"]
+    assert server.predict(seed=3, num_inference_steps=4, preview_every=1)["output"][-1:] == plain
+
+
+def test_pictures_come_one_by_one(server: Server) -> None:
+    inputs = {**PROMPT, "num_outputs": 3}
+    found = events(Stream(server, inputs, "one-by-one"))
+    assert [data["index"] for event, data in found if event == "output"] == [0, 1, 2]
+    assert len({file_bytes(uri) for uri in chunks(found)}) == 3
+
+
+@pytest.mark.parametrize("way", ["request", "dropped connection"])
+@pytest.mark.parametrize(
+    ("num_previews", "num_steps"),
+    [(0, 500), (3, 500), (NUM_STEPS_AT_THE_END - 1, NUM_STEPS_AT_THE_END)],
+    ids=["start", "middle", "end"],
+)
+def test_cancelling_stops_within_a_step_and_the_next_prediction_is_right(
+    server: Server, way: str, num_previews: int, num_steps: int
+) -> None:
+    expected = server.predict(seed=11)["output"]
+    logged = server.log.stat().st_size
+    name = f"{way.split()[0]}-{num_previews}"
+    stream = Stream(server, {**SLOW, "num_inference_steps": num_steps}, name)
+    seen = 0
+    for event, _ in stream:
+        seen += event == "output"
+        if event != "start" and seen == num_previews:
+            break
+    if way == "request":
+        assert server.request("POST", f"/predictions/{name}/cancel")[0] == 200
+        rest = events(stream)
+        assert rest[-1][1]["status"] == "canceled"
+        # The preview that was on its way, and that of the step under way.
+        assert len(chunks(rest)) <= 2, "it must stop within a step"
+    else:
+        stream.close()
+    wait_for(lambda: server.request("GET", "/health-check")[1]["status"] == "READY")
+    assert b"500/500" not in server.log.read_bytes()[logged:], "it must stop, not run to its end"
+    assert not any(server.temporary.rglob("*.png")), "the files of a cancelled prediction must be gone"
+    assert server.predict(seed=11)["output"] == expected
+
+
+def test_repeated_prompts_give_the_same_bytes_as_the_first(server: Server) -> None:
+    first, *others = (server.predict(prompt="富士山と桜の水彩画", seed=2)["output"] for _ in range(3))
+    assert others == [first, first]
+
+
+def test_a_server_that_computes_is_healthy(server: Server) -> None:
+    health = server.request("GET", "/health-check")[1]
+    assert health["status"] == "READY"
+    assert not health.get("user_healthcheck_error")
+
+
+def test_the_model_is_named_in_the_metrics(server: Server) -> None:
+    assert len(server.predict()["metrics"]["model_sha256"]) == 64
+
+
+class Receiver(BaseHTTPRequestHandler):
+    received: list[dict[str, Any]]
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.received.append(json.loads(body))
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def webhook() -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """The address of a receiver, and what it has received."""
+    received: list[dict[str, Any]] = []
+    port = free_port()
+    receiver = HTTPServer(("127.0.0.1", port), type("Received", (Receiver,), {"received": received}))
+    thread = threading.Thread(target=receiver.serve_forever, args=(0.02,))
+    thread.start()
+    yield f"http://127.0.0.1:{port}/done", received
+    receiver.shutdown()
+    thread.join()
+    receiver.server_close()
+
+
+def send(server: Server, url: str, **body: Any) -> None:
+    body = {"input": PROMPT, "webhook": url, **body}
+    wait_for(lambda: server.request("POST", "/predictions", body, Prefer="respond-async")[0] == 202)
+
+
+def test_a_webhook_receives_start_and_the_finished_prediction(
+    server: Server, webhook: tuple[str, list[dict[str, Any]]]
+) -> None:
+    url, received = webhook
+    send(server, url)
+    wait_for(lambda: any(one["status"] == "succeeded" for one in received))
+    assert received[0]["status"] in ("starting", "processing")
+    (uri,) = received[-1]["output"]
+    assert opened(uri).size == (32, 32)
+    assert "model_sha256" in received[-1]["metrics"]
+
+
+def test_a_webhook_receives_what_it_asked_for(server: Server, webhook: tuple[str, list[dict[str, Any]]]) -> None:
+    url, received = webhook
+    send(server, url, webhook_events_filter=["completed"])
+    wait_for(lambda: bool(received))
+    assert [one["status"] for one in received] == ["succeeded"]
+
+
+def test_a_webhook_receives_why_a_prediction_failed(
+    server: Server, webhook: tuple[str, list[dict[str, Any]]]
+) -> None:
+    url, received = webhook
+    send(server, url, input={**PROMPT, "width": 33}, webhook_events_filter=["completed"])
+    wait_for(lambda: bool(received))
+    assert received[0]["status"] == "failed"
+    assert "33" in received[0]["error"]
