@@ -1,5 +1,6 @@
 """Rinna's model from the Hugging Face hub: licence first, whole or not at all, resumed where it stopped."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -15,9 +16,10 @@ from huggingface_hub.errors import (
 
 from jsd.conversion import WEIGHT_ENDINGS, check_free
 from jsd.errors import InvalidInputError, ModelFolderError
-from jsd.weights import WEIGHT_STEMS, open_model_folder, weights_names
+from jsd.weights import WEIGHT_STEMS, open_model_folder, weights_names, weights_root
 
 REPOSITORY = "rinna/japanese-stable-diffusion"
+ACCEPTED = "accept-licence"  # what JSD_FETCH must say
 
 
 def fetch_folder(
@@ -60,6 +62,23 @@ def fetch_folder(
     shutil.rmtree(partial / ".cache", ignore_errors=True)
     partial.replace(folder)
     return folder
+
+
+def fetch_if_asked(endpoint: str | None = None) -> Path | None:
+    """For a container: JSD_FETCH=accept-licence downloads the model at start, unless an earlier start has.
+
+    It goes where JSD_WEIGHTS says, else into weights/rinna; None where JSD_FETCH is unset.
+    """
+    asked = os.environ.get("JSD_FETCH", "")
+    if asked == "":
+        return None
+    if asked != ACCEPTED:
+        raise InvalidInputError("options.choice", field="JSD_FETCH", choices=ACCEPTED, value=asked)
+    named = os.environ.get("JSD_WEIGHTS", "")
+    folder = weights_root() / "rinna" if named == "" else Path(named)
+    if folder.is_dir() and any(folder.iterdir()):
+        return folder
+    return fetch_folder(folder, accept_licence=True, endpoint=endpoint)
 
 
 def choose_files(names: list[str]) -> list[str]:

@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from jsd.errors import InvalidInputError, JsdError, ModelFolderError
-from jsd.fetching import choose_files, fetch_folder
+from jsd.fetching import choose_files, fetch_folder, fetch_if_asked
 from jsd.weights import verify_folder
 
 REPOSITORY = "rinna/japanese-stable-diffusion"
@@ -224,3 +224,25 @@ def test_one_file_of_weights_a_component_is_chosen() -> None:
         "text_encoder/pytorch_model.bin",
         "unet/diffusion_pytorch_model.safetensors",
     ]
+
+
+def test_a_container_fetches_once_when_asked(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JSD_FETCH", "accept-licence")
+    monkeypatch.setenv("JSD_WEIGHTS", str(tmp_path / "volume" / "rinna"))
+    folder = fetch_if_asked(hub.url)
+    assert folder == tmp_path / "volume" / "rinna"
+    assert verify_folder(folder) == []
+    hub.downloaded.clear()
+    assert fetch_if_asked(hub.url) == folder
+    assert hub.downloaded == []
+
+
+def test_a_container_that_does_not_ask_fetches_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("JSD_FETCH", raising=False)
+    assert fetch_if_asked("http://127.0.0.1:9") is None
+
+
+def test_asking_without_accepting_the_licence_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JSD_FETCH", "yes")
+    with pytest.raises(InvalidInputError, match=r"JSD_FETCH .*accept-licence.*yes"):
+        fetch_if_asked("http://127.0.0.1:9")

@@ -8,6 +8,7 @@ import torch
 from cog import CancelationException
 from tqdm import tqdm
 
+from jsd.fetching import fetch_if_asked
 from jsd.images import save_image
 from jsd.options import SamplingOptions
 from jsd.pipeline import Job, Pipeline
@@ -30,6 +31,7 @@ class Service:
     @classmethod
     def load(cls) -> "Service":
         """The chosen model folder (see `jsd.weights.choose_folder`), warm: the first prediction waits for nothing."""
+        fetch_if_asked()
         service = cls(Pipeline.load())
         service.warm_up()
         return service
