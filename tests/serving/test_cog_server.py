@@ -139,6 +139,20 @@ def test_a_broken_image_fails_readably_and_the_next_prediction_works(server: Ser
     assert server.predict()["output"]
 
 
+def test_a_prompt_of_a_megabyte_fails_in_one_line_and_the_next_prediction_works(server: Server) -> None:
+    message = server.fail(prompt="富士山" * 350_000)
+    assert "prompt must be at most" in message
+    assert len(message) < 200
+    assert server.predict()["output"]
+
+
+def test_control_characters_are_named_and_draw_a_picture(server: Server) -> None:
+    answer = server.predict(prompt="猫\x00\x1b[31m\u202e")
+    assert answer["output"]
+    assert {"\x00", "\x1b", "\u202e"} <= set("".join(answer["metrics"]["unread"]))
+    assert not set("\x00\x1b\u202e") & set(answer["logs"]), "a log must not carry them to a terminal"
+
+
 def test_a_size_that_does_not_fit_the_model_fails_readably(server: Server) -> None:
     message = server.fail(width=33)
     assert "width" in message
