@@ -6,6 +6,7 @@ A user's file is untrusted: only harmless formats are opened, and whatever a dec
 
 import os
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -72,21 +73,44 @@ def tensor_to_images(images: Tensor) -> list[Image.Image]:
 def save_image(
     image: Image.Image, path: Path, *, quality: int = 80, metadata: Mapping[str, object] | None = None
 ) -> None:
-    """Write a .png, .jpg or .webp under a temporary name, then rename it: nobody sees half a file.
+    """Write a .png, .jpg or .webp: `encode_image`, then `write_file`."""
+    write_file(path, encode_image(image, path, quality=quality, metadata=metadata))
+
+
+def encode_image(
+    image: Image.Image, path: Path, *, quality: int = 80, metadata: Mapping[str, object] | None = None
+) -> bytes:
+    """The bytes of the file `path`, whose suffix names the format; nothing is written.
 
     `metadata` is `GeneratedImage.metadata`: see `jsd.files.metadata` for its place in each format.
     """
     suffix = path.suffix.lower()
     arguments = {} if metadata is None else save_arguments(suffix.removeprefix("."), metadata)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp{suffix}")
+    file = BytesIO()
+    try:
+        if suffix not in Image.registered_extensions():
+            raise ValueError(f"unknown file extension: {suffix}")
+        # PNG has no quality, and ignores it.
+        image.save(file, format=Image.registered_extensions()[suffix], quality=quality, **arguments)
+    except (OSError, ValueError) as error:
+        raise InvalidInputError("image.unwritable", field="output", value=path, reason=error) from error
+    return file.getvalue()
+
+
+def write_file(path: Path, data: bytes, *, sync: bool = False) -> None:
+    """Under a temporary name, then renamed: nobody sees half a file. `sync`: on the disk when this returns."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp{path.suffix}")
     try:
         try:
-            # PNG has no quality, and ignores it.
-            image.save(temporary, quality=quality, **arguments)
+            with temporary.open("wb") as file:
+                file.write(data)
+                if sync:
+                    file.flush()
+                    os.fsync(file.fileno())
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise InvalidInputError("image.unwritable", field="output", value=path, reason=error) from error
 
 
