@@ -271,6 +271,10 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "{field} must be a place where a .png, .jpg or .webp can be written, and {value} is not: {reason}; choose another",
         "{field} に画像（.png、.jpg、.webp）を書き込めません（{value}）: {reason}。別の場所を指定してください",
     ),
+    "input.disable_safety_checker": (
+        "Return flagged pictures too.",
+        "セーフティチェッカーが検出した画像も返します。",
+    ),
     "input.guidance_scale": (
         "How closely to follow the prompt.",
         "プロンプトに従う強さ。",
@@ -322,6 +326,10 @@ MESSAGES: dict[str, tuple[str, str]] = {
     "input.prompt_strength": (
         "With image: 0 keeps the picture, 1 nothing of it.",
         "0 で image のまま、1 で元は残りません。",
+    ),
+    "input.safety_threshold": (
+        "Withhold scores above it; 0 is standard.",
+        "スコアがこれを超える画像は返しません。標準は 0。",
     ),
     "input.scheduler": (
         "Sampling method.",
@@ -382,6 +390,10 @@ MESSAGES: dict[str, tuple[str, str]] = {
     "options.picture": (
         "{field} must be a path or a Pillow image, got {value}; pass one of these",
         "{field} にはファイルのパスか Pillow の画像を渡してください（指定された型: {value}）",
+    ),
+    "options.switch": (
+        "{field} must be true or false, got {value}; write one of the two, without quotes",
+        "{field} は true か false にしてください（指定値: {value}）。引用符は付けません",
     ),
     "options.text": (
         "{field} must be text, got {value}; pass a string, empty if need be",
@@ -481,6 +493,26 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "{field} must be the picture that it was drawn from ({value}), and there is none at {path}; pass its path",
         "{field} には元の画像（{value}）が必要ですが、{path} にありません。パスを指定してください",
     ),
+    "safety.all_withheld": (
+        "NSFW content detected: the safety checker withheld every picture (score of each seed: {scores}); try another seed or prompt",
+        "NSFW content detected: セーフティチェッカーがすべての画像を不適切と判定しました（シードとスコア: {scores}）。別のシードやプロンプトを試してください",
+    ),
+    "safety.missing": (
+        "{path} must be there, for model_index.json names it, and nothing else would check the pictures; fetch or copy the folder again, or write \"safety_checker\": [null, null] into model_index.json to do without",
+        "model_index.json に書かれている {path} がないため、画像を検査できません。フォルダーを取得し直すか、検査なしで使う場合は model_index.json に \"safety_checker\": [null, null] と書いてください",
+    ),
+    "safety.none": (
+        "this model has no safety checker: nothing checks its pictures",
+        "このモデルにはセーフティチェッカーがありません。画像は検査されません",
+    ),
+    "safety.not_finite": (
+        "scores of the safety checker must be finite numbers, and those of {folder} are not; check the weights with jsd weights verify, or fetch them again",
+        "{folder} のセーフティチェッカーのスコアに無限大か非数が含まれています。jsd weights verify で重みを確認するか、取得し直してください",
+    ),
+    "safety.withheld": (
+        "seed {seed} is withheld: the safety checker takes it for sexual content (score {score:g}, above {threshold:g}; concept {concept}); try another seed or prompt",
+        "シード {seed} の画像は出力しません。セーフティチェッカーが性的な内容と判定しました（スコア {score:g} > {threshold:g}、概念 {concept}）。別のシードやプロンプトを試してください",
+    ),
     "serve.cannot_bind": (
         "the server needs a free address and {host} port {port} is not one ({reason}); stop what uses it, or choose "
         "another with --port",
@@ -551,6 +583,10 @@ MESSAGES: dict[str, tuple[str, str]] = {
     "train.checkpoint": (
         "the checkpoint {path} does not fit this stage or is damaged ({reason}); remove it to start the stage again",
         "チェックポイント {path} はこのステージに合わないか、壊れています（{reason}）。最初からやり直すには削除してください",
+    ),
+    "train.differs": (
+        "a run goes on with the {field} that it began with, {kept}, and it is {value} now; use the same options, or begin anew with another --output ({path})",
+        "途中からの学習では {field} を最初の値 {kept} から変えられません（現在の値: {value}）。同じ設定にするか、別の --output で最初から始めてください（{path}）",
     ),
     "train.order": (
         "the stage {stage} starts from the stage {needs}, which has no model yet; run: jsd train --stage {needs}",

@@ -3,8 +3,9 @@
 import math
 import pickle
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -15,6 +16,7 @@ from jsd.training.objectives import Losses
 from jsd.training.recipes import Stage
 
 LOGGING_STEPS = 20
+CHECKPOINT_FILE = "checkpoint.pt"
 
 
 def learning_rate(stage: Stage, step: int) -> float:
@@ -59,6 +61,7 @@ def train(
     compute_loss: Callable[[int], Losses],
     folder: Path,
     *,
+    settings: Mapping[str, object],
     checkpointing_steps: int,
     autocast: torch.autocast,
     log: Callable[[int, dict[str, float]], None],
@@ -69,13 +72,15 @@ def train(
     Returns the averages, and the seconds of all runs together.
 
     `compute_loss(n)` is the loss of the n-th batch, a function of n alone, so that a resumed run sees the same batches.
+    `settings` is what it depends on beside n: numbers and text, kept in the checkpoint; see `check_settings`.
     """
     parameters = list(modules.parameters())
     optimizer = torch.optim.AdamW(
         parameters, lr=stage.learning_rate, betas=(0.9, 0.99), weight_decay=0.01, foreach=True
     )
     ema = Ema(parameters, stage.ema_decay)
-    path = folder / "checkpoint.pt"
+    path = folder / CHECKPOINT_FILE
+    check_settings(path, settings)
     start, seconds = _resume(path, modules, optimizer, ema)
     elapsed = seconds
     began = time.monotonic()
@@ -99,24 +104,46 @@ def train(
             log(done, {**values, "grad_norm": norm.item(), "lr": learning_rate(stage, step), "seconds": elapsed})
         if done % checkpointing_steps == 0 or last:
             state = {"modules": modules.state_dict(), "optimizer": optimizer.state_dict(), "ema": ema.shadow}
-            save_atomically({**state, "step": done, "seconds": elapsed}, path)
+            save_atomically({**state, "step": done, "seconds": elapsed, "settings": dict(settings)}, path)
             ema.swap()
             sample(done)
             ema.swap()
     return ema, elapsed
 
 
+def check_settings(path: Path, settings: Mapping[str, object]) -> None:
+    """The checkpoint in `path`, if there is one, goes on with the settings that it names; one may name none."""
+    if not path.exists():
+        return
+    kept = _read(path, mmap=True).get("settings", {})
+    for field, value in settings.items():
+        if kept.get(field, value) != value:
+            raise CheckpointError("train.differs", field=field, kept=kept[field], value=value, path=path)
+
+
 def _resume(path: Path, modules: nn.Module, optimizer: torch.optim.Optimizer, ema: Ema) -> tuple[int, float]:
     """Load the checkpoint where there is one; (steps done, seconds spent)."""
     if not path.exists():
         return 0, 0.0
+    state = _read(path, map_location=ema.shadow[0].device)
     try:
-        state = torch.load(path, weights_only=True, map_location=ema.shadow[0].device)
         modules.load_state_dict(state["modules"])
         optimizer.load_state_dict(state["optimizer"])
         for shadow, saved in zip(ema.shadow, state["ema"], strict=True):
             shadow.copy_(saved)
         return state["step"], state["seconds"]
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise _damaged(path, error) from error
+
+
+def _read(path: Path, **options: Any) -> dict[str, Any]:
+    try:
+        state: dict[str, Any] = torch.load(path, weights_only=True, **options)
     except (EOFError, KeyError, OSError, RuntimeError, TypeError, ValueError, pickle.UnpicklingError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise CheckpointError("train.checkpoint", path=path, reason=reason) from error
+        raise _damaged(path, error) from error
+    return state
+
+
+def _damaged(path: Path, error: Exception) -> CheckpointError:
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    return CheckpointError("train.checkpoint", path=path, reason=reason)

@@ -1,5 +1,6 @@
 """Run one stage of a recipe: gather what it starts from, train, write its model folder."""
 
+import hashlib
 import platform
 import shutil
 from collections.abc import Callable
@@ -19,13 +20,15 @@ from jsd.training import components
 from jsd.training.batches import CaptionedLatents, crops, training_records
 from jsd.training.latents import corpus_latents, encode_corpus
 from jsd.training.logs import Log, draw_samples, reconstruct
-from jsd.training.loop import train
+from jsd.training.loop import CHECKPOINT_FILE, check_settings, train
 from jsd.training.objectives import Losses, autoencoding_loss, contrastive_loss, denoising_loss
 from jsd.training.recipes import Recipe, Stage
 from jsd.training.vocabulary import train_tokenizer
 from jsd.weights import read_json
 
 LATENTS_FILE = "latents.pt"
+# Of a stage's row, what a run may change when it goes on.
+MAY_CHANGE = ("max_train_steps", "learning_rate", "lr_warmup_steps", "ema_decay")
 MODULES = {
     "autoencoding": ("vae",),
     "contrastive": ("text_encoder", "image_encoder"),
@@ -89,12 +92,27 @@ def step_generator(seed: int, step: int) -> torch.Generator:
     return torch.Generator("cpu").manual_seed((seed << 32) + step)
 
 
+def run_settings(stage: Stage, options: TrainOptions, corpus: Corpus) -> dict[str, object]:
+    """What decides what every step computes; how many steps there are, at which rate, may change half way."""
+    records = repr((corpus.records, list(corpus.concepts.values())))
+    return {
+        **{name: value for name, value in asdict(stage).items() if name not in MAY_CHANGE},
+        "base": str(options.base),
+        "start_from": str(options.start_from),
+        "seed": options.seed,
+        "mixed_precision": options.mixed_precision,
+        "corpus": hashlib.sha256(records.encode()).hexdigest()[:10],
+    }
+
+
 def run_stage(recipe: Recipe, name: str, options: TrainOptions) -> Path:
     """Train one stage, or go on where it stopped; returns its model folder."""
     stage = recipe.stages[name]
     corpus = Corpus.load(options.corpus)
     folder = options.output / name
     folder.mkdir(parents=True, exist_ok=True)
+    settings = run_settings(stage, options, corpus)
+    check_settings(folder / CHECKPOINT_FILE, settings)
     torch.manual_seed(options.seed)
     run = Run(recipe, stage, options, corpus)
     description = _description(recipe, stage, options)
@@ -105,6 +123,7 @@ def run_stage(recipe: Recipe, name: str, options: TrainOptions) -> Path:
             run.trained,
             run.loss,
             folder,
+            settings=settings,
             checkpointing_steps=options.checkpointing_steps,
             autocast=torch.autocast(options.device, torch.bfloat16, enabled=options.mixed_precision == "bf16"),
             log=log.write,

@@ -32,6 +32,7 @@ def run(
     folder: Path,
     stage: Stage = STAGE,
     *,
+    settings: dict[str, object] | None = None,
     checkpointing_steps: int = 3,
     batches: Callable[[int], tuple[Tensor, Tensor]] = batch,
     sample: Callable[[int], None] = lambda step: None,
@@ -42,7 +43,8 @@ def run(
         return (modules["linear"](inputs) - targets).square().mean(), {}
 
     ema, _ = train(
-        stage, modules, compute_loss, folder, checkpointing_steps=checkpointing_steps,
+        stage, modules, compute_loss, folder, settings={} if settings is None else settings,
+        checkpointing_steps=checkpointing_steps,
         autocast=torch.autocast("cpu", torch.bfloat16, enabled=False), log=log, sample=sample,
     )  # fmt: skip
     return ema
@@ -164,6 +166,26 @@ def test_a_checkpoint_of_another_shape_is_refused(tmp_path: Path) -> None:
     run(nn.ModuleDict({"linear": nn.Linear(3, 2, bias=False)}), tmp_path)
     with pytest.raises(CheckpointError):
         run(make_modules(), tmp_path)
+
+
+def test_a_run_goes_on_with_the_settings_that_it_began_with(tmp_path: Path) -> None:
+    run(make_modules(), tmp_path, settings={"seed": 0, "train_batch_size": 4})
+    kept = (tmp_path / "checkpoint.pt").read_bytes()
+    with pytest.raises(CheckpointError) as caught:
+        run(make_modules(), tmp_path, settings={"seed": 1, "train_batch_size": 4})
+    assert caught.value.params["field"] == "seed"
+    assert "--output" in str(caught.value) and "\n" not in str(caught.value)
+    assert (tmp_path / "checkpoint.pt").read_bytes() == kept
+
+
+def test_a_checkpoint_that_names_no_settings_goes_on(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run(make_modules(), tmp_path, sample=stop_at(3))
+    state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    state.pop("settings")
+    save_atomically(state, tmp_path / "checkpoint.pt")
+    run(make_modules(), tmp_path, settings={"seed": 1})
+    assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["settings"] == {"seed": 1}
 
 
 def test_accumulated_gradients_are_those_of_the_big_batch(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The stages of the embedded model and of the full one, each once, on toy sizes."""
 
 import json
+import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -200,6 +201,29 @@ def test_a_stage_that_was_interrupted_ends_as_if_it_never_stopped(
     run_stage(TOY, "stage2", again)
     for component in ("text_encoder", "unet"):
         assert same(tmp_path / "stage2/model", trained / "stage2/model", component)
+
+
+@pytest.mark.parametrize("change", [{"seed": 1}, {"train_batch_size": 3}, {"mixed_precision": "bf16"}])
+def test_a_finished_stage_does_not_go_on_as_another(
+    trained: Path, options: TrainOptions, tmp_path: Path, change: dict[str, object]
+) -> None:
+    stage = replace(TOY.stages["vae"], **{k: v for k, v in change.items() if k == "train_batch_size"})
+    others = {k: v for k, v in change.items() if k != "train_batch_size"}
+    (tmp_path / "vae").symlink_to(trained / "vae")
+    before = {path: path.read_bytes() for path in (trained / "vae").rglob("*") if path.is_file()}
+    with pytest.raises(CheckpointError) as caught:
+        run_stage(replace(TOY, stages={"vae": stage}), "vae", replace(options, output=tmp_path, **others))
+    assert caught.value.params["field"] in change
+    assert {path: path.read_bytes() for path in (trained / "vae").rglob("*") if path.is_file()} == before
+
+
+def test_more_steps_at_another_rate_are_the_same_run(
+    trained: Path, options: TrainOptions, tmp_path: Path
+) -> None:
+    shutil.copytree(trained / "vae", tmp_path / "vae")
+    stage = replace(TOY.stages["vae"], max_train_steps=3, learning_rate=1e-4, ema_decay=0.5)
+    run_stage(replace(TOY, stages={"vae": stage}), "vae", replace(options, output=tmp_path))
+    assert torch.load(tmp_path / "vae/checkpoint.pt", weights_only=True)["step"] == 3
 
 
 def test_an_export_that_fails_leaves_no_model_for_later_stages(
