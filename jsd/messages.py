@@ -40,9 +40,17 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "{field} must be UTF-8 text, and {value} is not at byte {position}; save it as UTF-8 (in Excel: CSV UTF-8)",
         "{field} は UTF-8 のテキストにしてください（{value} の {position} バイト目が UTF-8 ではありません）。Excel では「CSV UTF-8」で保存してください",
     ),
+    "batch.only_ray": (
+        "{field} is for the engine ray, and the engine is {value}; add --engine ray, or leave {field} out",
+        "{field} は ray エンジン用です（指定されたエンジン: {value}）。--engine ray を付けるか、{field} を外してください",
+    ),
     "batch.other_model": (
         "{field} must hold pictures of one model, and {value} has those of another (digest {found}); choose another folder",
         "{field} に入れられるのは 1 つのモデルの画像だけですが、{value} には別のモデル（{found}）の画像があります。別のフォルダーを指定してください",
+    ),
+    "batch.ray_address": (
+        "{field} must be HOST:PORT of a running Ray cluster that this machine belongs to, and {value} is not: {reason}; start one with ray start, or leave {field} out",
+        "{field} には、このマシンが参加している実行中の Ray クラスターを HOST:PORT で指定してください（{value}: {reason}）。ray start で起動するか、{field} を外してください",
     ),
     "batch.results": (
         "{field} must hold the results file as it was written, and line {number} of {value} is damaged; remove that line, and its row is drawn again",
@@ -75,6 +83,18 @@ MESSAGES: dict[str, tuple[str, str]] = {
     "batch.windows": (
         "the prompts of one batch must need the same number of windows, and these need {value}; draw them one after the other",
         "1 つのバッチのプロンプトは同じ数のウィンドウに収まる必要がありますが、{value} になっています。別々に生成してください",
+    ),
+    "batch.worker": (
+        "a worker on {host} cannot draw: {reason}",
+        "{host} のワーカーが生成できません: {reason}",
+    ),
+    "batch.worker_model": (
+        "the model folder must be the same on every machine, and {folder} there holds other files; copy it again",
+        "モデルのフォルダーはすべてのマシンで同じでなければなりませんが、このマシンの {folder} は内容が異なります。コピーし直してください",
+    ),
+    "batch.workers": (
+        "the workers must stay alive, and Ray gave up: {reason}; finished rows are kept, run the same command again",
+        "ワーカーが停止し、Ray が処理を中止しました: {reason}。完了した行はそのまま残ります。同じコマンドをもう一度実行してください",
     ),
     "device.cpu_float16": (
         "{field} {value} does not go with the CPU, where it is hundreds of times too slow; use bfloat16 or float32, or leave {field} out",
@@ -588,6 +608,10 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "a run goes on with the {field} that it began with, {kept}, and it is {value} now; use the same options, or begin anew with another --output ({path})",
         "途中からの学習では {field} を最初の値 {kept} から変えられません（現在の値: {value}）。同じ設定にするか、別の --output で最初から始めてください（{path}）",
     ),
+    "train.diverged": (
+        "{quantity} must be a finite number, and at step {step} it was {value}; run the same command again with a --learning-rate below {rate:.2g}: it goes on from the last checkpoint",
+        "ステップ {step} で {quantity} が {value} になりました。--learning-rate を {rate:.2g} より小さくして、同じコマンドをもう一度実行してください。最後のチェックポイントから続きます",
+    ),
     "train.order": (
         "the stage {stage} starts from the stage {needs}, which has no model yet; run: jsd train --stage {needs}",
         "ステージ {stage} は {needs} の結果から始まりますが、まだモデルがありません。次を実行してください: jsd train --stage {needs}",
@@ -607,6 +631,10 @@ MESSAGES: dict[str, tuple[str, str]] = {
     "train.stage": (
         "stage must be one of the recipe {recipe}: {stages}; got {value}",
         "stage はレシピ {recipe} のもの（{stages}）にしてください（現在の値: {value}）",
+    ),
+    "train.unwritable": (
+        "training must be able to write {path}, and cannot: {reason}; make room, then run the same command again: it goes on from the last checkpoint",
+        "{path} に書き込めません（{reason}）。空き容量を確保して、同じコマンドをもう一度実行してください。最後のチェックポイントから続きます",
     ),
     "weights.are_random": (
         "every weight is random: good for measuring speed and memory, and its pictures mean nothing",

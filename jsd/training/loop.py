@@ -51,8 +51,13 @@ class Ema:
 
 def save_atomically(state: object, path: Path) -> None:
     temporary = path.with_suffix(".partial")
-    torch.save(state, temporary)
-    temporary.replace(path)
+    try:
+        torch.save(state, temporary)
+        temporary.replace(path)
+    except (OSError, RuntimeError) as error:  # torch's own writer says of a full disk that it is in a wrong position
+        temporary.unlink(missing_ok=True)
+        reason = str(error).partition("\n")[0]
+        raise CheckpointError("train.unwritable", path=path, reason=reason) from error
 
 
 def train(
@@ -92,16 +97,20 @@ def train(
             with autocast:
                 loss, metrics = compute_loss(step * stage.gradient_accumulation_steps + part)
             (loss / stage.gradient_accumulation_steps).backward()  # type: ignore[no-untyped-call]
-        norm = nn.utils.clip_grad_norm_(parameters, stage.max_grad_norm)
+        values = {"loss": loss.item(), "grad_norm": nn.utils.clip_grad_norm_(parameters, stage.max_grad_norm).item()}
+        for quantity, value in values.items():
+            if not math.isfinite(value):
+                rate = learning_rate(stage, step)
+                raise CheckpointError("train.diverged", quantity=quantity, step=step + 1, value=value, rate=rate)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         ema.update(step)
         done, last = step + 1, step + 1 == stage.max_train_steps
         elapsed = seconds + time.monotonic() - began
         if done % LOGGING_STEPS == 0 or last:
-            values = {"loss": loss.item(), **{name: value.item() for name, value in metrics.items()}}
+            values |= {name: value.item() for name, value in metrics.items()}
             bar.set_postfix({name: f"{value:.4f}" for name, value in values.items()})
-            log(done, {**values, "grad_norm": norm.item(), "lr": learning_rate(stage, step), "seconds": elapsed})
+            log(done, {**values, "lr": learning_rate(stage, step), "seconds": elapsed})
         if done % checkpointing_steps == 0 or last:
             state = {"modules": modules.state_dict(), "optimizer": optimizer.state_dict(), "ema": ema.shadow}
             save_atomically({**state, "step": done, "seconds": elapsed, "settings": dict(settings)}, path)

@@ -1,6 +1,8 @@
 """The loop on one linear layer: schedule, averages, checkpoints, and the same result after a resume."""
 
 import copy
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -186,6 +188,49 @@ def test_a_checkpoint_that_names_no_settings_goes_on(tmp_path: Path) -> None:
     save_atomically(state, tmp_path / "checkpoint.pt")
     run(make_modules(), tmp_path, settings={"seed": 1})
     assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["settings"] == {"seed": 1}
+
+
+@pytest.mark.parametrize(("broken", "quantity"), [("loss", "loss"), ("gradient", "grad_norm")])
+def test_a_number_that_is_not_finite_stops_the_run_before_it_reaches_the_weights(
+    tmp_path: Path, broken: str, quantity: str
+) -> None:
+    modules = make_modules()
+
+    def batches(number: int) -> tuple[Tensor, Tensor]:
+        inputs, targets = batch(number)
+        if number == 4:
+            # 1e19 squared is finite in fp32, times an input of as much it is not.
+            inputs, targets = (inputs, targets / 0) if broken == "loss" else (inputs * 1e30, targets + inputs[:, :2])
+            modules["linear"].weight.data *= 1 if broken == "loss" else 1e-13
+            modules["linear"].bias.data += 0 if broken == "loss" else 1e15
+        return inputs, targets
+
+    with pytest.raises(CheckpointError) as caught:
+        run(modules, tmp_path, batches=batches, checkpointing_steps=1)
+    assert (caught.value.params["quantity"], caught.value.params["step"]) == (quantity, 5)
+    assert "--learning-rate" in str(caught.value) and "\n" not in str(caught.value)
+    state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    assert state["step"] == 4
+    assert all(torch.isfinite(tensor).all() for tensor in [*state["modules"].values(), *state["ema"]])
+
+
+def test_a_full_disk_keeps_the_older_checkpoint_and_says_so(tmp_path: Path) -> None:
+    program = """
+import resource, sys, torch
+from pathlib import Path
+from jsd.errors import CheckpointError
+from jsd.training.loop import save_atomically
+resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+try:
+    save_atomically({"big": torch.zeros(10_000)}, Path(sys.argv[1]))
+except CheckpointError as error:
+    sys.exit(0 if sys.argv[1] in str(error) else str(error))
+"""
+    save_atomically({"step": 3}, tmp_path / "checkpoint.pt")
+    done = subprocess.run([sys.executable, "-c", program, tmp_path / "checkpoint.pt"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert torch.load(tmp_path / "checkpoint.pt", weights_only=True) == {"step": 3}
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.pt"]
 
 
 def test_accumulated_gradients_are_those_of_the_big_batch(tmp_path: Path) -> None:
