@@ -7,7 +7,7 @@ import torch
 
 from jsd.training import components
 from jsd.training.recipes import Recipe, Stage
-from jsd.training.stages import MODULES, TrainOptions, source_folder
+from jsd.training.stages import MODULES, TrainOptions, image_encoder, source_folder
 from jsd.weights import read_json
 
 # fp32 weights, gradients, AdamW's two moments and the average; a frozen weight only itself.
@@ -19,14 +19,12 @@ def count_parameters(recipe: Recipe, stage: Stage, options: TrainOptions) -> dic
     """Component -> number of parameters, of all that the stage loads, without their memory."""
     names = dict.fromkeys((*MODULES[stage.objective], *stage.starts_from))
     with torch.device("meta"):
-        return {
-            name: sum(p.numel() for p in _build(recipe, stage, name, options).parameters())
-            for name in names
-            if name in components.CLASSES
-        }
+        return {name: sum(p.numel() for p in _build(recipe, stage, name, options).parameters()) for name in names}
 
 
 def _build(recipe: Recipe, stage: Stage, name: str, options: TrainOptions) -> Any:
+    if name == "image_encoder":
+        return image_encoder(recipe)
     if name in recipe.components:
         config = dict(recipe.components[name])
     else:

@@ -87,6 +87,13 @@ def alphas_cumprod(scheduler: dict[str, Any]) -> Tensor:
     return torch.cumprod(1 - roots**2, dim=0)
 
 
+def image_encoder(recipe: Recipe) -> components.ImageEncoder:
+    """The picture half of the contrastive stages, for the latents and the text encoder of the recipe."""
+    unet = recipe.components["unet"]
+    dim = recipe.components["text_encoder"]["hidden_size"]
+    return components.ImageEncoder(unet["in_channels"], unet["sample_size"], 128, dim)
+
+
 def step_generator(seed: int, step: int) -> torch.Generator:
     """The noise of one step: on the CPU, so that it is the same on every device."""
     return torch.Generator("cpu").manual_seed((seed << 32) + step)
@@ -180,9 +187,7 @@ class Run:
         if name in self.stage.starts_from:
             module = components.load(name, source_folder(self.recipe, self.stage, name, self.options))
         elif name == "image_encoder":
-            unet = self.recipe.components["unet"]
-            dim = self.recipe.components["text_encoder"]["hidden_size"]
-            module = components.ImageEncoder(unet["in_channels"], unet["sample_size"], 128, dim)
+            module = image_encoder(self.recipe)
         else:
             module = components.build(name, self.recipe.components[name], self.tokenizer)
         return module.to(self.options.device)

@@ -70,6 +70,16 @@ def test_the_embedded_model_fits_into_its_45_mb(tmp_path: Path) -> None:
     assert sum(counts.values()) * 2 < 44e6, "two bytes a weight, and a vocabulary"
 
 
+def test_the_image_encoder_of_a_contrastive_stage_is_counted(tmp_path: Path) -> None:
+    options = TrainOptions(tmp_path, tmp_path / "out")
+    counts = count_parameters(MINI, MINI.stages["clip_ja"], options)
+    # Two convolutions (4 -> 128 -> 128), 128 x 8 x 8 features onto 256, the text's projection, the scale.
+    expected = (4 * 9 + 1) * 128 + (128 * 9 + 1) * 128 + (128 * 64 + 1) * 256 + 256 * 256 + 1
+    assert counts["image_encoder"] == expected
+    trained = counts["text_encoder"] + expected
+    assert f"trainable / frozen           {trained:,} / {counts['vae']:,} parameters" in plan(MINI, "clip_ja", options)
+
+
 def test_a_plan_without_a_base_folder_asks_for_one(options: TrainOptions) -> None:
     with pytest.raises(CheckpointError, match="--base"):
         plan(FULL, "stage1", replace(options, base=None))
