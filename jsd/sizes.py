@@ -27,12 +27,11 @@ class SizeLimits:
         return max(self.factor, int(min(self.default) * MIN_SIDE_RATIO) // self.factor * self.factor)
 
     def check(self, width: int, height: int) -> None:
-        for field, value in (("width", width), ("height", height)):
+        sides = (("width", width, height, self.default[0]), ("height", height, width, self.default[1]))
+        for field, value, other, default in sides:
             if value % self.factor != 0:
-                near = max(self.min_side, value // self.factor * self.factor)
-                raise InvalidInputError(
-                    "size.multiple", field=field, factor=self.factor, value=value, near=near
-                )
+                near = self._near(value, other, default)
+                raise InvalidInputError("size.multiple", field=field, factor=self.factor, value=value, near=near)
             if value < self.min_side:
                 raise InvalidInputError("size.small", field=field, low=self.min_side, value=value)
         if width * height > self.max_area:
@@ -64,6 +63,11 @@ class SizeLimits:
             size = (self._floor(picture[0] * scale), self._floor(picture[1] * scale))
         self.check(*size)
         return size
+
+    def _near(self, value: int, other: int, default: int) -> int:
+        """A side near `value` that is allowed beside `other`; the model's own where none is."""
+        largest = self._floor(self.max_area / max(self.min_side, self._floor(other)))
+        return default if largest < self.min_side else min(max(self.min_side, self._floor(value)), largest)
 
     def _floor(self, side: float) -> int:
         # The product of a division and its inverse may fall a hair short of a whole number.

@@ -46,6 +46,20 @@ def test_a_size_out_of_bounds_names_its_rule_and_a_remedy(
     assert words in str(caught.value), str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("width", "height"), [(9999, 512), (9999, 9999), (9999, 8192), (512, 9999), (513, 1), (1025, 1024), (1, 1)]
+)
+def test_following_the_suggestions_gives_a_size_that_is_allowed(width: int, height: int) -> None:
+    size = {"width": width, "height": height}
+    for _ in range(2):
+        with pytest.raises(InvalidInputError) as caught:
+            LIMITS.check(**size)
+        size[caught.value.field] = caught.value.params.get("near", caught.value.params.get("low"))
+        if all(side % 8 == 0 for side in size.values()):
+            break
+    LIMITS.check(**size)
+
+
 def test_the_largest_and_smallest_sizes_are_allowed() -> None:
     LIMITS.check(1024, 1024)
     LIMITS.check(128, 8192)
