@@ -11,6 +11,8 @@ from jsd.messages import message
 from jsd.options import LONG_PROMPT, UNKNOWN_WORDS, SamplingOptions
 from jsd.prompting.presets import STYLES, with_style
 from jsd.schedulers import SCHEDULERS
+from jsd.tokenizer import JapaneseTokenizer
+from jsd.weights import choose_folder
 
 OUTPUT_FORMATS = ("png", "webp", "jpg")
 
@@ -19,7 +21,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     defaults = SamplingOptions
     add = parser.add_argument
     add("prompt", metavar="PROMPT", help=message("input.prompt"))
-    add("--style", metavar="NAME", help=f"{message('input.style')} {' '.join(STYLES)}")
     add("--negative-prompt", default=defaults.negative_prompt, metavar="TEXT", help=message("input.negative_prompt"))
     add("--width", type=int, metavar="PX", help=message("input.width"))
     add("--height", type=int, metavar="PX", help=message("input.height"))
@@ -83,7 +84,8 @@ def add_output_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_prompt_arguments(parser: argparse.ArgumentParser) -> None:
-    """What to do with a prompt that the model cannot read as it is."""
+    """What a prompt gains, and what to do with one that the model cannot read as it is."""
+    parser.add_argument("--style", metavar="NAME", help=f"{message('input.style')} {' '.join(STYLES)}")
     parser.add_argument(
         "--unknown-words",
         default=SamplingOptions.unknown_words,
@@ -116,20 +118,20 @@ def run(args: argparse.Namespace) -> None:
         long_prompt=args.long_prompt,
     )
     check_output(args)
+    folder, reason = choose_folder(args.weights)
+    if args.style is not None:
+        tokenizer = JapaneseTokenizer.load(folder / "tokenizer")
+        options = replace(options, prompt=with_style(tokenizer, options.prompt, args.style))
 
     # Here, because they import torch: a mistake in the arguments is answered before.
     from tqdm import tqdm
 
     from jsd.images import save_image, unused_path
     from jsd.pipeline import Pipeline
-    from jsd.weights import choose_folder
 
-    folder, reason = choose_folder(args.weights)
     pipeline = Pipeline.load(folder, device=args.device, dtype=args.dtype)
     dtype = str(pipeline.dtype).removeprefix("torch.")
     _say(message("generate.model", folder=folder, reason=reason, device=pipeline.device, dtype=dtype))
-    if args.style is not None:
-        options = replace(options, prompt=with_style(pipeline.tokenizer, options.prompt, args.style))
 
     job = pipeline.prepare(options)
     for warning in job.prompts[0].warnings():

@@ -3,9 +3,11 @@
 import argparse
 import json
 import sys
+from dataclasses import replace
 
 from jsd.cli.generate import add_prompt_arguments
 from jsd.options import SamplingOptions
+from jsd.prompting.presets import with_style
 from jsd.prompting.prompts import PromptReading, read_prompts
 from jsd.tokenizer import VOCABULARY_FILE, JapaneseTokenizer, printable
 from jsd.weights import choose_folder
@@ -24,6 +26,8 @@ def run(args: argparse.Namespace) -> None:
     print(f"{folder} ({reason})", file=sys.stderr)
     alone = (folder / VOCABULARY_FILE).is_file()
     tokenizer = JapaneseTokenizer.load(folder if alone else folder / "tokenizer")
+    if args.style is not None:
+        options = replace(options, prompt=with_style(tokenizer, options.prompt, args.style))
     prompts = read_prompts(tokenizer, options)
     negative = prompts.negative_prompt if prompts.negative_prompt.text else None
     if args.json:

@@ -129,6 +129,16 @@ def test_bad_input_is_one_line_exit_code_2_and_nothing_written(
     assert not (tmp_path / "out").exists(), "something was written for a request that failed"
 
 
+def test_a_style_that_is_not_there_is_refused_before_the_model_is_loaded(
+    arguments: list[str], toy_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "unloadable").mkdir()
+    (tmp_path / "unloadable" / "tokenizer").symlink_to(toy_folder / "tokenizer")
+    assert main([*arguments, "--weights", str(tmp_path / "unloadable"), "--style", "油彩"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "style" in line and "油彩" in line
+
+
 def test_a_damaged_picture_is_refused_and_nothing_written(arguments: list[str], tmp_path: Path) -> None:
     (tmp_path / "cut.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     assert main([*arguments, "--image", str(tmp_path / "cut.png")]) == 2

@@ -48,6 +48,16 @@ def test_the_negative_line_is_a_prompt_of_its_own(toy_folder: Path, capsys: pyte
     assert (report["read"], report["negative_prompt"]["read"]) == ("猫", "桜")
 
 
+def test_the_words_of_a_style_are_shown(toy_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["prompt", "猫", "--style", "油絵", "--json", "--weights", str(toy_folder)]) == 0
+    assert json.loads(capsys.readouterr().out)["read"] == "猫 油絵"
+
+
+def test_a_style_that_is_not_there_is_refused(toy_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["prompt", "猫", "--style", "油彩", "--weights", str(toy_folder)]) == 2
+    assert "油絵" in capsys.readouterr().err.splitlines()[-1], "the styles there are must be named"
+
+
 def test_json_is_the_whole_report(toy_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["prompt", "猫🐱", "--json", "--weights", str(toy_folder)]) == 0
     report = json.loads(capsys.readouterr().out)
