@@ -7,10 +7,11 @@ from pathlib import Path
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     build = actions.add_parser("build", help="fetch the pinned packages and make pictures and captions from them")
-    build.add_argument("--sources", type=Path, default=Path("data/sources"), help="where packages are kept")
+    build.add_argument("--sources", type=Path, default=Path("data/sources"), metavar="FOLDER",
+                       help="where packages are kept (%(default)s)")  # fmt: skip
     describe = actions.add_parser("describe", help="count pictures and concepts, with sources and licences")
     for action in (build, describe):
-        action.add_argument("--corpus", type=Path, default=Path("data/mini"))
+        action.add_argument("--corpus", type=Path, default=Path("data/mini"), metavar="FOLDER", help="(%(default)s)")
 
 
 def run(args: argparse.Namespace) -> None:

@@ -7,14 +7,16 @@ MAX_SEEDS = 100
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--weights", type=Path, help="model folder (default: as for jsd generate)")
-    parser.add_argument("--corpus", type=Path, default=Path("data/mini"), help="made by jsd data build")
-    parser.add_argument("--language", choices=("ja", "en"), default="ja")
-    parser.add_argument("--split", choices=("dev", "test"), default="test", help="dev to choose, test to report")
-    parser.add_argument("--seeds", type=int, default=1, help="drawings of each prompt")
-    parser.add_argument("--num-inference-steps", type=int, default=25)
-    parser.add_argument("--guidance-scale", type=float, default=7.5)
-    parser.add_argument("--output", type=Path, default=Path("outputs/evaluation"))
+    add = parser.add_argument
+    add("--weights", type=Path, metavar="FOLDER", help="model folder (JSD_WEIGHTS, else weights/rinna, else mini)")
+    corpus, output = Path("data/mini"), Path("outputs/evaluation")
+    add("--corpus", type=Path, default=corpus, metavar="FOLDER", help="made by jsd data build (%(default)s)")
+    add("--language", choices=("ja", "en"), default="ja", help="of the prompts (%(default)s)")
+    add("--split", choices=("dev", "test"), default="test", help="dev to choose, test to report (%(default)s)")
+    add("--seeds", type=int, default=1, metavar="N", help="drawings of each prompt (%(default)s)")
+    add("--num-inference-steps", type=int, default=25, metavar="N", help="denoising steps (%(default)s)")
+    add("--guidance-scale", type=float, default=7.5, metavar="W", help="how closely to follow prompts (%(default)s)")
+    add("--output", type=Path, default=output, metavar="FOLDER", help="for report and contact sheet (%(default)s)")
 
 
 def run(args: argparse.Namespace) -> None:

@@ -75,10 +75,12 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     add("--dtype", metavar="NAME", help="float32, float16 or bfloat16; default: the fastest there is")
 
 
-def add_output_arguments(parser: argparse.ArgumentParser) -> None:
+def add_output_arguments(parser: argparse.ArgumentParser, format: str | None = OUTPUT_FORMATS[0]) -> None:
+    """`format` None: that of the FILE which the command reads."""
     add = parser.add_argument
-    add("--output-dir", type=Path, default=Path("outputs"), metavar="FOLDER", help="(%(default)s)")
-    add("--output-format", default=OUTPUT_FORMATS[0], metavar="NAME", help=f"{', '.join(OUTPUT_FORMATS)} (%(default)s)")
+    shown = "that of FILE" if format is None else format
+    add("--output-dir", type=Path, default=Path("outputs"), metavar="FOLDER", help="for the pictures (%(default)s)")
+    add("--output-format", default=format, metavar="NAME", help=f"{', '.join(OUTPUT_FORMATS)} ({shown})")
     add("--output-quality", type=int, default=80, metavar="N", help="of webp and jpg, 0 to 100 (%(default)s)")
     add("--no-metadata", action="store_true", help="do not write into the files what made them")
 

@@ -17,7 +17,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("text", metavar="TEXT", help="the prompt")
     parser.add_argument("--json", action="store_true", help="write the whole report as JSON")
     add_prompt_arguments(parser)
-    parser.add_argument("--weights", metavar="FOLDER", help="a model folder, or its tokenizer folder alone")
+    weights = "model folder, or its tokenizer folder alone (JSD_WEIGHTS, else weights/rinna, else mini)"
+    parser.add_argument("--weights", metavar="FOLDER", help=weights)
 
 
 def run(args: argparse.Namespace) -> None:

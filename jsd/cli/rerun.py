@@ -28,8 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--image", type=Path, metavar="PICTURE", help="what it started from; default: that name beside FILE")
     add("--mask", type=Path, metavar="PICTURE", help="its mask; default: that name beside FILE")
     add("--force", action="store_true", help="draw even where it cannot become the same picture")
-    add_output_arguments(parser)
-    parser.set_defaults(output_format=None)
+    add_output_arguments(parser, format=None)
 
 
 def run(args: argparse.Namespace) -> None:

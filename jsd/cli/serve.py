@@ -5,10 +5,10 @@ from pathlib import Path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=5000, help="port to listen on (default: %(default)s)")
+    parser.add_argument("--host", default="127.0.0.1", metavar="NAME", help="address to listen on (%(default)s)")
+    parser.add_argument("--port", type=int, default=5000, metavar="N", help="port to listen on (%(default)s)")
     parser.add_argument(
-        "--weights", type=Path, help="model folder (default: JSD_WEIGHTS, else weights/rinna, else mini)"
+        "--weights", type=Path, metavar="FOLDER", help="model folder (JSD_WEIGHTS, else weights/rinna, else mini)"
     )
 
 

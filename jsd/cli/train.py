@@ -8,25 +8,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from jsd.training.recipes import RECIPES
 
     stages = list(dict.fromkeys(stage for recipe in RECIPES.values() for stage in recipe.stages))
-    parser.add_argument("--recipe", default="mini", choices=list(RECIPES))
-    parser.add_argument("--stage", required=True, choices=stages)
-    parser.add_argument("--corpus", type=Path, default=Path("data/mini"), help="made by jsd data build")
-    parser.add_argument("--output", type=Path, help="one folder for each stage (default: checkpoints/RECIPE)")
-    parser.add_argument("--base", type=Path, help="Stable Diffusion v1 folder that --recipe full starts from")
-    parser.add_argument(
-        "--start-from", type=Path, help="model folder to go on from (weights/mini), instead of the stages before"
-    )
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--max-train-steps", type=int, help="instead of the stage's own number")
-    parser.add_argument("--learning-rate", type=float, help="instead of the stage's own")
-    parser.add_argument("--train-batch-size", type=int, help="instead of the stage's own")
-    parser.add_argument(
-        "--from-scratch", action="append", default=[], metavar="COMPONENT", help="start it from nothing all the same"
-    )
-    parser.add_argument("--checkpointing-steps", type=int, default=200)
-    parser.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda where there is one")
-    parser.add_argument("--mixed-precision", choices=("bf16", "no"), default="bf16")
-    parser.add_argument("--dry-run", action="store_true", help="print the plan, the parameters and the memory")
+    add = parser.add_argument
+    add("--recipe", default="mini", choices=list(RECIPES), help="the embedded model, or rinna's size (%(default)s)")
+    add("--stage", required=True, choices=stages, help="which of the recipe's stages to run; they go in this order")
+    corpus = Path("data/mini")
+    add("--corpus", type=Path, default=corpus, metavar="FOLDER", help="made by jsd data build (%(default)s)")
+    add("--output", type=Path, metavar="FOLDER", help="gets one folder for each stage (checkpoints/RECIPE)")
+    add("--base", type=Path, metavar="FOLDER", help="Stable Diffusion v1 folder that --recipe full starts from")
+    add("--start-from", type=Path, metavar="FOLDER",
+        help="model folder to go on from (weights/mini), instead of the stages before")  # fmt: skip
+    add("--seed", type=int, default=0, metavar="N", help="of weights, batches and noise (%(default)s)")
+    add("--max-train-steps", type=int, metavar="N", help="instead of the stage's own number")
+    add("--learning-rate", type=float, metavar="RATE", help="instead of the stage's own")
+    add("--train-batch-size", type=int, metavar="N", help="instead of the stage's own")
+    add("--from-scratch", action="append", default=[], metavar="COMPONENT",
+        help="begin with this component's weights at random, not from an earlier stage")  # fmt: skip
+    add("--checkpointing-steps", type=int, default=200, metavar="N",
+        help="steps from one checkpoint and its samples to the next (%(default)s)")  # fmt: skip
+    add("--device", choices=("cpu", "cuda"), help="cuda where there is one, else cpu")
+    add("--mixed-precision", choices=("bf16", "no"), default="bf16", help="format of the arithmetic (%(default)s)")
+    add("--dry-run", action="store_true", help="print the plan, the parameters and the memory")
 
 
 def run(args: argparse.Namespace) -> None:
