@@ -661,6 +661,10 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "{field} には新しいフォルダーか空のフォルダーを指定してください。{value} はすでに存在します。"
         "別の名前にするか、先に削除してください",
     ),
+    "weights.lacking": (
+        "cannot be used, there are no weights of {components}; all that is wrong: jsd weights verify {folder}",
+        "使えません（{components} の重みがありません）。問題をすべて見るには: jsd weights verify {folder}",
+    ),
     "weights.none": (
         "no model folder was named and {root} holds none; name one with --weights or JSD_WEIGHTS",
         "モデルフォルダーの指定がなく、{root} にもありません。--weights か JSD_WEIGHTS で指定してください",

@@ -58,7 +58,10 @@ def _list(args: argparse.Namespace) -> None:
 
 
 def _contents(folder: Path) -> str:
-    """Size and number formats of the weights that would be loaded."""
+    """Size and number formats of the weights that would be loaded; or which there are not."""
+    lacking = [component for component in MODELS if not weights_files(folder, component)]
+    if lacking:
+        return message("weights.lacking", components=", ".join(lacking), folder=folder)
     files = [file for component in MODELS for file in weights_files(folder, component)[:1]]
     size_mb = sum(file.path.stat().st_size for file in files) / 1e6
     formats = set()

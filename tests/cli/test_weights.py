@@ -28,8 +28,15 @@ def test_list_marks_the_folder_in_use(root: Path, capsys: pytest.CaptureFixture[
     mini, other, reason = capsys.readouterr().out.splitlines()
     assert mini.startswith(f"* {root / 'mini'}  ")
     assert "MB  F32 safetensors" in mini
-    assert other.startswith(f"  {root / 'other'}  0.0 MB")
+    assert other.startswith(f"  {root / 'other'}  cannot be used, there are no weights of text_encoder, unet, vae;")
     assert reason == "* the embedded model"
+
+
+def test_list_names_what_the_folder_in_use_lacks(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (root / "mini/vae/diffusion_pytorch_model.safetensors").unlink()
+    assert main(["weights", "list"]) == 0
+    (mini, _) = capsys.readouterr().out.splitlines()
+    assert "cannot be used, there are no weights of vae;" in mini and "MB" not in mini
 
 
 def test_list_shows_a_folder_named_in_the_environment(
