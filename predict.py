@@ -18,8 +18,6 @@ class Predictor(BasePredictor):
     def setup(self) -> None:  # type: ignore[override]
         """Load the model folder: JSD_WEIGHTS, else weights/rinna, else weights/mini."""
         self.service = Service.load()
-        pipeline = self.service.pipeline
-        print(f"Loaded {pipeline.folder} on {pipeline.device} as {pipeline.dtype}")
 
     def healthcheck(self) -> bool:
         """Whether the device still computes; Cog answers UNHEALTHY where it does not."""
@@ -74,6 +72,13 @@ class Predictor(BasePredictor):
             description="Picture i uses seed + i. Unset: drawn at random. i 枚目は seed + i。未指定なら乱数。",
             default=None, ge=0, le=4294967295,
         ),
+        disable_safety_checker: bool = Input(
+            description="Return flagged pictures too. セーフティーチェッカーが検出した画像も返します。", default=False
+        ),
+        safety_threshold: float = Input(
+            description="Withhold scores above it; 0 is standard. スコアがこれを超える画像は返しません。標準は 0。",
+            default=0.0, ge=-0.1, le=0.1,
+        ),
         output_format: str = Input(
             description="PNG keeps every pixel. ファイル形式。PNG は劣化しません。",
             default="png", choices=["png", "webp", "jpg"],
@@ -104,12 +109,11 @@ class Predictor(BasePredictor):
             guidance_scale=guidance_scale,
             scheduler=scheduler,
             seed=seed,
+            disable_safety_checker=disable_safety_checker,
+            safety_threshold=safety_threshold,
         )
         for path in self.service.draw(
-            options,
-            self.record_metric,
-            output_format=output_format,
-            output_quality=output_quality,
-            preview_every=preview_every,
+            options, self.record_metric,
+            output_format=output_format, output_quality=output_quality, preview_every=preview_every,
         ):
             yield Path(path)

@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from jsd.devices import DTYPES, choose_placement
 from jsd.errors import InvalidInputError, ModelFolderError
 from jsd.weights import (
+    CHECKER,
     WEIGHT_STEMS,
     WeightsFile,
     current_name,
@@ -40,8 +41,10 @@ def convert_folder(source: Path | str, destination: Path | str, dtype: str | Non
             files = weights_files(source, component)
             if files:
                 path = partial / component / f"{WEIGHT_STEMS[component][0]}.safetensors"
-                save_file(_convert(files[0], component, target), path, metadata={"format": "pt"})
-                _name_dtype(partial / component / "config.json", target)
+                # See jsd.safety: the checker's thresholds do not survive rounding.
+                kept = torch.float32 if component == CHECKER else target
+                save_file(_convert(files[0], component, kept), path, metadata={"format": "pt"})
+                _name_dtype(partial / component / "config.json", kept)
         open_model_folder(partial)
     return target
 

@@ -11,12 +11,19 @@
      ├── CheckpointError        a training run that cannot start or go on as asked
      ├── ServingError           a server that cannot start
      └── GenerationError        the model ran and gave no usable picture
+          └── UnsafeImagesError the safety checker withheld every picture
 
 An error is a code of `jsd.messages` and the values that belong in its sentence: the code stays the same in
 every language, the sentence states the rule, the value and the remedy.
 """
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from jsd.messages import message
+
+if TYPE_CHECKING:
+    from jsd.safety import Withheld
 
 
 class JsdError(Exception):
@@ -70,3 +77,12 @@ class ServingError(JsdError):
 
 class GenerationError(JsdError):
     pass
+
+
+class UnsafeImagesError(GenerationError):
+    """`withheld` has the seed and the score of each picture."""
+
+    def __init__(self, withheld: "Sequence[Withheld]") -> None:
+        scores = ", ".join(f"{one.seed}: {one.score:g}" for one in withheld)
+        super().__init__("safety.all_withheld", scores=scores)
+        self.withheld = tuple(withheld)

@@ -293,7 +293,7 @@ MESSAGES: dict[str, tuple[str, str]] = {
     ),
     "input.disable_safety_checker": (
         "Return flagged pictures too.",
-        "セーフティチェッカーが検出した画像も返します。",
+        "セーフティーチェッカーが検出した画像も返します。",
     ),
     "input.guidance_scale": (
         "How closely to follow the prompt.",
@@ -515,7 +515,7 @@ MESSAGES: dict[str, tuple[str, str]] = {
     ),
     "safety.all_withheld": (
         "NSFW content detected: the safety checker withheld every picture (score of each seed: {scores}); try another seed or prompt",
-        "NSFW content detected: セーフティチェッカーがすべての画像を不適切と判定しました（シードとスコア: {scores}）。別のシードやプロンプトを試してください",
+        "NSFW content detected: セーフティーチェッカーがすべての画像を不適切と判定しました（シードとスコア: {scores}）。別のシードやプロンプトを試してください",
     ),
     "safety.missing": (
         "{path} must be there, for model_index.json names it, and nothing else would check the pictures; fetch or copy the folder again, or write \"safety_checker\": [null, null] into model_index.json to do without",
@@ -523,15 +523,15 @@ MESSAGES: dict[str, tuple[str, str]] = {
     ),
     "safety.none": (
         "this model has no safety checker: nothing checks its pictures",
-        "このモデルにはセーフティチェッカーがありません。画像は検査されません",
+        "このモデルにはセーフティーチェッカーがありません。画像は検査されません",
     ),
     "safety.not_finite": (
         "scores of the safety checker must be finite numbers, and those of {folder} are not; check the weights with jsd weights verify, or fetch them again",
-        "{folder} のセーフティチェッカーのスコアに無限大か非数が含まれています。jsd weights verify で重みを確認するか、取得し直してください",
+        "{folder} のセーフティーチェッカーのスコアに無限大か非数が含まれています。jsd weights verify で重みを確認するか、取得し直してください",
     ),
     "safety.withheld": (
         "seed {seed} is withheld: the safety checker takes it for sexual content (score {score:g}, above {threshold:g}; concept {concept}); try another seed or prompt",
-        "シード {seed} の画像は出力しません。セーフティチェッカーが性的な内容と判定しました（スコア {score:g} > {threshold:g}、概念 {concept}）。別のシードやプロンプトを試してください",
+        "シード {seed} の画像は出力しません。セーフティーチェッカーが性的な内容と判定しました（スコア {score:g} > {threshold:g}、概念 {concept}）。別のシードやプロンプトを試してください",
     ),
     "serve.cannot_bind": (
         "the server needs a free address and {host} port {port} is not one ({reason}); stop what uses it, or choose "

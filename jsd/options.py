@@ -1,6 +1,7 @@
 """What a request may ask for: one frozen object, checked when it is made, to and from JSON."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ MAX_SEED = 2**32 - 1
 MAX_SIDE_PX = 16383
 # Of a prompt: far above what any model reads, and quick to analyse.
 MAX_CHARACTERS = 10_000
+# What may differ between the requests of one batch.
+PER_IMAGE = ("prompt", "negative_prompt", "seed", "num_outputs")
 UNKNOWN_WORDS = ("warn", "replace")
 LONG_PROMPT = ("chunk", "truncate")
 
@@ -41,6 +44,8 @@ class SamplingOptions:
     prompt_strength: float = 0.8
     unknown_words: str = "warn"  # or "replace": by a kana spelling that the vocabulary can read
     long_prompt: str = "chunk"  # in several windows, or "truncate": what does not fit into one falls off
+    disable_safety_checker: bool = False
+    safety_threshold: float = 0.0  # a picture with a higher score is withheld; 0 is the checker's own (`jsd.safety`)
 
     def __post_init__(self) -> None:
         for field in ("prompt", "negative_prompt"):
@@ -55,14 +60,17 @@ class SamplingOptions:
                 continue
             if type(value) is not int or not low <= value <= high:
                 raise InvalidInputError("options.whole", field=field, low=low, high=high, value=repr(value))
-        for field, low, high in _NUMBERS:
+        for field, lowest, highest in _NUMBERS:
             value = getattr(self, field)
-            if type(value) not in (int, float) or not low <= value <= high:
-                raise InvalidInputError("options.number", field=field, low=low, high=high, value=repr(value))
+            if type(value) not in (int, float) or not lowest <= value <= highest:
+                raise InvalidInputError("options.number", field=field, low=lowest, high=highest, value=repr(value))
         for field, choices in _CHOICES:
             value = getattr(self, field)
             if not isinstance(value, str) or value not in choices:
                 raise InvalidInputError("options.choice", field=field, choices=", ".join(choices), value=repr(value))
+        for field in _SWITCHES:
+            if type(getattr(self, field)) is not bool:
+                raise InvalidInputError("options.switch", field=field, value=repr(getattr(self, field)))
         if self.seed is not None and self.seed + self.num_outputs - 1 > MAX_SEED:
             raise InvalidInputError(
                 "options.last_seed",
@@ -105,6 +113,18 @@ class SamplingOptions:
         return cls(**values)
 
 
+def shared_options(requests: Sequence[SamplingOptions]) -> SamplingOptions:
+    """The first of the requests, all of which agree with it but in what may differ."""
+    if len(requests) == 0:
+        raise InvalidInputError("batch.empty", field="options")
+    first = requests[0]
+    for name in (one.name for one in fields(SamplingOptions) if one.name not in PER_IMAGE):
+        for request in requests[1:]:
+            if getattr(request, name) != getattr(first, name):
+                raise InvalidInputError("batch.differs", field=name, allowed=", ".join(PER_IMAGE))
+    return first
+
+
 _UNSET = ("width", "height", "seed")
 # field               low  high
 _WHOLE_NUMBERS = (
@@ -117,7 +137,9 @@ _WHOLE_NUMBERS = (
 _NUMBERS = (
     ("guidance_scale", 1, 20),
     ("prompt_strength", 0, 1),
+    ("safety_threshold", -0.1, 0.1),
 )
+_SWITCHES = ("disable_safety_checker",)
 _CHOICES = (
     ("scheduler", tuple(SCHEDULERS)),
     ("unknown_words", UNKNOWN_WORDS),

@@ -17,11 +17,12 @@ from torch import Tensor
 from jsd import images, sampling
 from jsd.components import load_components
 from jsd.devices import choose_placement, synchronize
-from jsd.errors import GenerationError, InvalidInputError
+from jsd.errors import GenerationError, InvalidInputError, UnsafeImagesError
 from jsd.files import provenance
-from jsd.options import MAX_SEED, SamplingOptions
+from jsd.options import MAX_SEED, SamplingOptions, shared_options
 from jsd.prompting.embeddings import EmbeddingCache
 from jsd.prompting.prompts import PromptReading, Prompts, read_prompt, read_prompts, shared_num_windows
+from jsd.safety import SafetyChecker, Withheld, find_checker, safety_status, withhold
 from jsd.sampling import DenoisingState, Start
 from jsd.schedulers import make_scheduler
 from jsd.sizes import SizeLimits
@@ -29,9 +30,6 @@ from jsd.tokenizer import JapaneseTokenizer
 from jsd.weights import choose_folder, open_model_folder, read_json
 
 logger = logging.getLogger(__name__)
-
-# What may differ between the pictures of one batch.
-PER_IMAGE = ("prompt", "negative_prompt", "seed", "num_outputs")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +60,7 @@ class GeneratedImage:
 
 @dataclass(kw_only=True)
 class Job:
-    """A batch on its way: `latents` and `seconds` grow as it is denoised."""
+    """A batch on its way: `latents` and `seconds` grow as it is denoised, `withheld` as it is finished."""
 
     options: tuple[SamplingOptions, ...]  # one per image, sizes and seed resolved
     prompts: tuple[Prompts, ...]  # one per image: how its texts were read
@@ -74,6 +72,7 @@ class Job:
     image: Image.Image | None  # the input picture at the output's size
     mask: Image.Image | None
     seconds: dict[str, float] = field(default_factory=dict)
+    withheld: list[Withheld] = field(default_factory=list)  # the pictures that the safety checker flagged
 
 
 @dataclass(kw_only=True)
@@ -84,6 +83,7 @@ class Pipeline:
     vae: Any  # diffusers.AutoencoderKL
     scheduler_config: dict[str, Any]
     folder: Path | None = None
+    safety_checker: SafetyChecker | None = None
     embeddings: EmbeddingCache = field(default_factory=EmbeddingCache)
 
     @classmethod
@@ -99,6 +99,7 @@ class Pipeline:
             **load_components(path, placement.device, placement.dtype),
             scheduler_config=read_json(path / "scheduler" / "scheduler_config.json"),
             folder=path,
+            safety_checker=find_checker(path, placement.device),
         )
         logger.info("model %s (%s), %s", path, reason, placement)
         return pipeline
@@ -139,7 +140,8 @@ class Pipeline:
         return provenance.library_versions() | ({} if self.folder is None else provenance.folder_record(self.folder))
 
     def generate(self, options: SamplingOptions | Sequence[SamplingOptions]) -> list[GeneratedImage]:
-        """Draw one request, or several as one batch."""
+        """Draw one request, or several as one batch. Without the pictures that the safety checker flags;
+        UnsafeImagesError where it flags all of them."""
         job = self.prepare(options)
         for _ in self.denoise(job):
             pass
@@ -148,11 +150,11 @@ class Pipeline:
     def prepare(self, options: SamplingOptions | Sequence[SamplingOptions]) -> Job:
         """Check the request against the model, read its prompts and pictures, draw its noise.
 
-        The requests of a batch may differ in `PER_IMAGE`, nothing else.
+        The requests of a batch may differ in `jsd.options.PER_IMAGE`, nothing else.
         """
         began = perf_counter()
         requests = [options] if isinstance(options, SamplingOptions) else list(options)
-        shared = _shared(requests)
+        shared = shared_options(requests)
         image, mask, (width, height) = self._load_pictures(shared)
         rows = [
             (replace(request, width=width, height=height, seed=seed, num_outputs=1), read)
@@ -215,17 +217,24 @@ class Pipeline:
         return list(self.finish_each(job))
 
     def finish_each(self, job: Job) -> Iterator[GeneratedImage]:
-        """The pictures of the denoised batch, each as soon as it is decoded."""
+        """The pictures of the denoised batch, each as soon as it is decoded. Those that the safety checker flags go
+        into `job.withheld` instead; UnsafeImagesError in the end where all did."""
         if not bool(torch.isfinite(job.latents).all()):
             raise GenerationError("generation.latents", dtype=_name(self.dtype))
         shared = self.provenance | provenance.input_digests(image=job.image, mask=job.mask)
+        shared |= {"safety_checker": safety_status(self.safety_checker, job.options[0])}
         earlier = {phase: seconds / len(job.options) for phase, seconds in job.seconds.items()}
-        job.seconds["decode"] = 0.0
+        job.seconds["decode"], job.withheld = 0.0, []
         for index, (one, read) in enumerate(zip(job.options, job.prompts, strict=True)):
             began = perf_counter()
             picture = self._decode_picture(job, index)
+            with _out_of_memory():
+                withheld = withhold(self.safety_checker, picture, one)
             seconds = perf_counter() - began
             job.seconds["decode"] += seconds
+            if withheld is not None:
+                job.withheld.append(withheld)
+                continue
             yield GeneratedImage(
                 image=picture,
                 seed=int(one.seed or 0),
@@ -237,6 +246,8 @@ class Pipeline:
                 # Rounding differs between batches of different sizes: to draw it again takes the same.
                 provenance={**shared, **read.provenance(), "batch": [index, len(job.options)]},
             )
+        if len(job.withheld) == len(job.options):
+            raise UnsafeImagesError(job.withheld)
 
     def _decode_picture(self, job: Job, index: int) -> Image.Image:
         with _out_of_memory():
@@ -321,18 +332,6 @@ def _out_of_memory() -> Iterator[None]:
         yield
     except torch.OutOfMemoryError as error:
         raise GenerationError("generation.memory") from error
-
-
-def _shared(requests: Sequence[SamplingOptions]) -> SamplingOptions:
-    """The first of the requests, all of which agree with it but in what may differ."""
-    if len(requests) == 0:
-        raise InvalidInputError("batch.empty", field="options")
-    first = requests[0]
-    for name in (one.name for one in fields(SamplingOptions) if one.name not in PER_IMAGE):
-        for request in requests[1:]:
-            if getattr(request, name) != getattr(first, name):
-                raise InvalidInputError("batch.differs", field=name, allowed=", ".join(PER_IMAGE))
-    return first
 
 
 def _seeds(options: SamplingOptions) -> range:

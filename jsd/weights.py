@@ -1,8 +1,8 @@
 """Model folders: which one is used, and whether it is whole.
 
 A model folder is a plain diffusers folder: `tokenizer/`, `text_encoder/`, `unet/`, `vae/`, `scheduler/`,
-optionally `safety_checker/` and `feature_extractor/`. `model_index.json` is not needed: rinna's names a class
-that diffusers does not have, and components load one by one.
+optionally `safety_checker/` with its `feature_extractor/`. `model_index.json` is not needed: rinna's names a class
+that diffusers does not have, and components load one by one. A safety checker that it names must be there, though.
 """
 
 import json
@@ -22,12 +22,13 @@ from jsd.messages import message
 from jsd.tokenizer import JapaneseTokenizer
 
 MODELS = ("text_encoder", "unet", "vae")
+CHECKER = "safety_checker"
 # component -> the names that transformers and diffusers give its file: (.safetensors, .bin)
 WEIGHT_STEMS = {
     "text_encoder": ("model", "pytorch_model"),
     "unet": ("diffusion_pytorch_model", "diffusion_pytorch_model"),
     "vae": ("diffusion_pytorch_model", "diffusion_pytorch_model"),
-    "safety_checker": ("model", "pytorch_model"),
+    CHECKER: ("model", "pytorch_model"),
 }
 EMBEDDED = "mini"
 MAX_PROBLEMS_IN_AN_ERROR = 5
@@ -98,11 +99,26 @@ def weights_files(folder: Path, component: str) -> list[WeightsFile]:
     return [WeightsFile(path) for path in paths if path.is_file()]
 
 
+def has_safety_checker(folder: Path) -> bool:
+    return (folder / CHECKER).is_dir()
+
+
+def _names_safety_checker(folder: Path) -> bool:
+    try:
+        index = read_json(folder / "model_index.json")
+    except ModelFolderError:
+        return False
+    return index.get(CHECKER) not in (None, [None, None])
+
+
 def current_name(component: str, name: str) -> str | None:
     """A tensor's name in a checkpoint of 2022 -> its name today; None where it is no longer a weight."""
     if component == "text_encoder":
         name = name.removeprefix("text_model.")
         return None if name == "embeddings.position_ids" else name
+    if component == CHECKER:
+        name = name.replace("vision_model.vision_model.", "vision_model.")
+        return None if name == "vision_model.embeddings.position_ids" else name
     if component == "vae":
         # diffusers 0.17 renamed the VAE's attention.
         for old, new in (("query", "to_q"), ("key", "to_k"), ("value", "to_v"), ("proj_attn", "to_out.0")):
@@ -137,11 +153,14 @@ def expected_shapes(component: str, config: dict[str, Any]) -> Shapes:
     """The shape of every tensor that a component's config.json calls for; nothing is allocated."""
     import torch
     from diffusers.models import AutoencoderKL, UNet2DConditionModel
-    from transformers import CLIPTextConfig, CLIPTextModel
+    from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
+    from transformers import CLIPConfig, CLIPTextConfig, CLIPTextModel
 
     with torch.device("meta"):
         if component == "text_encoder":
             model = CLIPTextModel(CLIPTextConfig(**config))
+        elif component == CHECKER:
+            model = StableDiffusionSafetyChecker(CLIPConfig(**config))
         else:
             model = {"unet": UNet2DConditionModel, "vae": AutoencoderKL}[component].from_config(config)
     return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
@@ -171,16 +190,18 @@ def _problems(folder: Path) -> Iterator[Problem]:
         if (folder / name).exists() or name.startswith("scheduler"):
             yield from _caught(read_json, folder / name)
     expected: dict[str, Shapes] = {}
-    for component in MODELS:
+    for component in (*MODELS, CHECKER) if has_safety_checker(folder) else MODELS:
         try:
             expected[component] = _expected_from_file(component, folder / component / "config.json")
         except ModelFolderError as error:
             yield Problem(error.code, error.params)
         yield from _weight_problems(folder, component, expected.get(component))
-    for file in weights_files(folder, "safety_checker"):
-        yield from _caught(read_shapes, file)
+    if has_safety_checker(folder):
+        yield from _caught(read_json, folder / "feature_extractor" / "preprocessor_config.json")
+    elif _names_safety_checker(folder):
+        yield Problem("safety.missing", {"path": folder / CHECKER})
     yield from _caught(JapaneseTokenizer.load, folder / "tokenizer")
-    if len(expected) == len(MODELS):
+    if expected.keys() >= set(MODELS):
         yield from _misfits(folder, expected)
 
 

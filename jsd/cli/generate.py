@@ -64,6 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"{message('input.prompt_strength')} (%(default)s)",
     )
     add_prompt_arguments(parser)
+    add_safety_arguments(parser)
     add_model_arguments(parser)
     add_output_arguments(parser)
 
@@ -102,6 +103,17 @@ def add_prompt_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_safety_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--disable-safety-checker", action="store_true", help=message("input.disable_safety_checker"))
+    parser.add_argument(
+        "--safety-threshold",
+        type=float,
+        default=SamplingOptions.safety_threshold,
+        metavar="T",
+        help=f"{message('input.safety_threshold')} -0.1-0.1 (%(default)s)",
+    )
+
+
 def run(args: argparse.Namespace) -> None:
     options = SamplingOptions(
         prompt=args.prompt,
@@ -118,6 +130,8 @@ def run(args: argparse.Namespace) -> None:
         prompt_strength=args.prompt_strength,
         unknown_words=args.unknown_words,
         long_prompt=args.long_prompt,
+        disable_safety_checker=args.disable_safety_checker,
+        safety_threshold=args.safety_threshold,
     )
     check_output(args)
     folder, reason = choose_folder(args.weights)
@@ -134,6 +148,8 @@ def run(args: argparse.Namespace) -> None:
     pipeline = Pipeline.load(folder, device=args.device, dtype=args.dtype)
     dtype = str(pipeline.dtype).removeprefix("torch.")
     _say(message("generate.model", folder=folder, reason=reason, device=pipeline.device, dtype=dtype))
+    if pipeline.safety_checker is None:
+        _say(message("safety.none"))
 
     job = pipeline.prepare(options)
     for warning in job.prompts[0].warnings():
@@ -142,6 +158,8 @@ def run(args: argparse.Namespace) -> None:
     for _ in tqdm(pipeline.denoise(job), total=len(job.start.timesteps), disable=None, leave=False):
         pass
     pictures = pipeline.finish(job)
+    for withheld in job.withheld:
+        _say(str(withheld))
     args.output_dir.mkdir(parents=True, exist_ok=True)
     for picture in pictures:
         path = unused_path(args.output_dir, f"jsd-{picture.seed}", f".{args.output_format}")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jsd.cli.generate import add_output_arguments, check_output
-from jsd.errors import GenerationError, ImageFileError, InvalidInputError, ModelFolderError
+from jsd.errors import GenerationError, ImageFileError, InvalidInputError, ModelFolderError, UnsafeImagesError
 from jsd.files.metadata import read_picture_file
 from jsd.options import SamplingOptions
 from jsd.weights import choose_folder, weights_root
@@ -113,7 +113,10 @@ def _draw(pipeline: "Pipeline", options: SamplingOptions, record: dict[str, Any]
             raise InvalidInputError("rerun.other_picture", field=f"--{field}", value=getattr(options, field))
     for _ in tqdm(pipeline.denoise(job), total=len(job.start.timesteps), disable=None, leave=False):
         pass
-    return pipeline.finish(job)[index]
+    drawn = [picture for picture in pipeline.finish(job) if picture.provenance["batch"] == [index, size]]
+    if not drawn:
+        raise UnsafeImagesError(job.withheld)
+    return drawn[0]
 
 
 def _place(batch: object) -> tuple[int, int]:

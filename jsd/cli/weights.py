@@ -8,7 +8,7 @@ from safetensors import SafetensorError, safe_open
 
 from jsd.errors import JsdError, ModelFolderError
 from jsd.messages import message
-from jsd.weights import MODELS, choose_folder, verify_folder, weights_files, weights_root
+from jsd.weights import MODELS, WEIGHT_STEMS, choose_folder, verify_folder, weights_files, weights_root
 
 # As in jsd.devices, which imports torch.
 DTYPES = ("float32", "float16", "bfloat16")
@@ -62,7 +62,7 @@ def _contents(folder: Path) -> str:
     lacking = [component for component in MODELS if not weights_files(folder, component)]
     if lacking:
         return message("weights.lacking", components=", ".join(lacking), folder=folder)
-    files = [file for component in MODELS for file in weights_files(folder, component)[:1]]
+    files = [file for component in WEIGHT_STEMS for file in weights_files(folder, component)[:1]]
     size_mb = sum(file.path.stat().st_size for file in files) / 1e6
     formats = set()
     for file in files:

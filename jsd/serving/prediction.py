@@ -8,11 +8,14 @@ import torch
 from cog import CancelationException
 from tqdm import tqdm
 
+from jsd.errors import UnsafeImagesError
 from jsd.fetching import fetch_if_asked
-from jsd.images import save_image
+from jsd.images import save_image, tensor_to_images
+from jsd.messages import message
 from jsd.options import SamplingOptions
-from jsd.pipeline import Job, Pipeline
+from jsd.pipeline import GeneratedImage, Job, Pipeline
 from jsd.preview import PreviewMap, load_preview
+from jsd.safety import blank_unsafe, safety_status
 
 # Of the model that drew: what its licence asks to be passed on.
 MODEL_METRICS = ("model_sha256", "licence", "licence_url", "use_restrictions")
@@ -32,16 +35,22 @@ class Service:
     def load(cls) -> "Service":
         """The chosen model folder (see `jsd.weights.choose_folder`), warm: the first prediction waits for nothing."""
         fetch_if_asked()
-        service = cls(Pipeline.load())
+        pipeline = Pipeline.load()
+        service = cls(pipeline)
         service.warm_up()
+        print(f"Loaded {pipeline.folder} on {pipeline.device} as {pipeline.dtype}")
+        if pipeline.safety_checker is None:
+            print(message("safety.none"))
         return service
 
     def warm_up(self) -> None:
-        """One step at the model's own size, its picture decoded, the files of the folder hashed."""
+        """One step at the model's own size, its picture decoded and judged, the files of the folder hashed."""
         job = self.pipeline.prepare(SamplingOptions(prompt="", num_inference_steps=1, seed=0))
         for state in self.pipeline.denoise(job):
             self.preview.draw(state.predicted)
-        self.pipeline.decode_latents(job.latents)
+        (picture,) = tensor_to_images(self.pipeline.decode_latents(job.latents))
+        if self.pipeline.safety_checker is not None:
+            self.pipeline.safety_checker.judge(picture)
         _ = self.pipeline.provenance
 
     def is_healthy(self) -> bool:
@@ -67,7 +76,7 @@ class Service:
             job = self.pipeline.prepare(options)
             _report(job, self.pipeline, record_metric)
             yield from self._previews(job, preview_every)
-            for number, picture in enumerate(self.pipeline.finish_each(job)):
+            for number, picture in enumerate(self._finished(job, record_metric)):
                 path = Path(self.files.name) / f"output-{number}.{output_format}"
                 save_image(picture.image, path, quality=output_quality, metadata=picture.metadata)
                 yield path
@@ -77,13 +86,23 @@ class Service:
             self.files.cleanup()
             raise
 
+    def _finished(self, job: Job, record_metric: RecordMetric) -> Iterator[GeneratedImage]:
+        """The pictures that may be returned; then, even where there are none, why the others may not."""
+        try:
+            yield from self.pipeline.finish_each(job)
+        except UnsafeImagesError:
+            _report_withheld(job, record_metric)
+            raise
+        _report_withheld(job, record_metric)
+
     def _previews(self, job: Job, every: int) -> Iterator[Path]:
         """Denoise; the last step has no preview, the picture itself comes next."""
         # Without a description, and with a total: the form that Replicate's clients read progress from.
         for state in tqdm(self.pipeline.denoise(job), total=len(job.start.timesteps)):
             if every > 0 and state.step % every == 0 and state.step < state.num_steps:
                 path = Path(self.files.name) / f"preview-{state.step}.png"
-                save_image(self.preview.draw(state.predicted), path)
+                picture = self.preview.draw(state.predicted)
+                save_image(blank_unsafe(self.pipeline.safety_checker, picture, job.options), path)
                 yield path
 
 
@@ -98,6 +117,14 @@ def _report(job: Job, pipeline: Pipeline, record_metric: RecordMetric) -> None:
     for name, value in job.prompts[0].metrics().items():
         record_metric(name, value)
     record_metric("seeds", [one.seed for one in job.options])
+    record_metric("safety_checker", safety_status(pipeline.safety_checker, job.options[0]))
     for name in MODEL_METRICS:
         if name in pipeline.provenance:
             record_metric(name, pipeline.provenance[name])
+
+
+def _report_withheld(job: Job, record_metric: RecordMetric) -> None:
+    for one in job.withheld:
+        print(one)
+    if job.withheld:
+        record_metric("withheld", [one.record() for one in job.withheld])

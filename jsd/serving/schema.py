@@ -158,6 +158,9 @@ class _Reader:
     def _literal(self, name: str, node: ast.expr) -> Any:
         if isinstance(node, ast.List):
             return [self._literal(name, item) for item in node.elts]
+        match node:
+            case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as number)):
+                return -number
         if not isinstance(node, ast.Constant):
             raise self._unreadable(name, node)
         # Cog's parser takes what stands between the quotes: no escapes, no neighbouring strings joined.
