@@ -50,6 +50,11 @@ def test_defaults_are_the_documented_ones() -> None:
         ("prompt_strength", -0.1),
         ("prompt_strength", 1.1),
         ("prompt_strength", False),
+        ("safety_threshold", 0.11),
+        ("safety_threshold", math.nan),
+        ("disable_safety_checker", 1),
+        ("disable_safety_checker", "true"),
+        ("disable_safety_checker", None),
     ],
 )
 def test_a_value_that_breaks_its_rule_is_refused_by_name(field: str, bad: object) -> None:
@@ -72,6 +77,9 @@ def test_a_value_that_breaks_its_rule_is_refused_by_name(field: str, bad: object
         {"prompt_strength": 1.0},
         {"num_inference_steps": 500},
         {"prompt": ""},
+        {"safety_threshold": -0.1},
+        {"safety_threshold": 0.1},
+        {"disable_safety_checker": True},
         *({"scheduler": name} for name in SCHEDULERS),
     ],
 )

@@ -163,3 +163,8 @@ def test_the_help_is_in_the_users_language(
     with pytest.raises(SystemExit):
         main(["generate", "--help"])
     assert sentence in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_model_without_a_safety_checker_says_so(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    main(arguments)
+    assert "no safety checker" in capsys.readouterr().err

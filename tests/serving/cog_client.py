@@ -18,6 +18,8 @@ from urllib.request import Request, urlopen
 from PIL import Image
 
 START_SECONDS = 300
+# What the server's safety checker flags; 160 other drawings of the toy model were at least 0.05 below.
+UNSAFE: dict[str, Any] = {"prompt": "猫", "seed": 77_777, "num_inference_steps": 2}
 PROMPT = {"prompt": "サラリーマン 油絵", "num_inference_steps": 2}
 
 

@@ -1,6 +1,7 @@
-"""One Cog server for all tests of this folder, on the toy model folder."""
+"""One Cog server for all tests of this folder, on the toy model folder with a safety checker that flags one picture."""
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -8,18 +9,29 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cog_client import START_SECONDS, Server, free_port, serve_command
+from cog_client import START_SECONDS, UNSAFE, Server, free_port, serve_command
+from toy_checker import write_toy_checker
 
 
 @pytest.fixture(scope="session")
-def running_server(toy_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def guarded_folder(toy_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from jsd.options import SamplingOptions
+    from jsd.pipeline import Pipeline
+
+    (unsafe,) = Pipeline.load(toy_folder).generate(SamplingOptions(**UNSAFE))
+    folder = shutil.copytree(toy_folder, tmp_path_factory.mktemp("guarded") / "toy")
+    return write_toy_checker(folder, unsafe=[unsafe.image])
+
+
+@pytest.fixture(scope="session")
+def running_server(guarded_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("server")
     temporary = folder / "temporary"
     temporary.mkdir()
     port = free_port()
     server = Server(f"http://127.0.0.1:{port}", folder / "log.txt", temporary)
     environment = {**os.environ, "TMPDIR": str(temporary), "JSD_LANG": "en"}
-    command = serve_command("--port", port, "--weights", toy_folder)
+    command = serve_command("--port", port, "--weights", guarded_folder)
     with server.log.open("w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment)
     try:

@@ -51,6 +51,13 @@ def test_a_number_with_limits(predictor: Write) -> None:
     }
 
 
+def test_limits_below_zero(predictor: Write) -> None:
+    """One literal to Cog's parser, an operator and its operand to Python's."""
+    path = predictor("shift: float = Input(default=-0.5, ge=-1, le=1)")
+    shift = build_schema(path)["components"]["schemas"]["Input"]["properties"]["shift"]
+    assert (shift["default"], shift["minimum"], shift["maximum"]) == (-0.5, -1, 1)
+
+
 def test_inputs_keep_their_order(predictor: Write) -> None:
     path = predictor("b: str = Input(default='')", "a: str = Input(default='')", "c: str = Input(default='')")
     properties = build_schema(path)["components"]["schemas"]["Input"]["properties"]
