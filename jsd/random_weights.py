@@ -63,7 +63,8 @@ SAFETENSORS_DTYPES = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}
 MODEL_CARD = """# Random weights
 
 Made by `jsd weights random --size {size}` to measure speed and memory. Every weight is random noise, and the
-vocabulary knows single characters only (ASCII, kana, JIS level-1 kanji): the pictures mean nothing.
+vocabulary knows single characters only (ASCII, kana, JIS level-1 kanji): the pictures mean nothing, and there is no
+safety checker.
 """
 
 

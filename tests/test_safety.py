@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from jsd.errors import GenerationError, ModelFolderError, UnsafeImagesError
 from jsd.options import SamplingOptions
 from jsd.pipeline import Pipeline
 from jsd.safety import SafetyChecker, blank_unsafe, safety_status
-from jsd.weights import open_model_folder, verify_folder
+from jsd.weights import expected_shapes, open_model_folder, verify_folder
 
 CPU = torch.device("cpu")
 OPTIONS = SamplingOptions(prompt="サラリーマン 油絵", num_inference_steps=2, seed=0, num_outputs=4)
@@ -281,6 +282,20 @@ def test_a_damaged_tensor_of_the_checker_is_named(
     folder = shutil.copytree(guarded_folder, tmp_path / "toy")
     change_weights(folder, change)
     assert [problem.code for problem in verify_folder(folder)] == [code]
+
+
+def test_a_config_of_2022_calls_for_the_released_checkers_size() -> None:
+    """In that year's form, the sizes twice: CLIP ViT-L/14, its projection, 20 concepts and their thresholds."""
+    sizes = {"hidden_size": 1024, "intermediate_size": 4096, "num_attention_heads": 16, "num_hidden_layers": 24}
+    config = {
+        "architectures": ["StableDiffusionSafetyChecker"],
+        "model_type": "clip",
+        "projection_dim": 768,
+        "torch_dtype": "float32",
+        "vision_config": {"hidden_act": "quick_gelu", "image_size": 224, "model_type": "clip_vision_model", **sizes},
+        "vision_config_dict": {"patch_size": 14, **sizes},
+    }
+    assert sum(map(prod, expected_shapes("safety_checker", config).values())) == 303_981_588
 
 
 def test_a_converted_checker_keeps_its_precision(guarded_folder: Path, tmp_path: Path) -> None:
