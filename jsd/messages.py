@@ -575,6 +575,14 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "{field} must be a style that the model can read, got {value}; the styles are {choices}",
         "{field} はモデルが読めるスタイルにしてください（指定値: {value}）。使えるのは次のとおりです: {choices}",
     ),
+    "system.file": (
+        "{path} must be a place that can be read and written, and is not: {reason}; make room or choose another, then run the same command again",
+        "{path} を読み書きできません（{reason}）。空き容量を確保するか別の場所を指定して、同じコマンドをもう一度実行してください",
+    ),
+    "system.output": (
+        "the output must go where it can be written, and it cannot: {reason}; make room or choose another place, then run the same command again",
+        "出力を書き込めません（{reason}）。空き容量を確保するか出力先を変えて、同じコマンドをもう一度実行してください",
+    ),
     "tokenizer.config": (
         "{path} must hold {rule}; correct it, or delete it to get 77 tokens and lower-casing",
         "{path} の内容が正しくありません（必要なもの: {rule}）。修正するか、削除して既定値（77 トークン、"

@@ -197,9 +197,9 @@ def _continues(text: str, start: int) -> bool:
 
 
 def printable(text: str) -> str:
-    """`text` on one line: what a terminal would obey or not show becomes its code point."""
+    """`text` on one line: what a terminal would obey, or cannot show, becomes its code point."""
     alone = {"Mn", "Me"} if len(text) == 1 else set()
-    hidden = {"Cc", "Cf", "Zl", "Zp"} | alone
+    hidden = {"Cc", "Cf", "Cs", "Zl", "Zp"} | alone
     return "".join(
         f"U+{ord(c):04X}" if unicodedata.category(c) in hidden and (c != ZERO_WIDTH_JOINER or alone) else c
         for c in text

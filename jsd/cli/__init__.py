@@ -2,10 +2,15 @@
 
 import argparse
 import importlib
+import io
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 from jsd.errors import JsdError
+from jsd.messages import message
+from jsd.tokenizer import printable
 
 # command -> one line of help; the module jsd.cli.<command> has add_arguments(parser) and run(args).
 COMMANDS = {
@@ -34,15 +39,36 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; a `JsdError` becomes one line on standard error and its exit code, here and nowhere else."""
+    """Run one command; an error becomes one line on standard error and an exit code, here and nowhere else."""
+    # File names and strangers' files hold half surrogate pairs, and not every locale has Japanese.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     args = build_parser().parse_args(argv)
     try:
         args.run(args)
+        sys.stdout.flush()
     except JsdError as error:
-        print(f"jsd: {error}", file=sys.stderr)
-        return error.exit_code
+        return _say(str(error), error.exit_code)
     except BrokenPipeError:
-        return 1
+        return _close_output()
+    except OSError as error:
+        reason = str(error) if error.strerror is None else error.strerror
+        if error.filename is not None:
+            return _say(message("system.file", path=error.filename, reason=reason))
+        return _say(message("system.output", reason=reason), _close_output())
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def _say(sentence: str, exit_code: int = 1) -> int:
+    # What it names may be a stranger's text: nothing in it may steer the terminal.
+    print(f"jsd: {printable(sentence)}", file=sys.stderr)
+    return exit_code
+
+
+def _close_output() -> int:
+    """The interpreter writes what is left on its way out, and would complain once more."""
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 1

@@ -1,0 +1,70 @@
+"""What no command expects: a full disk, a closed pipe, a name that cannot be shown. One line each."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from jsd.cli import main
+from jsd.images import save_image
+
+
+def jsd(*words: str, **options: object) -> "subprocess.CompletedProcess[bytes]":
+    environment = {**os.environ, "JSD_LANG": "en", **dict(options.pop("env", {}))}  # type: ignore[call-overload]
+    command = [sys.executable, "-m", "jsd", *words]
+    return subprocess.run(command, env=environment, **{"capture_output": True, **options})  # type: ignore[call-overload]
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    save_image(Image.new("RGB", (16, 8)), tmp_path / "a.png", metadata={"prompt": "猫 油絵", "seed": 0})
+    return tmp_path / "a.png"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the device that is always full is Linux's")
+def test_an_output_that_is_full_is_one_line(picture: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = jsd("info", str(picture), capture_output=False, stdout=full, stderr=subprocess.PIPE)
+    (line,) = done.stderr.decode().splitlines()
+    assert line.startswith("jsd: the output") and "No space left" in line
+    assert done.returncode == 1
+
+
+def test_a_reader_that_goes_away_is_no_fault_to_speak_of(picture: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as pipe:
+        done = jsd("info", str(picture), capture_output=False, stdout=pipe, stderr=subprocess.PIPE)
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
+def test_a_file_that_cannot_be_made_is_one_line_with_its_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = tmp_path / ("n" * 300)
+    assert main(["generate", "猫", "--output-dir", str(name)]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"jsd: {name} must be a place") and "too long" in line
+
+
+@pytest.mark.parametrize("name", ["two\nlines.png", "\x1b[31mred.png", "\x9b.png", "half\udcff.png"])
+def test_a_name_never_breaks_the_line_or_steers_the_terminal(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", name]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and error.endswith("\n")
+    assert not set(error) & set("\x1b\x9b\udcff") and "U+" in error
+
+
+def test_a_record_with_half_a_surrogate_pair_is_shown(picture: Path) -> None:
+    save_image(Image.new("RGB", (4, 4)), picture, metadata={"prompt": "猫\udc00", "seed": 0})
+    shown, written = jsd("info", str(picture)), jsd("info", str(picture), "--json")
+    assert "猫U+DC00" in shown.stdout.decode()
+    assert "猫\\udc00" in written.stdout.decode(), "JSON has an escape for it"
+
+
+def test_japanese_can_be_printed_where_the_locale_has_none(picture: Path) -> None:
+    done = jsd("info", str(picture), env={"PYTHONIOENCODING": "latin-1"})
+    assert done.returncode == 0 and b"\\u732b" in done.stdout
