@@ -100,7 +100,7 @@ class SamplingOptions:
     def from_json(cls, text: str) -> "SamplingOptions":
         try:
             values: Any = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InvalidInputError("options.json", field="options", value=str(error)) from error
         if not isinstance(values, dict):
             raise InvalidInputError("options.json", field="options", value=type(values).__name__)

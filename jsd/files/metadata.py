@@ -112,8 +112,10 @@ def _looks_little_endian(body: bytes) -> bool:
 
 
 def _record(text: str | None) -> dict[str, Any] | None:
+    """`text` if it is a JSON object; Python reads NaN and 1e400 too, which are none."""
     try:
         value = None if text is None else json.loads(text)
+        json.dumps(value, allow_nan=False)
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None

@@ -8,6 +8,7 @@ A prompt may itself hold a line that looks like the next part; no reader of this
 """
 
 import json
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -29,9 +30,9 @@ SCHEDULERS = {sampler: scheduler for scheduler, sampler in SAMPLERS.items()}
 SETTINGS: dict[str, tuple[str, Callable[[str], object]]] = {
     "Steps": ("num_inference_steps", int),
     "Sampler": ("scheduler", lambda text: SCHEDULERS.get(text, text)),
-    "CFG scale": ("guidance_scale", float),
+    "CFG scale": ("guidance_scale", lambda text: _finite(float(text))),
     "Seed": ("seed", int),
-    "Denoising strength": ("prompt_strength", float),
+    "Denoising strength": ("prompt_strength", lambda text: _finite(float(text))),
     "Model": ("model", str),
     "Model hash": ("model_hash", str),
 }
@@ -96,6 +97,12 @@ def from_parameters(text: str) -> dict[str, object]:
 def writable(text: str) -> str:
     """`text` with a mark in place of what a file's metadata cannot hold."""
     return UNWRITABLE.sub("\ufffd", text)
+
+
+def _finite(value: float) -> float:
+    if not math.isfinite(value):
+        raise ValueError(value)
+    return value
 
 
 def _quote(value: str) -> str:

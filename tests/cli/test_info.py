@@ -45,15 +45,44 @@ def test_another_tools_file_is_shown_and_cannot_steer_the_terminal(
     assert "\x1b" not in output and "\x9b" not in output
 
 
-@pytest.mark.parametrize("content", ["nothing", "damaged", "text", "missing"])
+@pytest.mark.parametrize(
+    "record",
+    ["{broken", "[1, 2]", "{}", '{"a":' * 5000, '{"seed": NaN}', '{"seed": 1e400}', '{"seed": ' + "9" * 5000 + "}"],
+)
+def test_a_record_that_is_no_json_says_nothing(
+    record: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pnginfo = PngInfo()
+    pnginfo.add_itxt("jsd", record)
+    Image.new("RGB", (4, 4)).save(tmp_path / "d.png", pnginfo=pnginfo)
+    assert main(["info", str(tmp_path / "d.png"), "--json"]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == "" and len(captured.err.splitlines()) == 1
+
+
+def test_another_tools_numbers_are_json_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pnginfo = PngInfo()
+    pnginfo.add_itxt("parameters", "cat\nSteps: 20, Sampler: Euler a, CFG scale: 1e999, Denoising strength: nan")
+    Image.new("RGB", (4, 4)).save(tmp_path / "e.png", pnginfo=pnginfo)
+    assert main(["info", str(tmp_path / "e.png"), "--json"]) == 0
+
+    def refuse(name: str) -> None:
+        raise AssertionError(f"{name} is no JSON")
+
+    assert json.loads(capsys.readouterr().out, parse_constant=refuse)["values"]["guidance_scale"] == "1e999"
+
+
+@pytest.mark.parametrize("content", ["nothing", "damaged", "text", "empty", "folder", "missing"])
 def test_what_says_nothing_is_one_line_and_exit_code_2(
     content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "c.png"
     if content == "nothing":
         Image.new("RGB", (4, 4)).save(path)
+    elif content == "folder":
+        path.mkdir()
     elif content != "missing":
-        path.write_bytes({"damaged": b"\x89PNG\r\n\x1a\n", "text": b"words"}[content])
+        path.write_bytes({"damaged": b"\x89PNG\r\n\x1a\n", "text": b"words", "empty": b""}[content])
     assert main(["info", str(path)]) == 2
     captured = capsys.readouterr()
     assert captured.out == "" and len(captured.err.splitlines()) == 1 and "c.png" in captured.err

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from time import perf_counter
 
 import pytest
 
@@ -76,6 +77,25 @@ def test_control_characters_never_reach_the_terminal(
 ) -> None:
     assert main(["prompt", text, "--weights", str(toy_folder)]) == 0
     assert not set(capsys.readouterr().out) & {"\0", "\x1b", "\u202e", "\u2028"}
+
+
+@pytest.mark.parametrize("text", ["猫" * 350_000, "(" * 1_000_000, "🐱" * 250_000], ids=["kanji", "brackets", "unread"])
+def test_a_prompt_of_a_megabyte_is_refused_at_once(
+    text: str, toy_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    began = perf_counter()
+    assert main(["prompt", text, "--weights", str(toy_folder)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("jsd: prompt must be at most 10000 characters") and len(line) < 200
+    assert perf_counter() - began < 2, "it was read before it was refused"
+
+
+@pytest.mark.parametrize("text", ["猫、" * 5000, "(猫:1.1)" * 1400, "苺🐱" * 5000, "(" * 10_000, "ネガティブ:猫\n" * 900])
+@pytest.mark.parametrize("how", ["chunk", "truncate"])
+def test_the_longest_prompt_is_read_within_seconds(toy_folder: Path, text: str, how: str) -> None:
+    began = perf_counter()
+    assert main(["prompt", text, "--long-prompt", how, "--weights", str(toy_folder)]) in (0, 2)
+    assert perf_counter() - began < 20, "the cost must grow with the length, not its square"
 
 
 def test_a_lone_surrogate_is_bad_input(toy_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

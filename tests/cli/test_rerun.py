@@ -149,6 +149,17 @@ def test_a_file_of_another_tool_is_refused(tmp_path: Path, capsys: pytest.Captur
     assert "jsd info" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["a" * 5000, "half\udc00.png", "nul\0.png"])
+def test_a_picture_name_that_no_file_can_have_is_one_line(
+    name: str, toy_folder: Path, tmp_path: Path, again: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (file,) = drawn(toy_folder, tmp_path / "out")
+    capsys.readouterr()
+    save_image(Image.new("RGB", (32, 32)), file, metadata=read_picture_file(file).values | {"image": name})
+    assert main(["rerun", str(file), *again]) in (1, 2)
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
 def test_no_metadata_strips_the_file(toy_folder: Path, tmp_path: Path) -> None:
     (file,) = drawn(toy_folder, tmp_path / "out", "--no-metadata")
     assert read_picture_file(file).values == {}
