@@ -95,10 +95,10 @@ def test_every_decision_is_diffusers(checker_folder: Path, tmp_path: Path, seed:
     assert 0 < sum(ours) < 24 and 0 < sum(cared_for) < 24, "the checker must part the pictures"
 
 
-@pytest.mark.parametrize("care", [False, True], ids=["plain", "special care"])
+@pytest.mark.parametrize(("care_distance", "care"), [(-1, False), (0.0004, False), (0.0006, True), (0.5, True)])
 @pytest.mark.parametrize("distance", [-0.0106, -0.0104, -0.0096, -0.0094, -0.0006, 0.0, 0.0004, 0.0006, 0.0014])
 def test_the_last_digit_decides_as_in_diffusers(
-    checker_folder: Path, tmp_path: Path, distance: float, care: bool
+    checker_folder: Path, tmp_path: Path, distance: float, care_distance: float, care: bool
 ) -> None:
     folder = shutil.copytree(checker_folder, tmp_path / "close")
 
@@ -106,7 +106,7 @@ def test_the_last_digit_decides_as_in_diffusers(
         # Photo 0 is at a cosine of 1 with the first concept.
         tensors["concept_embeds_weights"][0] = 1 - distance
         tensors["special_care_embeds"][0] = tensors["concept_embeds"][0]
-        tensors["special_care_embeds_weights"][0] = 0.5 if care else 2
+        tensors["special_care_embeds_weights"][0] = 1 - care_distance
 
     change_weights(folder, move)
     ours, theirs, cared_for = decisions(folder, [photo(0)])
