@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from jsd.devices import DTYPES, choose_placement
@@ -59,15 +60,18 @@ def check_free(destination: Path) -> None:
 def new_folder(destination: Path) -> Iterator[Path]:
     """A temporary sibling that becomes `destination` when the block ends well, else vanishes."""
     check_free(destination)
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{destination.name}-", dir=destination.parent))
     try:
-        yield partial
-        partial.chmod(0o755)
-        partial.replace(destination)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{destination.name}-", dir=destination.parent))
+        try:
+            yield partial
+            partial.chmod(0o755)
+            partial.replace(destination)
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+    except (OSError, SafetensorError) as error:
+        raise ModelFolderError("weights.unwritable", path=destination, reason=error) from error
 
 
 def _copy_the_rest(source: Path, partial: Path) -> None:

@@ -115,6 +115,10 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "sources folder",
         "{package} の取得には {client} が必要です。インストールするか、パッケージファイルを sources フォルダーに置いてください",
     ),
+    "corpus.damaged": (
+        "the corpus in {folder} is damaged ({reason}); make it again: jsd data build --corpus {folder}",
+        "{folder} のコーパスが壊れています（{reason}）。次で作り直してください: jsd data build --corpus {folder}",
+    ),
     "corpus.download": (
         "the package {package} {version} could not be fetched: {reason}; check the network, then run the command again",
         "パッケージ {package} {version} を取得できませんでした: {reason}。ネットワークを確認し、もう一度実行してください",
@@ -696,6 +700,10 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "the released one",
         "{field} は次のいずれかにしてください: {choices}（指定値: {value}）。mini は同梱モデル、full "
         "は公開モデルと同じ形です",
+    ),
+    "weights.unwritable": (
+        "the model folder {path} could not be written: {reason}; make room or name another folder, then run the same command again",
+        "モデルフォルダー {path} に書き込めません（{reason}）。空き容量を確保するか別のフォルダーを指定して、同じコマンドをもう一度実行してください",
     ),
     "weights.whole": (
         "the model folder {folder} is whole",

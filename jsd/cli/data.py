@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from jsd.cli.generate import check_folder
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
@@ -19,6 +21,9 @@ def run(args: argparse.Namespace) -> None:
 
     from jsd.data.corpus import Corpus, build_corpus
 
+    if args.action == "build":
+        check_folder(args.corpus.absolute().parent, "corpus")
+        check_folder(args.sources, "sources")
     corpus = build_corpus(args.corpus, args.sources) if args.action == "build" else Corpus.load(args.corpus)
     records = corpus.records
     print(f"{len(records)} pictures of {len(corpus.concepts)} concepts in {args.corpus}")

@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from jsd.cli.generate import check_folder
+
 MAX_SEEDS = 100
 
 
@@ -27,6 +29,7 @@ def run(args: argparse.Namespace) -> None:
 
     if not 1 <= args.seeds <= MAX_SEEDS:
         raise InvalidInputError("options.whole", field="seeds", low=1, high=MAX_SEEDS, value=args.seeds)
+    check_folder(args.output, "output")
     corpus = Corpus.load(args.corpus)
     report = evaluate(
         Pipeline.load(args.weights), corpus, args.language, args.split, seeds=args.seeds,

@@ -175,10 +175,14 @@ def check_output(args: argparse.Namespace) -> None:
         raise InvalidInputError("options.choice", field="output_format", choices=names, value=value)
     if not 0 <= args.output_quality <= 100:
         raise InvalidInputError("options.whole", field="output_quality", low=0, high=100, value=args.output_quality)
-    folder: Path = args.output_dir
+    check_folder(args.output_dir, "output_dir")
+
+
+def check_folder(folder: Path, field: str) -> None:
+    """That `folder` can be made and written to; a disk may still be full later."""
     existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        raise InvalidInputError("generate.output_dir", field="output_dir", value=folder, path=existing)
+        raise InvalidInputError("generate.output_dir", field=field, value=folder, path=existing)
 
 
 def _say(sentence: str) -> None:

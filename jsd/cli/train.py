@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from jsd.cli.generate import check_folder
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from jsd.training.recipes import RECIPES
@@ -58,6 +60,8 @@ def run(args: argparse.Namespace) -> None:
         if part not in can_start_afresh:
             choices = ", ".join(can_start_afresh)
             raise InvalidInputError("options.choice", field="from_scratch", choices=choices, value=part)
+    output = args.output if args.output is not None else Path("checkpoints") / recipe.name
+    check_folder(output, "output")
     if args.device is not None:
         choose_placement(args.device)
     starts_from = {part: source for part, source in stage.starts_from.items() if part not in args.from_scratch}
@@ -67,7 +71,7 @@ def run(args: argparse.Namespace) -> None:
     recipe = dataclasses.replace(recipe, stages={**recipe.stages, args.stage: stage})
     options = TrainOptions(
         corpus=args.corpus,
-        output=args.output if args.output is not None else Path("checkpoints") / recipe.name,
+        output=output,
         base=args.base,
         start_from=args.start_from,
         seed=args.seed,

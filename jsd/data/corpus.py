@@ -55,14 +55,18 @@ class Corpus:
     def load(cls, folder: Path) -> "Corpus":
         if not all((folder / name).is_file() for name in FILES):
             raise CorpusError("corpus.absent", folder=folder)
-        lines = (folder / "records.jsonl").read_text(encoding="utf-8").splitlines()
-        listed: list[dict[str, Any]] = json.loads((folder / "concepts.json").read_text(encoding="utf-8"))
-        concepts = [_concept(entry) for entry in listed]
-        return cls(
-            pictures=np.load(folder / "pictures.npy", mmap_mode="r"),
-            records=[Record(**json.loads(line)) for line in lines],
-            concepts={concept.code: concept for concept in concepts},
-        )
+        try:
+            lines = (folder / "records.jsonl").read_text(encoding="utf-8").splitlines()
+            records = [Record(**json.loads(line)) for line in lines]
+            listed: list[dict[str, Any]] = json.loads((folder / "concepts.json").read_text(encoding="utf-8"))
+            concepts = [_concept(entry) for entry in listed]
+            pictures = np.load(folder / "pictures.npy", mmap_mode="r")
+        except (EOFError, OSError, TypeError, ValueError) as error:
+            raise CorpusError("corpus.damaged", folder=folder, reason=error) from error
+        if len(records) != len(pictures):
+            reason = f"{len(records)} records, {len(pictures)} pictures"
+            raise CorpusError("corpus.damaged", folder=folder, reason=reason)
+        return cls(pictures=pictures, records=records, concepts={concept.code: concept for concept in concepts})
 
     def save(self, folder: Path) -> None:
         """Write the three files of FILES, in the place of a corpus that is there. All or nothing."""

@@ -13,6 +13,8 @@ from tqdm import tqdm
 from jsd.data.corpus import Corpus
 from jsd.evaluation.judge import Judge
 from jsd.evaluation.prompts import GROUPS, Prompt, make_prompts
+from jsd.files.writing import write_text
+from jsd.images import save_image
 from jsd.options import SamplingOptions
 from jsd.pipeline import Pipeline
 
@@ -122,8 +124,8 @@ def evaluate(
                      for d, rank in zip(drawings, found, strict=True)],
     }  # fmt: skip
     output.mkdir(parents=True, exist_ok=True)
-    (output / "report.json").write_text(json.dumps(report, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    contact_sheet(corpus, drawings, found).save(output / "contact_sheet.png")
+    save_image(contact_sheet(corpus, drawings, found), output / "contact_sheet.png")
+    write_text(output / "report.json", json.dumps(report, ensure_ascii=False, indent=1) + "\n")
     return report
 
 

@@ -1,5 +1,6 @@
 """`jsd data`, as a user runs it."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,32 @@ def test_build_refuses_a_folder_that_holds_something_else(tmp_path: Path, capsys
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("jsd: corpus must be a new folder")
     assert [path.name for path in tmp_path.iterdir()] == ["letters.txt"]
+
+
+@pytest.mark.parametrize(("option", "field"), [("--corpus", "corpus"), ("--sources", "sources")])
+def test_build_into_a_file_is_refused_before_the_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str, field: str
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    folders = {"--corpus": tmp_path / "corpus", "--sources": tmp_path / "sources", option: tmp_path / "file" / "x"}
+    assert main(["data", "build", *[str(word) for pair in folders.items() for word in pair]]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"jsd: {field} must be a folder")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("name", ["records.jsonl", "concepts.json", "pictures.npy"])
+@pytest.mark.parametrize("damage", ["cut", "empty", "a line too few"])
+def test_a_damaged_corpus_is_one_line_with_the_command(
+    toy_corpus_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, damage: str
+) -> None:
+    folder = shutil.copytree(toy_corpus_folder, tmp_path / "corpus")
+    data = (folder / name).read_bytes()
+    left = {"cut": data[: len(data) // 2], "empty": b"", "a line too few": data[: data[:-1].rfind(b"\n") + 1]}
+    (folder / name).write_bytes(left[damage])
+    assert main(["data", "describe", "--corpus", str(folder)]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "is damaged" in line and f"jsd data build --corpus {folder}" in line
 
 
 def test_build_without_npm_is_one_line(

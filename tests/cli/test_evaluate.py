@@ -32,6 +32,16 @@ def test_a_missing_corpus_is_one_line_with_the_command(
     assert "jsd data build" in line
 
 
+def test_an_output_that_is_a_file_is_refused_before_the_drawing(
+    toy_folder: Path, toy_corpus_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "out").write_text("mine")
+    command = ["evaluate", "--weights", str(toy_folder), "--corpus", str(toy_corpus_folder)]
+    assert main([*command, "--output", str(tmp_path / "out" / "report")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("jsd: output must be a folder") and str(tmp_path / "out") in line
+
+
 def test_no_seeds_are_refused(toy_folder: Path, toy_corpus_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["evaluate", "--weights", str(toy_folder), "--corpus", str(toy_corpus_folder), "--seeds", "0"]
     assert main(command) == 2

@@ -90,7 +90,7 @@ def test_a_prompt_of_a_megabyte_is_refused_at_once(
     assert perf_counter() - began < 2, "it was read before it was refused"
 
 
-@pytest.mark.parametrize("text", ["猫、" * 5000, "(猫:1.1)" * 1400, "苺🐱" * 5000, "(" * 10_000, "ネガティブ:猫\n" * 900])
+@pytest.mark.parametrize("text", ["猫、" * 5000, "(猫:1.1)" * 1400, "苺🐱" * 5000, "(" * 10_000, "ネガティブ:\n" * 999])
 @pytest.mark.parametrize("how", ["chunk", "truncate"])
 def test_the_longest_prompt_is_read_within_seconds(toy_folder: Path, text: str, how: str) -> None:
     began = perf_counter()

@@ -1,6 +1,9 @@
 """`jsd weights`, as a user runs it."""
 
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -93,6 +96,34 @@ def test_random_says_that_it_is_random(root: Path, capsys: pytest.CaptureFixture
 def test_an_existing_folder_is_kept(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["weights", "random", str(root / "mini")]) == 2
     assert capsys.readouterr().err.startswith("jsd: FOLDER must be a new or empty folder")
+
+
+@pytest.mark.parametrize("action", ["convert", "random"])
+def test_a_full_disk_leaves_nothing_and_says_so(root: Path, tmp_path: Path, action: str) -> None:
+    program = """
+import resource, sys
+from jsd.cli import main
+resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+sys.exit(main(sys.argv[1:]))
+"""
+    words = ["weights", action, *([str(root / "mini")] if action == "convert" else []), str(tmp_path / "new" / "model")]
+    environment = {**os.environ, "JSD_LANG": "en"}
+    done = subprocess.run([sys.executable, "-c", program, *words], env=environment, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith(f"jsd: the model folder {tmp_path / 'new' / 'model'} could not")
+    assert "Traceback" not in done.stderr
+    assert list((tmp_path / "new").iterdir()) == []
+
+
+@pytest.mark.parametrize("action", ["convert", "random"])
+def test_a_folder_below_a_file_is_one_line(
+    root: Path, tmp_path: Path, action: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    source = [str(root / "mini")] if action == "convert" else []
+    assert main(["weights", action, *source, str(tmp_path / "file" / "model")]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "could not be written" in line and str(tmp_path / "file") in line
 
 
 def test_the_dtypes_offered_are_those_that_run() -> None:
