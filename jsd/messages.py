@@ -52,6 +52,10 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "{field} must be HOST:PORT of a running Ray cluster that this machine belongs to, and {value} is not: {reason}; start one with ray start, or leave {field} out",
         "{field} には、このマシンが参加している実行中の Ray クラスターを HOST:PORT で指定してください（{value}: {reason}）。ray start で起動するか、{field} を外してください",
     ),
+    "batch.ray_start": (
+        "Ray must be able to start on this machine, and did not: {reason}; run the command again, or with --engine local",
+        "このマシンで Ray を起動できませんでした（{reason}）。もう一度実行するか、--engine local を指定してください",
+    ),
     "batch.results": (
         "{field} must hold the results file as it was written, and line {number} of {value} is damaged; remove that line, and its row is drawn again",
         "{field} の結果ファイル {value} の {number} 行目が壊れています。その行を削除すると、対応する画像がもう一度生成されます",

@@ -34,9 +34,9 @@ class BadRow:
     error: InvalidInputError
 
 
-def read_rows(path: Path) -> list[Row | BadRow]:
-    """The rows in order; InvalidInputError where the file as a whole cannot be read. Pictures are looked for
-    beside the file."""
+def read_rows(path: Path, restyle: Callable[[str], str] | None = None) -> list[Row | BadRow]:
+    """The rows in order, each prompt through `restyle`; InvalidInputError where the file as a whole cannot be read.
+    Pictures are looked for beside the file."""
     readers = {".jsonl": _json_lines, ".csv": _csv_rows, ".txt": _prompts}
     if path.suffix.lower() not in readers:
         raise InvalidInputError("batch.suffix", field="FILE", value=path, choices=", ".join(readers))
@@ -46,6 +46,8 @@ def read_rows(path: Path) -> list[Row | BadRow]:
         raise InvalidInputError("batch.unreadable", field="FILE", value=path, reason=error) from error
     if not found:
         raise InvalidInputError("batch.no_rows", field="FILE", value=path)
+    if restyle is not None:
+        found = [(number, _restyled(options, restyle)) for number, options in found]
     return _with_keys(found, path.parent)
 
 
@@ -130,6 +132,14 @@ def _prompts(text: str) -> Iterator[tuple[int, SamplingOptions | InvalidInputErr
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip() != "":
             yield number, _caught(partial(SamplingOptions, prompt=line.strip()))
+
+
+def _restyled(
+    options: SamplingOptions | InvalidInputError, restyle: Callable[[str], str]
+) -> SamplingOptions | InvalidInputError:
+    if isinstance(options, InvalidInputError):
+        return options
+    return _caught(lambda: replace(options, prompt=restyle(options.prompt)))
 
 
 def _caught(make: Callable[[], SamplingOptions]) -> SamplingOptions | InvalidInputError:

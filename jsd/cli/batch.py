@@ -2,40 +2,54 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
-from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from jsd.batch.rows import BadRow, Row, read_rows
 from jsd.cli.generate import add_model_arguments, add_output_arguments, check_output
-from jsd.errors import JsdError
+from jsd.errors import InvalidInputError, JsdError
 from jsd.messages import message
+from jsd.prompting.presets import STYLES, with_style
+from jsd.tokenizer import JapaneseTokenizer
+from jsd.weights import choose_folder, open_model_folder
 
 if TYPE_CHECKING:
+    from jsd.batch.drawing import Drawn
     from jsd.batch.results import Results
-    from jsd.pipeline import Pipeline
 
-# What every further row would meet too.
-STOPS = ("image.unwritable", "batch.unwritable")
+ENGINES = ("local", "ray")
+MAX_WORKERS = 10_000
 SECONDS_BETWEEN_LOG_LINES = 10
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+    add = parser.add_argument
+    add(
         "file",
         type=Path,
         metavar="FILE",
         help="JSON lines or CSV (columns are sampling options: prompt, seed, width, ...), or .txt: one prompt a line",
     )
+    add("--style", metavar="NAME", help=f"{message('input.style')} {' '.join(STYLES)}")
+    add(
+        "--engine",
+        default=ENGINES[0],
+        metavar="|".join(ENGINES),
+        help="ray: over a cluster, the same pictures (%(default)s)",
+    )
+    add("--workers", type=int, metavar="N", help="with ray: default one for each GPU, else for each machine")
+    add("--ray-address", metavar="HOST:PORT", help="with ray: a running cluster (RAY_ADDRESS, else none: start one)")
     add_model_arguments(parser)
     add_output_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> None:
     check_output(args)
-    rows = read_rows(args.file)
+    _check_engine(args)
+    rows = read_rows(args.file, None if args.style is None else _restyle(args))
     failures = {row.number: str(row.error) for row in rows if isinstance(row, BadRow)}
     for number, words in failures.items():
         _say(f"{message('batch.row', number=number)}: {words}")
@@ -51,7 +65,8 @@ def run(args: argparse.Namespace) -> None:
         if len(left) < len(good):
             _say(message("batch.resumed", count=len(good) - len(left), total=len(good)))
         if left:
-            failures |= _draw_rows(args, left, results, num_finished=len(good) - len(left))
+            drawn = _engine(args, left, results, num_digits=len(str(rows[-1].number)))
+            failures |= _record(args, drawn, results, num_finished=len(good) - len(left), num_rows=len(good))
         finished = results.finished()
     records = [{**finished[row.key], "row": row.number} for row in good if row.key in finished]
     if records:
@@ -61,69 +76,85 @@ def run(args: argparse.Namespace) -> None:
         raise JsdError("batch.failed", count=len(failures), total=len(rows), results=results.path)
 
 
-def _draw_rows(
-    args: argparse.Namespace, rows: Sequence[Row], results: "Results", num_finished: int
+def _check_engine(args: argparse.Namespace) -> None:
+    if args.engine not in ENGINES:
+        names, value = ", ".join(ENGINES), repr(args.engine)
+        raise InvalidInputError("options.choice", field="engine", choices=names, value=value)
+    if args.workers is not None and not 1 <= args.workers <= MAX_WORKERS:
+        raise InvalidInputError("options.whole", field="workers", low=1, high=MAX_WORKERS, value=args.workers)
+    for field in ("workers", "ray_address"):
+        if args.engine != "ray" and getattr(args, field) is not None:
+            raise InvalidInputError("batch.only_ray", field=field, value=args.engine)
+
+
+def _restyle(args: argparse.Namespace) -> Callable[[str], str]:
+    """A prompt -> the prompt in `--style`; a style that the model cannot read is refused here, before any row."""
+    folder, _ = choose_folder(args.weights)
+    restyle = partial(with_style, JapaneseTokenizer.load(open_model_folder(folder) / "tokenizer"), style=args.style)
+    restyle("")
+    return restyle
+
+
+def _engine(
+    args: argparse.Namespace, rows: Sequence[Row], results: "Results", num_digits: int
+) -> "Generator[Drawn, None, None]":
+    """What draws `rows`, once it is iterated."""
+    from jsd.batch.drawing import FileChoice, ModelChoice, draw_locally
+
+    folder, _ = choose_folder(args.weights)
+    model = ModelChoice(folder=folder.absolute(), device=args.device, dtype=args.dtype)
+    files = FileChoice(
+        format=args.output_format,
+        quality=args.output_quality,
+        with_metadata=not args.no_metadata,
+        num_digits=num_digits,
+    )
+    if args.engine == "local":
+        return draw_locally(rows, model, files, results.check_model)
+
+    from jsd.batch.ray_engine import draw_on_cluster
+    from jsd.files.provenance import folder_digest
+
+    digest = folder_digest(open_model_folder(model.folder))
+    results.check_model(digest)
+    return draw_on_cluster(rows, model, files, digest=digest, num_workers=args.workers, address=args.ray_address)
+
+
+def _record(
+    args: argparse.Namespace,
+    drawn_rows: "Generator[Drawn, None, None]",
+    results: "Results",
+    num_finished: int,
+    num_rows: int,
 ) -> dict[int, str]:
-    """Draw and record `rows` one by one; {number: why} of those that failed."""
+    """Write what is drawn, a row's pictures before its line; {number: why} of those that failed."""
     from tqdm import tqdm
 
-    from jsd.pipeline import Pipeline
+    from jsd.images import write_file
 
-    pipeline = Pipeline.load(args.weights, device=args.device, dtype=args.dtype)
-    results.check_model(pipeline.provenance["model_sha256"])
-    digits = len(str(rows[-1].number))
     failures = {}
     # In a log file a line now and then; the estimate counts only what this run draws.
     interval = 0.1 if sys.stderr.isatty() else SECONDS_BETWEEN_LOG_LINES
-    with tqdm(total=num_finished + len(rows), initial=num_finished, mininterval=interval, unit="row") as bar:
-        for row in rows:
-            try:
-                record = _draw(pipeline, row, args, stem=f"{row.number:0{digits}d}-{row.key[:8]}")
-            except JsdError as error:
-                if error.code in STOPS:
-                    raise
-                failures[row.number] = str(error)
-                why = {"code": error.code, "message": str(error)}
-                results.append({"row": row.number, "key": row.key, "error": why})
-                tqdm.write(f"jsd: {message('batch.row', number=row.number)}: {error}", file=sys.stderr)
+    with (
+        closing(drawn_rows),
+        tqdm(total=num_rows, initial=num_finished, mininterval=interval, unit="row") as bar,
+    ):
+        for drawn in drawn_rows:
+            record = drawn.record
+            for name, data in drawn.files.items():
+                write_file(args.output_dir / name, data, sync=True)
+            results.append(record)
+            row = message("batch.row", number=record["row"])
+            if "error" in record:
+                failures[record["row"]] = record["error"]["message"]
+                tqdm.write(f"jsd: {row}: {record['error']['message']}", file=sys.stderr)
             else:
-                results.append(record)
-                for sentence in record["warnings"]:
-                    tqdm.write(f"jsd: {message('batch.row', number=row.number)}: {sentence}", file=sys.stderr)
+                for sentence in (*record["warnings"], *(withheld["reason"] for withheld in record["withheld"])):
+                    tqdm.write(f"jsd: {row}: {sentence}", file=sys.stderr)
                 for name, seed in zip(record["files"], record["seeds"], strict=True):
                     tqdm.write(f"{args.output_dir / name}  seed {seed}", file=sys.stdout)
             bar.update()
     return failures
-
-
-def _draw(pipeline: "Pipeline", row: Row, args: argparse.Namespace, stem: str) -> dict[str, Any]:
-    """The row's pictures in their files, under names that a second try would use again; its record."""
-    from jsd.images import save_image
-
-    began = perf_counter()
-    job = pipeline.prepare(row.options)
-    for _ in pipeline.denoise(job):
-        pass
-    pictures = pipeline.finish(job)
-    names = []
-    for number, picture in enumerate(pictures):
-        name = f"{stem}{f'-{number}' if len(pictures) > 1 else ''}.{args.output_format}"
-        metadata = None if args.no_metadata else picture.metadata
-        save_image(picture.image, args.output_dir / name, quality=args.output_quality, metadata=metadata)
-        names.append(name)
-    drawn = pictures[0].metadata
-    return {
-        "row": row.number,
-        "key": row.key,
-        "files": names,
-        "seeds": [picture.seed for picture in pictures],
-        "options": {**{name: drawn[name] for name in vars(row.options)}, "num_outputs": len(pictures)},
-        "model": drawn["model"],
-        "model_sha256": drawn["model_sha256"],
-        "dtype": drawn["dtype"],
-        "warnings": job.prompts[0].warnings(),
-        "seconds": round(perf_counter() - began, 3),
-    }
 
 
 def _say(sentence: str) -> None:

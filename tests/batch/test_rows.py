@@ -5,6 +5,7 @@ import pytest
 
 from jsd.batch.rows import BadRow, Row, read_rows
 from jsd.errors import InvalidInputError
+from jsd.options import MAX_CHARACTERS
 
 
 def rows_of(folder: Path, name: str, content: str | bytes) -> list[Row | BadRow]:
@@ -142,3 +143,16 @@ def test_pictures_are_looked_for_beside_the_file(tmp_path: Path) -> None:
     row = {"prompt": "猫", "image": "in/a.png", "mask": "/m.png"}
     options = good(rows_of(tmp_path, "a.jsonl", json.dumps(row))[0]).options
     assert (options.image, options.mask) == (tmp_path / "in" / "a.png", Path("/m.png"))
+
+
+def test_a_prompt_that_its_style_makes_too_long_is_its_rows_mistake(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text(f"猫\n{'猫' * MAX_CHARACTERS}\n", "utf-8")
+    first, second = read_rows(tmp_path / "a.txt", lambda prompt: f"{prompt} 油絵")
+    assert good(first).options.prompt == "猫 油絵" and "prompt" in str(bad(second))
+
+
+def test_a_styled_row_is_the_row_that_has_its_words(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("猫\n", "utf-8")
+    (styled,) = read_rows(tmp_path / "a.txt", lambda prompt: f"{prompt} 油絵")
+    (written,) = rows_of(tmp_path, "b.txt", "猫 油絵\n")
+    assert good(styled).key == good(written).key

@@ -1,6 +1,7 @@
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from toy_checker import write_toy_checker
 
 from jsd.cli import main
 from jsd.files.metadata import read_picture_file
@@ -175,3 +177,51 @@ def test_a_file_that_is_wrong_as_a_whole_is_one_line(
     (tmp_path / name).write_text(content)
     assert main(command(tmp_path / name, toy_folder)) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1 and not (tmp_path / "out").exists()
+
+
+def test_a_style_joins_every_prompt(toy_folder: Path, tmp_path: Path) -> None:
+    file = write(tmp_path / "rows.jsonl", [ROWS[0], {**ROWS[1], "prompt": "桜\nネガティブ: 猫"}])
+    assert main([*command(file, toy_folder), "--style", "油絵"]) == 0
+    drawn = records(tmp_path / "out")
+    assert [record["options"]["prompt"] for record in drawn] == ["猫 0 油絵", "桜 油絵\nネガティブ: 猫"]
+    before = pictures(tmp_path / "out")
+    assert main([*command(file, toy_folder), "--style", "油絵"]) == 0
+    assert pictures(tmp_path / "out") == before, "a finished row was drawn again"
+    assert main([*command(file, toy_folder), "--style", "水彩画"]) == 0
+    assert len(pictures(tmp_path / "out")) == 4, "another style is another picture"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--style", "ピカソ風"], "style"),
+        (["--engine", "dask"], "engine"),
+        (["--workers", "2"], "workers is for the engine ray"),
+        (["--ray-address", "a:1"], "ray_address is for the engine ray"),
+        (["--engine", "ray", "--workers", "0"], "workers"),
+    ],
+)
+def test_what_the_command_cannot_do_is_refused_before_any_row(
+    arguments: list[str], words: str, toy_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*command(write(tmp_path / "rows.jsonl", ROWS), toy_folder), *arguments]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert words in line and not (tmp_path / "out").exists()
+
+
+def test_a_withheld_picture_is_told_and_its_row_is_finished(
+    toy_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = write(tmp_path / "rows.jsonl", [{**ROWS[0], "num_outputs": 3}])
+    main(command(file, toy_folder))
+    names = records(tmp_path / "out")[0]["files"]
+    guarded = shutil.copytree(toy_folder, tmp_path / "guarded")
+    with Image.open(tmp_path / "out" / names[1]) as picture:
+        write_toy_checker(guarded, unsafe=[picture.convert("RGB")])
+    file = write(tmp_path / "guarded" / "rows.jsonl", [{**ROWS[0], "num_outputs": 3}])
+    capsys.readouterr()
+    assert main(command(file, guarded)) == 0
+    (record,) = records(guarded / "out")
+    assert record["files"] == [names[0], names[2]] and record["seeds"] == [0, 2]
+    assert [withheld["seed"] for withheld in record["withheld"]] == [1]
+    assert "row 1: seed 1 is withheld" in capsys.readouterr().err

@@ -1,0 +1,215 @@
+"""The rows of a batch over a Ray cluster: Ray Data, one actor a device.
+
+An actor draws a row and hands the bytes of its files to the driver, which alone writes them and the results file:
+the machines need no disk in common. A row is a block of its own, so a worker that is killed costs the rows it had
+begun and no others; its restarted actor draws them again, and the driver sees each once.
+"""
+
+import logging
+import os
+import pickle
+import secrets
+import shutil
+import socket
+import tempfile
+import warnings
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from jsd.batch.drawing import Drawn, FileChoice, ModelChoice, draw_row
+from jsd.batch.rows import Row
+from jsd.errors import InvalidInputError, JsdError, MissingExtraError
+from jsd.messages import language
+
+if TYPE_CHECKING:
+    import pyarrow
+
+# One row that is drawn, one that waits beside it.
+TASKS_IN_FLIGHT = 2
+# Of one row, or of a worker's start: what kills a worker this often will kill the next one too.
+MAX_DEATHS = 3
+QUIET = {"log_to_driver": False, "logging_level": logging.ERROR}
+
+
+class Worker:
+    """An actor: one device, the model loaded once."""
+
+    def __init__(self, model: ModelChoice, files: FileChoice, digest: object, num_threads: int, language: str) -> None:
+        os.environ["JSD_LANG"] = language
+        torch.set_num_threads(num_threads)
+        self.files = files
+        self.pipeline, self.refusal = None, None
+        try:
+            self.pipeline = model.load()
+            if self.pipeline.provenance["model_sha256"] != digest:
+                raise JsdError("batch.worker_model", folder=model.folder)
+        except JsdError as error:  # raised here, it would reach the driver in a traceback
+            self.refusal = {"host": socket.gethostname(), "reason": str(error)}
+
+    def __call__(self, table: "pyarrow.Table") -> "pyarrow.Table":
+        """Pickled rows -> each pickled `Drawn`, or why this worker draws none."""
+        import pyarrow
+
+        answers = [pickle.dumps(self._answer(pickle.loads(row))) for row in table["row"].to_pylist()]
+        return pyarrow.table({"answer": pyarrow.array(answers, pyarrow.large_binary())})
+
+    def _answer(self, row: Row) -> "Drawn | dict[str, str] | None":
+        return self.refusal if self.pipeline is None else draw_row(self.pipeline, row, self.files)
+
+
+def draw_on_cluster(
+    rows: Sequence[Row],
+    model: ModelChoice,
+    files: FileChoice,
+    *,
+    digest: object,
+    num_workers: int | None,
+    address: str | None,
+) -> Generator[Drawn, None, None]:
+    """Each row as it is drawn, whichever is first; `digest` is the model's.
+
+    `address` None: RAY_ADDRESS, else a cluster of this machine alone, for this call. `num_workers` None: as many as
+    the cluster has GPUs, else machines.
+    """
+    # Here, not when the first row is asked for: without it there is nothing to begin.
+    ray = _import_ray()
+    return _draw_on_cluster(ray, rows, model, files, digest, num_workers, address)
+
+
+def _draw_on_cluster(
+    ray: Any,
+    rows: Sequence[Row],
+    model: ModelChoice,
+    files: FileChoice,
+    digest: object,
+    num_workers: int | None,
+    address: str | None,
+) -> Generator[Drawn, None, None]:
+    items = [{"row": pickle.dumps(_with_absolute_paths(row))} for row in rows]
+    with _cluster(ray, address, num_workers, model.device):
+        on_gpu = _on_gpu(ray, model.device)
+        num_workers = _num_devices(ray, on_gpu) if num_workers is None else num_workers
+        _configure(ray)
+        # Rounding differs between numbers of threads: as many as the local engine would have here.
+        arguments = (model, files, digest, torch.get_num_threads(), language())
+        with warnings.catch_warnings():
+            # Ray 2.64 will have another place for max_task_retries; without it, a row that kills its worker is
+            # tried for ever.
+            warnings.simplefilter("ignore", ray.util.annotations.RayDeprecationWarning)
+            answers = ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
+                Worker,
+                fn_constructor_args=arguments,
+                batch_size=None,
+                batch_format="pyarrow",
+                compute=ray.data.ActorPoolStrategy(size=num_workers, max_tasks_in_flight_per_actor=TASKS_IN_FLIGHT),
+                num_cpus=1,
+                num_gpus=1 if on_gpu else 0,
+                max_task_retries=MAX_DEATHS,
+            )
+        try:
+            # Without prefetching: it would hold a finished row back until the next one is finished.
+            for table in answers.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
+                yield from (_drawn(pickle.loads(answer)) for answer in table["answer"].to_pylist())
+        except ray.exceptions.RayError as error:
+            if isinstance(error, ray.exceptions.RayTaskError):  # an error of ours: with its traceback
+                raise
+            raise JsdError("batch.workers", reason=_first_line(error)) from error
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+def _drawn(answer: "Drawn | dict[str, str]") -> Drawn:
+    if not isinstance(answer, Drawn):
+        raise JsdError("batch.worker", **answer)
+    return answer
+
+
+def _with_absolute_paths(row: Row) -> Row:
+    """A worker's working folder is another."""
+    paths = {name: getattr(row.options, name) for name in ("image", "mask")}
+    absolute = {name: path.absolute() for name, path in paths.items() if path is not None}
+    return replace(row, options=replace(row.options, **absolute))
+
+
+def _import_ray() -> Any:
+    # Read when it is imported.
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    try:
+        import ray
+        import ray.data
+        import ray.exceptions
+    except ImportError as error:
+        raise MissingExtraError("ray", "ray") from error
+    return ray
+
+
+@contextmanager
+def _cluster(ray: Any, address: str | None, num_workers: int | None, device: str | None) -> Iterator[None]:
+    """Connected to a cluster; one that was started here ends here."""
+    address = os.environ.get("RAY_ADDRESS") if address is None else address
+    folder = None
+    try:
+        if address is None:
+            # A socket's path has at most 107 bytes, and Ray's names take most of them: not below TMPDIR.
+            folder = tempfile.mkdtemp(prefix="jsd-ray-", dir="/tmp")
+            _start(ray, folder, num_workers, has_gpus=device is None or device == "cuda")
+        else:
+            _connect(ray, address)
+        yield
+    finally:
+        ray.shutdown()
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _start(ray: Any, folder: str, num_workers: int | None, *, has_gpus: bool) -> None:
+    if "RAY_AUTH_TOKEN_PATH" not in os.environ:
+        # Ray would put a token into the home folder. The same for all clusters of a process: Ray keeps it.
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    resources = {"num_cpus": num_workers, "num_gpus": None if has_gpus else 0}
+    try:
+        ray.init("local", include_dashboard=False, _temp_dir=folder, **resources, **QUIET)
+    except Exception as error:  # Ray's own choice where a process of its does not come up in time
+        raise JsdError("batch.ray_start", reason=_first_line(error)) from error
+
+
+def _connect(ray: Any, address: str) -> None:
+    try:
+        ray.init(address, **QUIET)
+    except Exception as error:  # of many kinds, for what an address may be
+        reason = _first_line(error)
+        raise InvalidInputError("batch.ray_address", field="ray_address", value=address, reason=reason) from error
+
+
+def _on_gpu(ray: Any, device: str | None) -> bool:
+    """Whether the workers take a GPU each: where the cluster has any, or `device` says so."""
+    if device is not None and device not in ("cpu", "mps", "cuda"):
+        # Which GPU a worker has is Ray's choice.
+        raise InvalidInputError("options.choice", field="device", choices="cuda, mps, cpu", value=repr(device))
+    has_gpus = ray.cluster_resources().get("GPU", 0) >= 1
+    if device == "cuda" and not has_gpus:
+        raise InvalidInputError("device.unknown", field="device", choices="cpu", value=repr(device))
+    return has_gpus and device in (None, "cuda")
+
+
+def _num_devices(ray: Any, on_gpu: bool) -> int:
+    if on_gpu:
+        return int(ray.cluster_resources()["GPU"])
+    return max(1, len([node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0) >= 1]))
+
+
+def _configure(ray: Any) -> None:
+    """Ray Data says nothing of its own, and a row may take as long as it takes."""
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    context.execution_no_progress_timeout_s = -1
+    context.max_consecutive_actor_init_deaths = MAX_DEATHS
+    logging.getLogger("ray.data").setLevel(logging.ERROR)

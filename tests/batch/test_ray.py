@@ -1,0 +1,232 @@
+"""`jsd batch --engine ray` on a local Ray of two workers: the same pictures as the local engine's."""
+
+import json
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from jsd.cli import main
+
+needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="the extra ray is not installed")
+# Long enough that a worker can be killed in the middle of one.
+SLOW = {"num_inference_steps": 40}
+ROWS = [
+    *({"prompt": f"猫 {number}", "seed": number, **SLOW} for number in range(8)),
+    {"prompt": "富士山", "seed": 100, "num_outputs": 2, **SLOW},
+    {"prompt": "鳥居", "seed": 103, "width": 33},
+    {"prompt": "鳥居", "steps": 2},
+]
+NUM_ROWS, NUM_GOOD, NUM_PICTURES = 11, 9, 10
+# A Ray that others started; it ends with its standard input.
+CLUSTER = """
+import ray, sys
+address = ray.init("local", num_cpus=2, num_gpus=0, include_dashboard=False, _temp_dir=sys.argv[1]).address_info
+print(address["gcs_address"], flush=True)
+sys.stdin.read()
+ray.shutdown()
+"""
+TOKEN = secrets.token_hex(32)  # who has it may use the cluster
+TIMEOUT_SECONDS = 300
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    code: int
+    error: str  # standard error
+    folder: Path
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """By row, without the times."""
+        lines = (self.folder / "results.jsonl").read_bytes().splitlines()
+        records = [{**json.loads(line), "seconds": None} for line in lines]
+        return sorted(records, key=lambda record: record["row"])
+
+    @property
+    def pictures(self) -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in self.folder.glob("[0-9]*.png")}
+
+
+def environment() -> dict[str, str]:
+    # The engines agree where they compute with the same number of threads; here that of this process.
+    ray = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN}
+    others = {"RAY_worker_niceness": "0", "JSD_LANG": "en"}
+    return {**os.environ, **ray, **others, "OMP_NUM_THREADS": str(torch.get_num_threads())}
+
+
+def start(arguments: list[str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+        start_new_session=True,
+    )
+
+
+def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    end = time.monotonic() + TIMEOUT_SECONDS
+    while not condition():
+        assert process.poll() is None, f"the run ended by itself: {process.communicate()[1][-2000:]}"
+        assert time.monotonic() < end, "it takes too long"
+        time.sleep(0.02)
+
+
+def num_lines(folder: Path) -> int:
+    path = folder / "results.jsonl"
+    return path.read_bytes().count(b"\n") if path.is_file() else 0
+
+
+def workers(ancestor: int) -> list[int]:
+    """The processes of Ray Data's actors below one, those that have loaded their model."""
+    children: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = int(stat.read_text().rpartition(")")[2].split()[1])
+        except OSError:  # it has ended
+            continue
+        children.setdefault(parent, []).append(int(stat.parent.name))
+    below = list(children.get(ancestor, []))
+    for process in below:
+        below += children.get(process, [])
+    names = {process: command_line(process) for process in below}
+    return [process for process, name in names.items() if b"ray::MapWorker" in name and b"__init__" not in name]
+
+
+def command_line(process: int) -> bytes:
+    try:
+        return Path(f"/proc/{process}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("batch") / "rows.jsonl"
+    path.write_text("\n".join(json.dumps(row) for row in ROWS))
+    return path
+
+
+@pytest.fixture(scope="module")
+def command(file: Path, toy_folder: Path) -> Callable[[str], list[str]]:
+    model = ["--weights", str(toy_folder), "--device", "cpu", "--dtype", "float32"]
+    return lambda name: ["batch", str(file), "--output-dir", str(file.parent / name), *model]
+
+
+@pytest.fixture(scope="module")
+def drawn_locally(command: Callable[[str], list[str]], file: Path) -> Outcome:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JSD_LANG", "en")
+        return Outcome(code=main(command("local")), error="", folder=file.parent / "local")
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[subprocess.Popen[str]]:
+    """Its address is the first line that it prints; its workers are processes below it."""
+    folder = tempfile.mkdtemp(prefix="jsd-ray-test-", dir="/tmp")  # short: sockets lie in it
+    process = start(["-c", CLUSTER, folder])
+    try:
+        yield process
+    finally:
+        process.communicate()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def drawn_with_a_kill(
+    cluster: subprocess.Popen[str], command: Callable[[str], list[str]], file: Path
+) -> Outcome:
+    """By two workers, one of which is killed in the middle."""
+    assert cluster.stdout is not None
+    address = cluster.stdout.readline().strip()
+    folder = file.parent / "ray"
+    process = start(["-m", "jsd", *command("ray"), "--engine", "ray", "--workers", "2", "--ray-address", address])
+    try:
+        wait_until(lambda: num_lines(folder) >= 1 and workers(cluster.pid) != [], process)
+        os.kill(workers(cluster.pid)[0], signal.SIGKILL)
+        assert num_lines(folder) < NUM_GOOD - 1, "the worker was not killed in the middle"
+        _, error = process.communicate(timeout=TIMEOUT_SECONDS)
+    finally:
+        process.kill()
+    return Outcome(code=process.returncode, error=error, folder=folder)
+
+
+@needs_ray
+def test_each_row_is_drawn_once_though_a_worker_is_killed(drawn_with_a_kill: Outcome) -> None:
+    rows = [record["row"] for record in drawn_with_a_kill.records]
+    assert rows == list(range(1, NUM_ROWS)), f"a row is lost or there twice\n{drawn_with_a_kill.error[-2000:]}"
+
+
+@needs_ray
+def test_pictures_and_records_are_the_local_engines(drawn_with_a_kill: Outcome, drawn_locally: Outcome) -> None:
+    assert len(drawn_locally.pictures) == NUM_PICTURES
+    assert drawn_with_a_kill.pictures == drawn_locally.pictures
+    assert drawn_with_a_kill.records == drawn_locally.records
+    for name in ("grid.png", "index.html"):
+        assert (drawn_with_a_kill.folder / name).read_bytes() == (drawn_locally.folder / name).read_bytes()
+
+
+@needs_ray
+def test_what_is_wrong_with_a_row_is_told_by_its_number(drawn_with_a_kill: Outcome) -> None:
+    assert drawn_with_a_kill.code == 1
+    for words in ("row 1: prompt: ", "row 10: width", "row 11: steps", "2 of 11 rows failed"):
+        assert words in drawn_with_a_kill.error, f"«{words}» was not said"
+
+
+@needs_ray
+def test_the_cluster_of_others_goes_on(drawn_with_a_kill: Outcome, cluster: subprocess.Popen[str]) -> None:
+    assert cluster.poll() is None
+
+
+@needs_ray
+def test_the_local_engine_goes_on_where_ray_was_interrupted(
+    command: Callable[[str], list[str]], file: Path, drawn_locally: Outcome
+) -> None:
+    """Ctrl-C, at a cluster that the command started itself."""
+    folder = file.parent / "interrupted"
+    process = start(["-m", "jsd", *command("interrupted"), "--engine", "ray", "--workers", "2"])
+    try:
+        wait_until(lambda: num_lines(folder) >= 2, process)
+        os.killpg(process.pid, signal.SIGINT)
+        _, error = process.communicate(timeout=TIMEOUT_SECONDS)
+    finally:
+        process.kill()
+    assert process.returncode == 130 and "Traceback" not in error, error[-2000:]
+    outcome = Outcome(code=130, error=error, folder=folder)
+    finished = {path.name: path.stat().st_mtime_ns for path in folder.glob("[0-9]*.png")}
+    assert 2 <= len(outcome.records) < NUM_ROWS - 1, "it was not interrupted in the middle"
+    assert main(command("interrupted")) == 1
+    assert outcome.pictures == drawn_locally.pictures
+    again = [name for name, written in finished.items() if (folder / name).stat().st_mtime_ns != written]
+    recorded = [record["row"] for record in outcome.records if "files" in record]
+    assert not again and len(set(recorded)) == len(recorded) == NUM_GOOD, "a finished row was drawn again"
+
+
+@needs_ray
+def test_an_address_without_a_cluster_is_one_line(command: Callable[[str], list[str]]) -> None:
+    process = start(["-m", "jsd", *command("nowhere"), "--engine", "ray", "--ray-address", "127.0.0.1:1"])
+    _, error = process.communicate(timeout=TIMEOUT_SECONDS)
+    assert process.returncode == 2 and "127.0.0.1:1" in error.splitlines()[-1], error[-2000:]
+
+
+def test_without_ray_it_says_how_to_install_it(
+    command: Callable[[str], list[str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    assert main([*command("absent"), "--engine", "ray"]) == 1
+    assert "pip install '.[ray]'" in capsys.readouterr().err.splitlines()[-1]
