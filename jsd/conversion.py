@@ -1,6 +1,5 @@
 """Checkpoints of any age -> safetensors in the dtype that will run, so that loading is a memory map."""
 
-import json
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from jsd.devices import DTYPES, choose_placement
 from jsd.errors import InvalidInputError, ModelFolderError
+from jsd.files.writing import write_json
 from jsd.weights import (
     CHECKER,
     WEIGHT_STEMS,
@@ -104,4 +104,4 @@ def _name_dtype(path: Path, dtype: torch.dtype) -> None:
     for key in ("dtype", "torch_dtype"):
         if key in config:
             config[key] = str(dtype).removeprefix("torch.")
-    path.write_text(json.dumps(config, ensure_ascii=False, indent=2) + "\n", "utf-8")
+    write_json(path, config)

@@ -4,7 +4,6 @@ A user's file is untrusted: only harmless formats are opened, and whatever a dec
 `ImageFileError` that names the input.
 """
 
-import os
 from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
@@ -15,6 +14,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from jsd.errors import ImageFileError, InvalidInputError
+from jsd.files import writing
 from jsd.files.metadata import save_arguments
 from jsd.files.opening import Source, open_image
 
@@ -98,18 +98,9 @@ def encode_image(
 
 
 def write_file(path: Path, data: bytes, *, sync: bool = False) -> None:
-    """Under a temporary name, then renamed: nobody sees half a file. `sync`: on the disk when this returns."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp{path.suffix}")
+    """`jsd.files.writing.write_file`, whose fault is the user's choice of `output`."""
     try:
-        try:
-            with temporary.open("wb") as file:
-                file.write(data)
-                if sync:
-                    file.flush()
-                    os.fsync(file.fileno())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        writing.write_file(path, data, sync=sync)
     except OSError as error:
         raise InvalidInputError("image.unwritable", field="output", value=path, reason=error) from error
 

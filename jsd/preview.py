@@ -16,6 +16,7 @@ from torch import Tensor
 
 from jsd.data.corpus import Corpus
 from jsd.errors import InvalidInputError, ModelFolderError
+from jsd.files.writing import write_text
 from jsd.images import image_to_tensor, load_image, tensor_to_images
 
 PREVIEW_FILE = "preview.json"
@@ -49,11 +50,8 @@ class PreviewMap:
             "error": self.error,
             "num_pictures": self.num_pictures,
         }
-        path = folder / PREVIEW_FILE
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(values, indent=1) + "\n", "utf-8")
-        temporary.replace(path)
-        return path
+        write_text(folder / PREVIEW_FILE, json.dumps(values, indent=1) + "\n")
+        return folder / PREVIEW_FILE
 
     @classmethod
     def load(cls, folder: Path, latent_channels: int) -> "PreviewMap":

@@ -12,6 +12,7 @@ from sentencepiece import SentencePieceTrainer
 from jsd.conversion import new_folder
 from jsd.devices import DTYPES, choose_placement
 from jsd.errors import InvalidInputError
+from jsd.files.writing import write_json
 from jsd.tokenizer import VOCABULARY_FILE
 from jsd.training.recipes import RECIPES
 from jsd.weights import MODELS, WEIGHT_STEMS, Shapes, expected_shapes
@@ -99,13 +100,13 @@ def write_random_folder(
     generator = torch.Generator("cpu").manual_seed(seed)
     with new_folder(Path(folder)) as partial:
         for component in MODELS:
-            _write_json(partial / component / "config.json", configs[component])
+            write_json(partial / component / "config.json", configs[component])
             path = partial / component / f"{WEIGHT_STEMS[component][0]}.safetensors"
             _write_tensors(path, expected_shapes(component, configs[component]), target, generator)
-        _write_json(partial / "scheduler" / "scheduler_config.json", SCHEDULER)
+        write_json(partial / "scheduler" / "scheduler_config.json", SCHEDULER)
         text = configs["text_encoder"]
         window = {"model_max_length": text["max_position_embeddings"], "do_lower_case": True}
-        _write_json(partial / "tokenizer" / "tokenizer_config.json", window)
+        write_json(partial / "tokenizer" / "tokenizer_config.json", window)
         (partial / "tokenizer" / VOCABULARY_FILE).write_bytes(character_vocabulary(text["vocab_size"]))
         (partial / "README.md").write_text(MODEL_CARD.format(size=size), "utf-8")
     return target
@@ -162,8 +163,3 @@ def _random(name: str, shape: tuple[int, ...], generator: torch.Generator) -> to
     if len(shape) == 1:
         return torch.ones(shape) if name.endswith("weight") else torch.zeros(shape)
     return torch.randn(shape, generator=generator) * float(prod(shape[1:]) ** -0.5)
-
-
-def _write_json(path: Path, value: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", "utf-8")

@@ -11,6 +11,7 @@ from PIL import Image
 
 from jsd.errors import ImageFileError, InvalidInputError
 from jsd.files.opening import open_image
+from jsd.files.writing import write_file
 from jsd.images import save_image
 from jsd.messages import language, message
 
@@ -76,13 +77,11 @@ def write_page(
         figures="\n".join(figures),
         failures=f'<ul class="failed">\n{"".join(failed)}\n</ul>' if failed else "",
     )
-    temporary = folder / f".{PAGE_FILE}.tmp"
     try:
-        temporary.write_text(page, "utf-8", errors="replace")
-        return temporary.replace(folder / PAGE_FILE)
+        write_file(folder / PAGE_FILE, page.encode("utf-8", "replace"))
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise InvalidInputError("batch.unwritable", field="output_dir", value=folder, reason=error) from error
+    return folder / PAGE_FILE
 
 
 def _figure(name: str, number: int, seed: object, prompt: str) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 import cog
 
 from jsd.errors import ServingError
+from jsd.files.writing import write_text
 
 Schema = dict[str, Any]
 
@@ -91,9 +92,7 @@ def write_schema(predictor: Path) -> Path:
     """Write the schema beside the predictor, where the server looks for it."""
     path = predictor.parent / SCHEMA_FILE
     path.parent.mkdir(exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(build_schema(predictor), ensure_ascii=False, indent=1), encoding="utf-8")
-    temporary.replace(path)
+    write_text(path, json.dumps(build_schema(predictor), ensure_ascii=False, indent=1))
     return path
 
 

@@ -1,6 +1,5 @@
 """Build, load and save the components of a model folder: plain diffusers and transformers classes."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from jsd.files.writing import write_text
+from jsd.files.writing import write_json
 from jsd.tokenizer import JapaneseTokenizer
 
 CLASSES: dict[str, Any] = {"vae": AutoencoderKL, "unet": UNet2DConditionModel, "text_encoder": CLIPTextModel}
@@ -103,10 +102,5 @@ def write_model_folder(folder: Path, modules: dict[str, Any], scheduler: dict[st
         "set_alpha_to_one": False,
         "clip_sample": False,
     }
-    (folder / "scheduler").mkdir(parents=True, exist_ok=True)
     write_json(folder / "scheduler" / "scheduler_config.json", config)
     write_json(folder / "model_index.json", MODEL_INDEX)
-
-
-def write_json(path: Path, value: object) -> None:
-    write_text(path, json.dumps(value, ensure_ascii=False, indent=2) + "\n")

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 import jsd
 from jsd.data.corpus import Corpus
 from jsd.errors import CheckpointError
+from jsd.files.writing import write_json
 from jsd.tokenizer import JapaneseTokenizer
 from jsd.training import components
 from jsd.training.batches import CaptionedLatents, crops, training_records
@@ -123,7 +124,7 @@ def run_stage(recipe: Recipe, name: str, options: TrainOptions) -> Path:
     torch.manual_seed(options.seed)
     run = Run(recipe, stage, options, corpus)
     description = _description(recipe, stage, options)
-    components.write_json(folder / "run.json", description)
+    write_json(folder / "run.json", description)
     with Log(folder) as log:
         ema, seconds = train(
             stage,
@@ -143,7 +144,7 @@ def run_stage(recipe: Recipe, name: str, options: TrainOptions) -> Path:
     run.export(partial)
     shutil.rmtree(folder / "model", ignore_errors=True)
     partial.rename(folder / "model")
-    components.write_json(folder / "run.json", {**description, "seconds": round(seconds, 1)})
+    write_json(folder / "run.json", {**description, "seconds": round(seconds, 1)})
     return folder / "model"
 
 
