@@ -20,6 +20,20 @@ def pins() -> dict[str, str]:
     return {canonicalize_name(name): version for name, version in rows}
 
 
+def test_an_installed_package_has_every_file_that_the_code_reads() -> None:
+    """setuptools takes modules along, and of other files only those that it is told of."""
+    globs = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]["package-data"]
+    taken = {
+        path for name, patterns in globs.items() for pattern in patterns
+        for path in ROOT.joinpath(*name.split(".")).glob(pattern)
+    }  # fmt: skip
+    others = {
+        path for path in (ROOT / "jsd").rglob("*")
+        if path.is_file() and path.suffix != ".py" and "__pycache__" not in path.parts
+    }  # fmt: skip
+    assert others - taken == set()
+
+
 @pytest.mark.parametrize("dependency", PROJECT["dependencies"])
 def test_requirements_hold_the_version_of_pyproject(dependency: str) -> None:
     name, version = dependency.split("==")
