@@ -69,7 +69,12 @@ def _import_jsd() -> Callable[[Task], Draw]:
     def load(task: Task) -> Draw:
         pipeline = Pipeline.load(task.folder, device=task.device, dtype=task.dtype)
         options = SamplingOptions(
-            prompt=PROMPT, seed=SEED, num_inference_steps=task.steps, guidance_scale=GUIDANCE_SCALE, scheduler=SCHEDULER
+            prompt=PROMPT,
+            seed=SEED,
+            num_inference_steps=task.steps,
+            guidance_scale=GUIDANCE_SCALE,
+            scheduler=SCHEDULER,
+            disable_safety_checker=True,  # diffusers' pipeline is loaded without one
         )
 
         def draw() -> tuple[Any, dict[str, float]]:

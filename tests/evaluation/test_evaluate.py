@@ -15,6 +15,7 @@ from jsd.evaluation.evaluate import FIRST_SEED, Drawing, accuracy, contact_sheet
 from jsd.evaluation.judge import Judge
 from jsd.evaluation.prompts import GROUPS, Prompt, make_prompts
 from jsd.pipeline import Pipeline
+from jsd.safety import Verdict
 
 PICTURE = np.zeros((8, 8, 3), dtype=np.uint8)
 
@@ -54,6 +55,16 @@ def test_a_style_that_is_asked_for_must_be_right_too(gallery: Corpus) -> None:
     last = len(gallery.concepts)
     assert rank(gallery, "cat", style="oil") == last, "the nearest cat is in 3D: the style is wrong"
     assert rank(gallery, "dog", style="oil") == last
+
+
+def test_what_a_safety_checker_would_flag_is_measured_too(toy_folder: Path) -> None:
+    class FlagsAll:
+        def judge(self, picture: Image.Image) -> Verdict:
+            return Verdict(score=1.0, concept=0, special_care=False)
+
+    pipeline = replace(Pipeline.load(toy_folder), safety_checker=FlagsAll())  # type: ignore[arg-type]
+    prompts = [Prompt("general", text, frozenset(["cat"])) for text in ("猫", "犬")]
+    assert len(draw(pipeline, prompts, seeds=1, num_inference_steps=1, guidance_scale=1.0)) == 2
 
 
 def drawing(group: str, code: str, seed: int = 0) -> Drawing:
