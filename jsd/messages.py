@@ -5,6 +5,9 @@ Codes are `area.what`, sorted; `{name}` is filled from the values of the error o
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 # code -> (English, Japanese). Rule, value, remedy, in one line.
 MESSAGES: dict[str, tuple[str, str]] = {
@@ -564,8 +567,8 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "になっています。1 つのリテラルとして書いてください",
     ),
     "serve.port_range": (
-        "{field} must be 1 to 65535, got {value}; try 5000",
-        "{field} は 1 から 65535 で指定してください（指定値: {value}）。たとえば 5000 が使えます",
+        "{field} must be 1 to 65535, got {value}; try {default}",
+        "{field} は 1 から 65535 で指定してください（指定値: {value}）。たとえば {default} が使えます",
     ),
     "size.area": (
         "width x height must be at most {limit} px, got {width}x{height}; choose a smaller size, for example {default}",
@@ -652,6 +655,150 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "training must be able to write {path}, and cannot: {reason}; make room, then run the same command again: it goes on from the last checkpoint",
         "{path} に書き込めません（{reason}）。空き容量を確保して、同じコマンドをもう一度実行してください。最後のチェックポイントから続きます",
     ),
+    "web.apply": (
+        "Use these settings",
+        "この設定を使う",
+    ),
+    "web.brush": (
+        "My strokes are part of the picture (else they mark what is repainted)",
+        "描いた線を絵の一部にする（チェックなしなら、塗った部分を描き直します）",
+    ),
+    "web.cancel": (
+        "Cancel",
+        "中止",
+    ),
+    "web.cancelled": (
+        "Cancelled. Nothing of it is kept.",
+        "中止しました。途中の画像は残りません。",
+    ),
+    "web.dice": (
+        "⚄ Random",
+        "⚄ ランダム",
+    ),
+    "web.draw": (
+        "Draw",
+        "生成",
+    ),
+    "web.drawing": (
+        "Step {step} of {num_steps}",
+        "{num_steps} ステップ中 {step} ステップ目",
+    ),
+    "web.drop": (
+        "Read a picture's parameters: drop its file here",
+        "画像ファイルをここに置くと、生成時の設定を読み取ります",
+    ),
+    "web.finished": (
+        "{count} picture(s) in {seconds:.1f} s, seed {seeds}",
+        "{count} 枚を {seconds:.1f} 秒で生成しました（シード {seeds}）",
+    ),
+    "web.gallery": (
+        "Pictures (choose one to see its parameters)",
+        "生成した画像（選ぶと設定が表示されます）",
+    ),
+    "web.guidance_scale": (
+        "Guidance",
+        "ガイダンス",
+    ),
+    "web.height": (
+        "Height, px",
+        "高さ height (px)",
+    ),
+    "web.kana": (
+        "Write: {suggestion}",
+        "書き換える: {suggestion}",
+    ),
+    "web.language": (
+        "Language",
+        "言語",
+    ),
+    "web.more": (
+        "All of it",
+        "すべて表示",
+    ),
+    "web.negative_prompt": (
+        "Negative prompt",
+        "描いてほしくないもの",
+    ),
+    "web.num_inference_steps": (
+        "Steps",
+        "ステップ数",
+    ),
+    "web.num_outputs": (
+        "Pictures",
+        "枚数",
+    ),
+    "web.parameters": (
+        "Parameters",
+        "生成時の設定",
+    ),
+    "web.prompt": (
+        "What to draw, in Japanese",
+        "描きたいもの",
+    ),
+    "web.prompt_placeholder": (
+        "サラリーマン 油絵",
+        "例: サラリーマン 油絵",
+    ),
+    "web.prompt_strength": (
+        "Change: 0 keeps the picture, 1 nothing of it",
+        "変える強さ（0 で元のまま、1 で元は残りません）",
+    ),
+    "web.random": (
+        "random",
+        "ランダム",
+    ),
+    "web.reuse": (
+        "↺ Last one",
+        "↺ 前回のシード",
+    ),
+    "web.running": (
+        "the page is at {url} ; Ctrl+C ends it",
+        "ページを開きました: {url} （Ctrl+C で終了）",
+    ),
+    "web.scheduler": (
+        "Scheduler",
+        "スケジューラー",
+    ),
+    "web.seed": (
+        "Seed",
+        "シード seed",
+    ),
+    "web.settings": (
+        "Settings",
+        "詳細設定",
+    ),
+    "web.start": (
+        "Start from a picture, repaint a part of it",
+        "画像から始める・一部を描き直す",
+    ),
+    "web.starting": (
+        "Starting",
+        "準備しています",
+    ),
+    "web.style": (
+        "Style",
+        "スタイル",
+    ),
+    "web.tokens": (
+        "{used} / {available} tokens",
+        "{used} / {available} トークン",
+    ),
+    "web.unknown_words": (
+        "Replace words that the model cannot read by their kana",
+        "読めない言葉をかなに置き換える",
+    ),
+    "web.unread": (
+        "cannot be read:",
+        "読めない文字:",
+    ),
+    "web.upload": (
+        "Picture; paint over what is to be redrawn",
+        "元の画像（描き直す部分を塗ってください）",
+    ),
+    "web.width": (
+        "Width, px",
+        "幅 width (px)",
+    ),
     "weights.are_random": (
         "every weight is random: good for measuring speed and memory, and its pictures mean nothing",
         "重みはすべて乱数です。速度とメモリーの計測用で、画像に意味はありません",
@@ -724,8 +871,25 @@ MESSAGES: dict[str, tuple[str, str]] = {
 }
 
 
+# Of whom a sentence is for, where that is not who started the program: a visitor of the web page.
+_LISTENER: ContextVar[str | None] = ContextVar("language", default=None)
+
+
+@contextmanager
+def in_language(name: str) -> Iterator[None]:
+    """Sentences made within the block are in the language `name`: "ja" or "en"."""
+    token = _LISTENER.set(name)
+    try:
+        yield
+    finally:
+        _LISTENER.reset(token)
+
+
 def language() -> str:
     """The user's language: "ja" or "en"."""
+    listener = _LISTENER.get()
+    if listener is not None:
+        return listener
     for name in ("JSD_LANG", "LC_ALL", "LC_MESSAGES", "LANG"):
         value = os.environ.get(name)
         if value:

@@ -21,6 +21,7 @@ COMMANDS = {
     "prompt": "show how a prompt is read: its tokens, and what is unread or cut off",
     "weights": "list, verify, fetch, convert model folders, or write one with random weights",
     "serve": "serve the Cog predictor over HTTP, without Docker",
+    "web": "open a web page that draws: previews, a gallery, parameters of a picture",
     "data": "build the training corpus, or describe it",
     "train": "train a model, stage by stage",
     "evaluate": "measure how well a model draws what its prompts say",

@@ -1,25 +1,24 @@
 """Cog's own server on `predict.py`, without Docker: the program that also runs inside every built image."""
 
 import os
-import socket
 import sys
 from pathlib import Path
 from typing import NoReturn
 
 import jsd
-from jsd.errors import InvalidInputError, ServingError
+from jsd.errors import ServingError
+from jsd.serving.address import check_address
 from jsd.serving.schema import write_schema
 
+DEFAULT_PORT = 5000
 PREDICTOR = Path(jsd.__file__).parents[1] / "predict.py"
 
 
 def serve(host: str, port: int, weights: Path) -> NoReturn:
     """Write the schema, then become the server. `weights` is the model folder that the predictor loads."""
-    if not 1 <= port <= 65535:
-        raise InvalidInputError("serve.port_range", field="port", value=port)
+    check_address(host, port, default=DEFAULT_PORT)
     if not PREDICTOR.is_file():
         raise ServingError("serve.no_predictor", path=PREDICTOR)
-    _require_free(host, port)
     write_schema(PREDICTOR)
     environment = server_environment(port, weights.resolve())
     os.chdir(PREDICTOR.parent)
@@ -37,13 +36,3 @@ def server_environment(port: int, weights: Path) -> dict[str, str]:
         # The server starts its worker as the first `python` on PATH, which must be this one.
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
     }
-
-
-def _require_free(host: str, port: int) -> None:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise ServingError("serve.cannot_bind", host=host, port=port, reason=error.strerror) from error

@@ -1,0 +1,17 @@
+"""jsd web [--host HOST] [--port PORT] [--weights FOLDER] [--device NAME] [--dtype NAME]"""
+
+import argparse
+
+from jsd.cli.generate import add_model_arguments
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=7860, help="port to listen on (default: %(default)s)")
+    add_model_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    from jsd.serving.web import serve
+
+    serve(args.host, args.port, weights=args.weights, device=args.device, dtype=args.dtype)

@@ -1,0 +1,18 @@
+"""Where a server listens: checked before minutes of loading, not after."""
+
+import socket
+
+from jsd.errors import InvalidInputError, ServingError
+
+
+def check_address(host: str, port: int, *, default: int) -> None:
+    """`default` is the port to suggest instead of one that does not exist."""
+    if not 1 <= port <= 65535:
+        raise InvalidInputError("serve.port_range", field="port", value=port, default=default)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise ServingError("serve.cannot_bind", host=host, port=port, reason=error.strerror) from error

@@ -1,0 +1,92 @@
+"""Between the web page's inputs and `SamplingOptions`; knows nothing of Gradio."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from PIL import Image, ImageChops
+
+from jsd.errors import InvalidInputError
+from jsd.options import UNKNOWN_WORDS, SamplingOptions
+from jsd.prompting.presets import with_style
+from jsd.tokenizer import JapaneseTokenizer
+
+# Inputs of the page that are options by themselves.
+PLAIN = (
+    "prompt",
+    "negative_prompt",
+    "width",
+    "height",
+    "num_outputs",
+    "num_inference_steps",
+    "guidance_scale",
+    "scheduler",
+    "seed",
+    "prompt_strength",
+)
+# Typed into a text box: empty is unset.
+TYPED = ("width", "height", "seed")
+# style: a name or ""; unknown_words: whether they are replaced; drawing and brush: see `pictures`.
+FORM = (*PLAIN, "style", "unknown_words", "drawing", "brush")
+
+
+def to_options(tokenizer: JapaneseTokenizer, form: Mapping[str, Any]) -> SamplingOptions:
+    image, mask = pictures(form["drawing"], brush=form["brush"])
+    values: dict[str, Any] = {name: _whole(form[name]) if name in TYPED else form[name] for name in PLAIN}
+    values |= {"unknown_words": UNKNOWN_WORDS[bool(form["unknown_words"])], "image": image, "mask": mask}
+    options = SamplingOptions(**values)
+    if not form["style"]:
+        return options
+    return SamplingOptions(**values | {"prompt": with_style(tokenizer, options.prompt, form["style"])})
+
+
+def from_record(record: Mapping[str, Any]) -> dict[str, Any]:
+    """What a picture's record says of the page's inputs; InvalidInputError where it is no request of ours."""
+    values = {name: record[name] for name in (*PLAIN, "unknown_words") if name in record}
+    options = SamplingOptions(**{"prompt": None, **values, "num_outputs": 1})
+    form: dict[str, Any] = {name: getattr(options, name) for name in PLAIN}
+    form |= {name: "" if form[name] is None else str(form[name]) for name in TYPED}
+    # The words of a style are in the prompt.
+    return form | {"unknown_words": options.unknown_words == UNKNOWN_WORDS[1], "style": ""}
+
+
+def pictures(
+    drawing: Mapping[str, Any] | None, *, brush: bool
+) -> tuple[Image.Image | None, Image.Image | None]:
+    """What an image editor holds -> (image, mask): {"background": a picture, "layers": [strokes], "composite": both}.
+
+    With `brush` the strokes are part of the picture; else they say where it is repainted.
+    """
+    if drawing is None:
+        return None, None
+    background, strokes = _visible(drawing["background"]), _strokes(drawing["layers"])
+    if brush:
+        return _visible(drawing["composite"]), None
+    if strokes is None:
+        return background, None
+    if background is None:
+        raise InvalidInputError("options.mask_alone", field="mask")
+    return background, strokes.resize(background.size, Image.Resampling.NEAREST)
+
+
+def _whole(text: str) -> int | str | None:
+    """A whole number in any digits; what is none is left for `SamplingOptions` to refuse."""
+    try:
+        return None if text.strip() == "" else int(text)
+    except ValueError:
+        return text
+
+
+def _strokes(layers: list[Image.Image]) -> Image.Image | None:
+    """The layers' opaque parts, white on black; None where there is no stroke."""
+    mask: Image.Image | None = None
+    for layer in layers:
+        alpha = layer.convert("RGBA").getchannel("A")
+        mask = alpha if mask is None else ImageChops.lighter(mask, alpha.resize(mask.size))
+    return None if mask is None or mask.getbbox() is None else mask
+
+
+def _visible(picture: Image.Image | None) -> Image.Image | None:
+    """None for an untouched canvas, which is transparent everywhere."""
+    if picture is None or picture.convert("RGBA").getchannel("A").getbbox() is None:
+        return None
+    return picture

@@ -1,0 +1,101 @@
+"""The web page's inputs as a request, and a picture's record as the page's inputs."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from jsd.errors import InvalidInputError
+from jsd.options import SamplingOptions
+from jsd.serving import markup
+from jsd.serving.form import FORM, from_record, pictures, to_options
+from jsd.tokenizer import JapaneseTokenizer
+
+
+@pytest.fixture(scope="module")
+def tokenizer(toy_folder: Path) -> JapaneseTokenizer:
+    return JapaneseTokenizer.load(toy_folder / "tokenizer")
+
+
+def filled(**changes: Any) -> dict[str, Any]:
+    """The page as it opens, with a prompt."""
+    values = {name: getattr(SamplingOptions, name, None) for name in FORM}
+    empty = dict.fromkeys(("width", "height", "seed", "style"), "")
+    return values | empty | {"prompt": "猫", "unknown_words": False, "brush": False} | changes
+
+
+def editor(background: Image.Image | None, strokes: Image.Image | None) -> dict[str, Any]:
+    return {"background": background, "layers": [] if strokes is None else [strokes], "composite": background}
+
+
+def painted(size: tuple[int, int] = (8, 8)) -> Image.Image:
+    """A layer whose left half is painted."""
+    layer = Image.new("RGBA", size)
+    layer.paste((255, 255, 255, 255), (0, 0, size[0] // 2, size[1]))
+    return layer
+
+
+def test_an_untouched_page_asks_for_the_defaults(tokenizer: JapaneseTokenizer) -> None:
+    assert to_options(tokenizer, filled()) == SamplingOptions(prompt="猫")
+
+
+def test_digits_of_a_japanese_keyboard_are_a_number(tokenizer: JapaneseTokenizer) -> None:
+    assert to_options(tokenizer, filled(seed="０", width=" 64 ")).seed == 0
+
+
+def test_a_width_that_is_no_number_is_refused_in_words(tokenizer: JapaneseTokenizer) -> None:
+    with pytest.raises(InvalidInputError, match="width must be a whole number from 1 to 16383, got 'wide'"):
+        to_options(tokenizer, filled(width="wide"))
+
+
+def test_a_record_fills_the_form_that_draws_it_again(tokenizer: JapaneseTokenizer) -> None:
+    options = SamplingOptions(prompt="猫", width=32, height=40, seed=0, guidance_scale=3.5, scheduler="DDIM")
+    record = {name: getattr(options, name) for name in ("prompt", "width", "height", "seed", "guidance_scale")}
+    form = from_record(record | {"scheduler": "DDIM", "num_outputs": 4, "model": "mini"})
+    assert to_options(tokenizer, filled(**form)) == options
+
+
+@pytest.mark.parametrize(
+    "record", [{}, {"prompt": 7}, {"prompt": "猫", "scheduler": "Euler b"}, {"prompt": "猫", "seed": "x"}]
+)
+def test_a_strangers_record_is_refused_not_believed(record: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInputError):
+        from_record(record)
+
+
+def test_strokes_are_the_mask() -> None:
+    image, mask = pictures(editor(Image.new("RGB", (8, 8)), painted()), brush=False)
+    assert image is not None and mask is not None
+    assert (mask.mode, mask.getpixel((0, 0)), mask.getpixel((7, 0))) == ("L", 255, 0)
+
+
+def test_a_mask_gets_the_pictures_size() -> None:
+    _, mask = pictures(editor(Image.new("RGB", (16, 16)), painted((8, 8))), brush=False)
+    assert mask is not None and mask.size == (16, 16)
+
+
+def test_strokes_may_be_part_of_the_picture() -> None:
+    drawing = editor(None, painted()) | {"composite": painted()}
+    image, mask = pictures(drawing, brush=True)
+    assert image is not None and mask is None
+
+
+def test_an_untouched_canvas_is_no_picture() -> None:
+    assert pictures(editor(Image.new("RGBA", (8, 8)), Image.new("RGBA", (8, 8))), brush=False) == (None, None)
+
+
+def test_a_mask_without_a_picture_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match="mask needs a picture"):
+        pictures(editor(None, painted()), brush=False)
+
+
+@pytest.mark.parametrize("make", [markup.failed, lambda text: markup.finished(text, [text])])
+def test_html_is_shown_as_text(make: Any) -> None:
+    shown = make("<img src=x onerror=alert(1)>")
+    assert "<img" not in shown and "&lt;img src=x" in shown
+
+
+def test_html_in_a_record_is_shown_as_text() -> None:
+    shown = markup.parameters({"prompt": "<script>1</script>", "<b>": "\u202e"})
+    assert "<script" not in shown and "<b>" not in shown and "U+202E" in shown

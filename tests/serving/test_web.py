@@ -1,0 +1,244 @@
+"""The web page in a real Chromium, on the embedded model. One server and one browser for all tests, in order."""
+
+import re
+import sys
+from collections.abc import Iterator
+from io import BytesIO
+from json import loads
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import pytest
+from PIL import Image
+
+from jsd.files.metadata import PictureFile, read_picture_file
+from jsd.files.provenance import pixel_digest
+from runs.blocks import ROOT
+from runs.screenshot import browser, free_port, missing_browser, serving, wait_for
+
+MISSING = missing_browser()
+pytestmark = pytest.mark.skipif(MISSING is not None, reason=f"the program {MISSING} is not installed")
+
+PROMPT = "富士山 絵文字"
+HTML = "<img src=x onerror=\"document.title='taken'\">"
+# jsd web, which writes down whom it speaks to outside this machine.
+LISTENING = """
+import sys
+def hear(event, args):
+    if event in ("socket.connect", "socket.getaddrinfo"):
+        address = args[1] if event == "socket.connect" else args
+        host = address[0] if isinstance(address, tuple) else address
+        if host not in ("127.0.0.1", "localhost", "0.0.0.0", "::1", None, b"127.0.0.1"):
+            print("outside:", event, address, flush=True)
+sys.addaudithook(hear)
+from jsd.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+class Visitor:
+    """What somebody does at the page."""
+
+    def __init__(self, driver: Any, url: str) -> None:
+        self.driver, self.url = driver, url
+
+    def open(self) -> None:
+        self.driver.get(self.url)
+        wait_for(lambda: self.find("#prompt textarea"))
+        # The page asks the server for its language when it is there.
+        wait_for(lambda: self.find("#language input:checked").get_attribute("value") == "en")
+
+    def find(self, selector: str) -> Any:
+        return self.driver.find_element("css selector", selector)
+
+    def all(self, selector: str) -> list[Any]:
+        return list(self.driver.find_elements("css selector", selector))
+
+    def click(self, selector: str) -> None:
+        wait_for(lambda: self.find(selector).is_enabled())
+        self.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", self.find(selector))
+        self.find(selector).click()
+
+    def write(self, selector: str, text: str) -> None:
+        field = self.find(selector)
+        field.clear()
+        field.send_keys(text)
+
+    def value(self, selector: str) -> str:
+        return str(self.find(selector).get_attribute("value"))
+
+    def draw(self, prompt: str, steps: int = 2, **settings: str) -> None:
+        """Ask for a picture, without waiting for it."""
+        self.write("#prompt textarea", prompt)
+        self.write("#num_inference_steps input[type=number]", f"{steps}\t")
+        for name, text in settings.items():
+            self.write(f"#{name} textarea, #{name} input", text)
+        self.click("#draw")
+
+    def status(self, kind: str) -> str:
+        """The words of the status of that kind, as soon as it is there."""
+        return str(wait_for(lambda: self.find(f"#status .{kind}").text))
+
+    def newest(self, folder: Path) -> tuple[PictureFile, Image.Image, str]:
+        """What the gallery's first picture says of itself, the picture, and its name."""
+        address = self.find("#gallery img").get_attribute("src")
+        with urlopen(address, timeout=30) as answer:
+            data = answer.read()
+        path = folder / address.rpartition("/")[2]
+        path.write_bytes(data)
+        return read_picture_file(path), Image.open(BytesIO(data)), path.name
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """The address of the page, and a folder with its log and its temporary files."""
+    folder, port = tmp_path_factory.mktemp("web"), free_port()
+    (folder / "temporary").mkdir()
+    command = [sys.executable, "-c", LISTENING, "web", "--port", str(port), "--weights", str(ROOT / "weights" / "mini")]
+    environment = {"JSD_LANG": "", "TMPDIR": str(folder / "temporary")}
+    with serving(command, port, folder / "log.txt", **environment) as url:
+        yield url, folder
+
+
+@pytest.fixture(scope="module")
+def driver(running: tuple[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    with browser(tmp_path_factory.mktemp("browser"), language="en") as driver:
+        yield driver
+
+
+@pytest.fixture
+def page(driver: Any, running: tuple[str, Path]) -> Visitor:
+    visitor = Visitor(driver, running[0])
+    visitor.open()
+    return visitor
+
+
+def test_a_prompt_becomes_a_picture_that_says_what_made_it(page: Visitor, tmp_path: Path) -> None:
+    page.draw(PROMPT, steps=25, seed="7")
+    assert re.match(r"1 picture\(s\) in .* seed 7", page.status("finished"))
+    file, image, name = page.newest(tmp_path)
+    assert (image.format, image.size, name) == ("PNG", (128, 128), "jsd-7.png")
+    wanted = {"prompt": PROMPT, "seed": 7, "width": 128, "height": 128, "num_inference_steps": 25, "model": "mini"}
+    assert file.record is not None and wanted.items() <= file.record.items()
+    assert file.record["pixels_sha256"] == pixel_digest(image), "the file must be ours, byte for byte"
+
+
+def test_choosing_a_picture_shows_its_parameters(page: Visitor) -> None:
+    page.draw(PROMPT, seed="8")
+    page.status("finished")
+    page.click("#gallery .thumbnail-item")
+    assert re.search(r"seed\s+8\b", wait_for(lambda: page.find("#parameters table").text))
+
+
+def test_another_visitor_sees_none_of_it(page: Visitor) -> None:
+    page.draw(PROMPT)
+    page.status("finished")
+    assert page.all("#gallery img")
+    page.driver.switch_to.new_window("tab")
+    page.open()
+    assert not page.all("#gallery img")
+
+
+def test_previews_come_and_cancelling_keeps_nothing(page: Visitor, running: tuple[str, Path]) -> None:
+    page.draw(PROMPT, steps=100)
+    preview = wait_for(lambda: page.find("#status .drawing img").get_attribute("src"))
+    assert preview.startswith("data:image/png;base64,")
+    page.click("#cancel")
+    assert "Cancelled" in page.status("finished")
+    assert not page.all("#gallery img")
+    page.draw(PROMPT, steps=2)
+    wait_for(lambda: page.all("#gallery img"))
+    left = [path.name for path in (running[1] / "temporary").glob("jsd-*") if not path.name.startswith("jsd-web-")]
+    assert not left, "pictures must leave no files but those that the page shows"
+
+
+def test_an_error_is_said_in_words(page: Visitor) -> None:
+    page.draw(PROMPT, width="100")
+    assert page.status("failed").startswith("width must be a multiple of 8 px, got 100; try 96")
+    page.draw(PROMPT, width="96")
+    assert "1 picture(s)" in page.status("finished"), "the next one must be drawn"
+
+
+def test_html_in_a_prompt_is_text(page: Visitor) -> None:
+    page.draw(HTML)
+    page.status("finished")
+    page.click("#gallery .thumbnail-item")
+    wait_for(lambda: "onerror" in page.find("#parameters table").text)
+    assert "onerror" in page.find("#gallery").text, "the caption is the prompt"
+    assert not page.all("img[src=x]")
+    assert page.driver.title == "Japanese Stable Diffusion"
+
+
+def test_tokens_are_counted_and_unread_characters_named_while_typing(page: Visitor) -> None:
+    page.write("#prompt textarea", "鸚鵡の絵")
+    assert "鸚" in wait_for(lambda: page.find("#reading .unread").text)
+    assert re.search(r"\d+ / 16 tokens", page.find("#reading").text)
+    page.click("#kana")
+    wait_for(lambda: page.value("#prompt textarea") == "オウムの絵" or page.value("#prompt textarea") == "おうむの絵")
+
+
+def test_the_last_seed_is_used_again_and_the_dice_forgets_it(page: Visitor) -> None:
+    page.draw(PROMPT, seed="41")
+    page.status("finished")
+    page.write("#seed textarea, #seed input", "5")
+    page.click("#reuse")
+    wait_for(lambda: page.value("#seed textarea, #seed input") == "41")
+    page.click("#dice")
+    wait_for(lambda: page.value("#seed textarea, #seed input") == "")
+
+
+def test_the_page_changes_its_language(page: Visitor) -> None:
+    page.click("#language input[value=ja]")
+    wait_for(lambda: page.find("#draw").text == "生成")
+    page.draw(PROMPT, width="100")
+    assert "8 の倍数" in page.status("failed")
+    wait_for(lambda: page.find("html").get_attribute("lang") == "ja")
+
+
+def test_a_dropped_picture_fills_the_form(page: Visitor, tmp_path: Path) -> None:
+    page.draw("桜", seed="12", height="64")
+    page.status("finished")
+    page.newest(tmp_path)
+    page.open()
+    page.find("#dropped input[type=file]").send_keys(str(tmp_path / "jsd-12.png"))
+    page.click("#apply")
+    wait_for(lambda: page.value("#prompt textarea") == "桜")
+    assert page.value("#seed textarea, #seed input") == "12"
+    assert page.value("#height textarea, #height input") == "64"
+
+
+def test_a_dropped_picture_without_parameters_is_said_in_words(page: Visitor, tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "plain.png")
+    page.find("#dropped input[type=file]").send_keys(str(tmp_path / "plain.png"))
+    assert "plain.png says nothing" in wait_for(lambda: page.find("#parameters .failed").text)
+
+
+def test_a_part_of_a_picture_is_repainted(page: Visitor, tmp_path: Path) -> None:
+    from selenium.webdriver import ActionChains
+
+    Image.new("RGB", (128, 128), "navy").save(tmp_path / "navy.png")
+    page.click("#start > button")
+    wait_for(lambda: page.all("#drawing input[type=file]"))
+    page.find("#drawing input[type=file]").send_keys(str(tmp_path / "navy.png"))
+    canvas = wait_for(lambda: page.find("#drawing canvas"))
+    page.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", canvas)
+    wait_for(lambda: page.find("#drawing [title*=rush], #drawing [aria-label*=rush]")).click()
+    moves = ActionChains(page.driver).move_to_element(canvas).click_and_hold()
+    moves.move_by_offset(20, 0).move_by_offset(0, 20).release().perform()
+    page.draw(PROMPT)
+    page.status("finished")
+    file, image, _ = page.newest(tmp_path)
+    assert file.values["image"] == "in memory" and file.values["mask"] == "in memory"
+    corner = image.convert("RGB").getpixel((0, 0))
+    assert isinstance(corner, tuple) and corner[2] > corner[0] + 40, "what is not painted over stays"
+
+
+def test_no_other_host_is_asked_for_anything(driver: Any, running: tuple[str, Path]) -> None:
+    """Last: by the page in all the tests above, and by the server."""
+    entries = [loads(entry["message"])["message"] for entry in driver.get_log("performance")]
+    urls = [one["params"]["request"]["url"] for one in entries if one["method"] == "Network.requestWillBeSent"]
+    assert len(urls) > 50
+    elsewhere = {url for url in urls if not re.match(r"http://127\.0\.0\.1:\d+/|data:|blob:|chrome:|about:", url)}
+    assert not elsewhere
+    assert "outside:" not in (running[1] / "log.txt").read_text("utf-8")
