@@ -22,12 +22,14 @@ import torch
 
 from jsd.batch.drawing import Drawn, FileChoice, ModelChoice, draw_row
 from jsd.batch.rows import Row
+from jsd.devices import DTYPES
 from jsd.errors import InvalidInputError, JsdError, MissingExtraError
 from jsd.messages import language
 
 if TYPE_CHECKING:
     import pyarrow
 
+DEVICES = ("cuda", "mps", "cpu")
 # One row that is drawn, one that waits beside it.
 TASKS_IN_FLIGHT = 2
 # Of one row, or of a worker's start: what kills a worker this often will kill the next one too.
@@ -58,7 +60,9 @@ class Worker:
         return pyarrow.table({"answer": pyarrow.array(answers, pyarrow.large_binary())})
 
     def _answer(self, row: Row) -> "Drawn | dict[str, str] | None":
-        return self.refusal if self.pipeline is None else draw_row(self.pipeline, row, self.files)
+        if self.pipeline is None or self.refusal is not None:
+            return self.refusal
+        return draw_row(self.pipeline, row, self.files)
 
 
 def draw_on_cluster(
@@ -75,7 +79,11 @@ def draw_on_cluster(
     `address` None: RAY_ADDRESS, else a cluster of this machine alone, for this call. `num_workers` None: as many as
     the cluster has GPUs, else machines.
     """
-    # Here, not when the first row is asked for: without it there is nothing to begin.
+    # Here, not when the first row is asked for: a cluster takes a while to start.
+    if model.device not in (None, *DEVICES):  # which GPU a worker has is Ray's choice
+        raise InvalidInputError("options.choice", field="device", choices=", ".join(DEVICES), value=repr(model.device))
+    if model.dtype not in (None, *DTYPES):
+        raise InvalidInputError("device.dtype", field="dtype", choices=", ".join(DTYPES), value=repr(model.dtype))
     ray = _import_ray()
     return _draw_on_cluster(ray, rows, model, files, digest, num_workers, address)
 
@@ -190,9 +198,6 @@ def _connect(ray: Any, address: str) -> None:
 
 def _on_gpu(ray: Any, device: str | None) -> bool:
     """Whether the workers take a GPU each: where the cluster has any, or `device` says so."""
-    if device is not None and device not in ("cpu", "mps", "cuda"):
-        # Which GPU a worker has is Ray's choice.
-        raise InvalidInputError("options.choice", field="device", choices="cuda, mps, cpu", value=repr(device))
     has_gpus = ray.cluster_resources().get("GPU", 0) >= 1
     if device == "cuda" and not has_gpus:
         raise InvalidInputError("device.unknown", field="device", choices="cpu", value=repr(device))

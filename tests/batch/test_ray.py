@@ -2,9 +2,11 @@
 
 import json
 import os
+import pickle
 import secrets
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -215,6 +217,30 @@ def test_the_local_engine_goes_on_where_ray_was_interrupted(
     again = [name for name, written in finished.items() if (folder / name).stat().st_mtime_ns != written]
     recorded = [record["row"] for record in outcome.records if "files" in record]
     assert not again and len(set(recorded)) == len(recorded) == NUM_GOOD, "a finished row was drawn again"
+
+
+@needs_ray
+def test_a_worker_whose_model_is_another_says_so_and_where(toy_folder: Path) -> None:
+    import pyarrow
+
+    from jsd.batch.drawing import FileChoice, ModelChoice
+    from jsd.batch.ray_engine import Worker
+
+    model = ModelChoice(folder=toy_folder, device="cpu", dtype="float32")
+    files = FileChoice(format="png", quality=80, with_metadata=True, num_digits=1)
+    worker = Worker(model, files, "another digest", torch.get_num_threads(), "ja")
+    (answer,) = worker(pyarrow.table({"row": [pickle.dumps(None)]}))["answer"].to_pylist()
+    assert pickle.loads(answer)["host"] == socket.gethostname()
+    assert str(toy_folder) in pickle.loads(answer)["reason"] and "モデル" in pickle.loads(answer)["reason"]
+
+
+@needs_ray
+@pytest.mark.parametrize("arguments", [["--device", "cuda:1"], ["--device", "xpu"], ["--dtype", "int8"]])
+def test_a_device_that_workers_cannot_have_is_refused_before_a_cluster_is_started(
+    arguments: list[str], command: Callable[[str], list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*command("refused"), "--engine", "ray", *arguments]) == 2
+    assert arguments[1] in capsys.readouterr().err.splitlines()[-1]
 
 
 @needs_ray
