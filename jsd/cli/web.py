@@ -6,8 +6,8 @@ from jsd.cli.generate import add_model_arguments
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=7860, help="port to listen on (default: %(default)s)")
+    parser.add_argument("--host", default="127.0.0.1", metavar="NAME", help="address to listen on (%(default)s)")
+    parser.add_argument("--port", type=int, default=7860, metavar="N", help="port to listen on (%(default)s)")
     add_model_arguments(parser)
 
 
