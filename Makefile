@@ -5,6 +5,7 @@ PYTHON := $(shell for python in python3.11 python3; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null \
 	&& echo $$python && break; done)
 INSTALLED := .venv/.installed
+TESTABLE := .venv/.testable
 PROMPT := サラリーマン 油絵
 
 .PHONY: setup demo test check requirements clean
@@ -14,16 +15,21 @@ setup: $(INSTALLED)
 demo: $(INSTALLED)  ## draw the default prompt into outputs/
 	.venv/bin/jsd generate "$(PROMPT)" --output-dir outputs
 
-test: $(INSTALLED)
+test: $(TESTABLE)
 	.venv/bin/python -m pytest
 
-check: $(INSTALLED)
+check: $(TESTABLE)
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 
 $(INSTALLED): pyproject.toml requirements.txt
 	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed; install it, or name it: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -e '.[readings]'
+	@touch $@
+
+# The tests need every extra: half a gigabyte that nobody else has to wait for.
+$(TESTABLE): $(INSTALLED)
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -e '.[train,test]'
 	@touch $@
 

@@ -6,6 +6,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -109,9 +110,17 @@ def check_export(arguments: list[str]) -> None:
     assert arguments[0].split("=")[0] in {"HF_TOKEN", "JSD_WEIGHTS", "JSD_LANG"}
 
 
+def check_pip(arguments: list[str]) -> None:
+    """An extra of this package."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+    assert arguments[0] == "install"
+    assert arguments[1] in {f".[{extra}]" for extra in extras}
+
+
 CHECKS: dict[str, Callable[[list[str]], None]] = {
     "jsd": check_jsd,
     "make": check_make,
+    "pip": check_pip,
     "python": check_python_module,
     "python3": check_python_program,
     "curl": check_curl,
