@@ -2,6 +2,7 @@
 
 import re
 import string
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,14 @@ def placeholders(sentence: str) -> set[tuple[str | None, str | None]]:
 def test_both_languages_name_the_same_values(code: str) -> None:
     english, japanese = MESSAGES[code]
     assert placeholders(english) == placeholders(japanese)
+
+
+def test_an_area_is_in_one_module() -> None:
+    modules = [path.stem for path in (ROOT / "jsd" / "messages").glob("[!_]*.py")]
+    areas = [
+        {code.partition(".")[0] for code in import_module(f"jsd.messages.{module}").ROWS} for module in modules
+    ]
+    assert sum(map(len, areas)) == len(set.union(*areas)) == len({code.partition(".")[0] for code in MESSAGES})
 
 
 @pytest.mark.parametrize("code", MESSAGES)
