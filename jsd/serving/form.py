@@ -8,6 +8,7 @@ from PIL import Image, ImageChops
 from jsd.errors import InvalidInputError
 from jsd.options import UNKNOWN_WORDS, SamplingOptions
 from jsd.prompting.presets import with_style
+from jsd.prompting.prompts import read_prompts, split_negative
 from jsd.tokenizer import JapaneseTokenizer
 
 # Inputs of the page that are options by themselves.
@@ -47,6 +48,14 @@ def from_record(record: Mapping[str, Any]) -> dict[str, Any]:
     form |= {name: "" if form[name] is None else str(form[name]) for name in TYPED}
     # The words of a style are in the prompt.
     return form | {"unknown_words": options.unknown_words == UNKNOWN_WORDS[1], "style": ""}
+
+
+def in_kana(tokenizer: JapaneseTokenizer, prompt: str) -> str:
+    """`prompt`, its lines that begin with ネガティブ: included, with kana for the words that cannot be read."""
+    read = read_prompts(tokenizer, SamplingOptions(prompt=prompt))
+    if split_negative(prompt) == (prompt, ""):
+        return read.prompt.suggestion()
+    return f"{read.prompt.suggestion()}\nネガティブ: {read.negative_prompt.suggestion()}"
 
 
 def pictures(

@@ -21,7 +21,7 @@ from jsd.prompting.prompts import Prompts, read_prompts
 from jsd.safety import blank_unsafe
 from jsd.schedulers import SCHEDULERS
 from jsd.serving import markup
-from jsd.serving.form import FORM, from_record, to_options
+from jsd.serving.form import FORM, from_record, in_kana, to_options
 
 TITLE = "Japanese Stable Diffusion"
 LANGUAGES = [("日本語", "ja"), ("English", "en")]
@@ -34,10 +34,11 @@ SYSTEM_FONTS = ("system-ui", "Hiragino Sans", "Yu Gothic UI", "Noto Sans JP", "N
 # The glyphs of Chinese and Japanese differ: the page says which it is in.
 SET_LANGUAGE = "(language) => { document.documentElement.lang = language; }"
 STYLE = """
-.gradio-container { max-width: 1280px !important; margin: 0 auto; }
+.gradio-container { width: 100%; max-width: 1280px !important; margin: 0 auto; }
 #title h1 { font-size: 1.4rem; margin: 0; }
-#language { max-width: 16rem; margin-left: auto; }
-#language .wrap { flex-wrap: nowrap; }
+#language { min-width: 13rem !important; max-width: 16rem; margin-left: auto; }
+#language .wrap { flex-wrap: nowrap; justify-content: flex-end; }
+#language span { white-space: nowrap; }
 .reading p, .drawing p, .finished p, .failed p { margin: 0.15rem 0; }
 .reading ul, .finished ul { margin: 0.25rem 0; padding-left: 1.2rem; font-size: 0.9rem; list-style: disc; }
 .reading { font-size: 0.9rem; }
@@ -194,6 +195,7 @@ class Page:
         words = [component for component, _ in self.said]
         self.blocks.load(self._greet, None, [self.language, *words], **quick)
         self.language.input(self._translate, self.language, words, **quick)
+        self.language.input(self._reword, [self.language, self.record], self.parameters, **quick)
         self.language.change(None, self.language, js=SET_LANGUAGE)
 
         texts = [self.form[name] for name in ("prompt", "negative_prompt", "style", "unknown_words")]
@@ -238,11 +240,12 @@ class Page:
             try:
                 styled = with_style(self.pipeline.tokenizer, prompt, style) if style and prompt else prompt
                 prompts = self._read_texts(styled, negative_prompt, unknown_words)
-                suggestion = self._spell_in_kana(prompt)
+                suggestion = in_kana(self.pipeline.tokenizer, prompt)
             except JsdError as error:
                 return markup.failed(str(error)), gr.update(visible=False)
             words = message("web.kana", suggestion=suggestion)
-            return markup.reading(prompts), gr.update(visible=suggestion != prompt and not unknown_words, value=words)
+            offered = len(prompts.prompt.spellings + prompts.negative_prompt.spellings) > 0 and not unknown_words
+            return markup.reading(prompts), gr.update(visible=offered and suggestion != prompt, value=words)
 
     def _read_texts(self, prompt: str, negative_prompt: str, unknown_words: bool) -> Prompts:
         options = SamplingOptions(
@@ -251,7 +254,12 @@ class Page:
         return read_prompts(self.pipeline.tokenizer, options)
 
     def _spell_in_kana(self, prompt: str) -> str:
-        return self._read_texts(prompt, "", False).prompt.suggestion()
+        return in_kana(self.pipeline.tokenizer, prompt)
+
+    def _reword(self, language: str, record: Mapping[str, Any]) -> Any:
+        """The table of parameters, where there is one, in another language."""
+        with in_language(language):
+            return markup.parameters(record) if record else gr.skip()
 
     def _draw(self, language: str, gallery: list[tuple[str, str]] | None, *form: Any) -> Iterator[Updates]:
         """Previews, then each picture as it is ready; closing it, which cancelling does, stops the work."""

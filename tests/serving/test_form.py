@@ -9,8 +9,9 @@ from PIL import Image
 from jsd.errors import InvalidInputError
 from jsd.options import SamplingOptions
 from jsd.serving import markup
-from jsd.serving.form import FORM, from_record, pictures, to_options
+from jsd.serving.form import FORM, from_record, in_kana, pictures, to_options
 from jsd.tokenizer import JapaneseTokenizer
+from runs.blocks import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +63,14 @@ def test_a_record_fills_the_form_that_draws_it_again(tokenizer: JapaneseTokenize
 def test_a_strangers_record_is_refused_not_believed(record: dict[str, Any]) -> None:
     with pytest.raises(InvalidInputError):
         from_record(record)
+
+
+@pytest.mark.parametrize(
+    ("typed", "kana"),
+    [("鸚鵡の絵", "オウムの絵"), ("猫の絵\nネガティブ: 鸚鵡", "猫の絵\nネガティブ: オウム"), ("猫の絵\n", "猫の絵\n")],
+)
+def test_the_kana_button_loses_nothing_of_the_prompt(typed: str, kana: str) -> None:
+    assert in_kana(JapaneseTokenizer.load(ROOT / "weights" / "mini" / "tokenizer"), typed) == kana
 
 
 def test_strokes_are_the_mask() -> None:
