@@ -1,7 +1,7 @@
 """Every sentence said to a user, in English and in Japanese, by code.
 
-Codes are `area.what`, the areas in modules by what they are about, sorted; `{name}` is filled from the values of the error or warning. The language is
-`JSD_LANG` (`en` or `ja`), else the locale's, else English.
+Codes are `area.what`, sorted, in modules by what an area is about; `{name}` is filled from the values of the error or
+warning. The language is `JSD_LANG` (`en` or `ja`), else the locale's, else English.
 """
 
 import os
