@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -69,16 +70,18 @@ def environment() -> dict[str, str]:
     return {**os.environ, **ray, **others, "OMP_NUM_THREADS": str(torch.get_num_threads())}
 
 
-def start(arguments: list[str]) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, *arguments],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment(),
-        start_new_session=True,
-    )
+@contextmanager
+def running(arguments: list[str]) -> Iterator[subprocess.Popen[str]]:
+    """A Python process in a session of its own, which is gone afterwards, and a Ray that it started with it."""
+    pipe = subprocess.PIPE
+    command = [sys.executable, *arguments]
+    with subprocess.Popen(
+        command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=environment(), start_new_session=True
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
@@ -141,11 +144,11 @@ def drawn_locally(command: Callable[[str], list[str]], file: Path) -> Outcome:
 def cluster() -> Iterator[subprocess.Popen[str]]:
     """Its address is the first line that it prints; its workers are processes below it."""
     folder = tempfile.mkdtemp(prefix="jsd-ray-test-", dir="/tmp")  # short: sockets lie in it
-    process = start(["-c", CLUSTER, folder])
     try:
-        yield process
+        with running(["-c", CLUSTER, folder]) as process:
+            yield process
+            process.communicate(timeout=TIMEOUT_SECONDS)
     finally:
-        process.communicate()
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -157,14 +160,12 @@ def drawn_with_a_kill(
     assert cluster.stdout is not None
     address = cluster.stdout.readline().strip()
     folder = file.parent / "ray"
-    process = start(["-m", "jsd", *command("ray"), "--engine", "ray", "--workers", "2", "--ray-address", address])
-    try:
+    arguments = ["--engine", "ray", "--workers", "2", "--ray-address", address]
+    with running(["-m", "jsd", *command("ray"), *arguments]) as process:
         wait_until(lambda: num_lines(folder) >= 1 and workers(cluster.pid) != [], process)
         os.kill(workers(cluster.pid)[0], signal.SIGKILL)
         assert num_lines(folder) < NUM_GOOD - 1, "the worker was not killed in the middle"
         _, error = process.communicate(timeout=TIMEOUT_SECONDS)
-    finally:
-        process.kill()
     return Outcome(code=process.returncode, error=error, folder=folder)
 
 
@@ -201,13 +202,10 @@ def test_the_local_engine_goes_on_where_ray_was_interrupted(
 ) -> None:
     """Ctrl-C, at a cluster that the command started itself."""
     folder = file.parent / "interrupted"
-    process = start(["-m", "jsd", *command("interrupted"), "--engine", "ray", "--workers", "2"])
-    try:
+    with running(["-m", "jsd", *command("interrupted"), "--engine", "ray", "--workers", "2"]) as process:
         wait_until(lambda: num_lines(folder) >= 2, process)
         os.killpg(process.pid, signal.SIGINT)
         _, error = process.communicate(timeout=TIMEOUT_SECONDS)
-    finally:
-        process.kill()
     assert process.returncode == 130 and "Traceback" not in error, error[-2000:]
     outcome = Outcome(code=130, error=error, folder=folder)
     finished = {path.name: path.stat().st_mtime_ns for path in folder.glob("[0-9]*.png")}
@@ -245,8 +243,9 @@ def test_a_device_that_workers_cannot_have_is_refused_before_a_cluster_is_starte
 
 @needs_ray
 def test_an_address_without_a_cluster_is_one_line(command: Callable[[str], list[str]]) -> None:
-    process = start(["-m", "jsd", *command("nowhere"), "--engine", "ray", "--ray-address", "127.0.0.1:1"])
-    _, error = process.communicate(timeout=TIMEOUT_SECONDS)
+    arguments = ["--engine", "ray", "--ray-address", "127.0.0.1:1"]
+    with running(["-m", "jsd", *command("nowhere"), *arguments]) as process:
+        _, error = process.communicate(timeout=TIMEOUT_SECONDS)
     assert process.returncode == 2 and "127.0.0.1:1" in error.splitlines()[-1], error[-2000:]
 
 
