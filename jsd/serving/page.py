@@ -35,7 +35,8 @@ SYSTEM_FONTS = ("system-ui", "Hiragino Sans", "Yu Gothic UI", "Noto Sans JP", "N
 SET_LANGUAGE = "(language) => { document.documentElement.lang = language; }"
 STYLE = """
 .gradio-container { width: 100%; max-width: 1280px !important; margin: 0 auto; }
-#title h1 { font-size: 1.4rem; margin: 0; }
+#title h1 { font-size: 1.4rem; margin: 0; overflow-wrap: normal; word-break: keep-all; }
+@media (max-width: 640px) { #title h1 { font-size: 1rem; } }
 #language { min-width: 13rem !important; max-width: 16rem; margin-left: auto; }
 #language .wrap { flex-wrap: nowrap; justify-content: flex-end; }
 #language span { white-space: nowrap; }
@@ -177,7 +178,7 @@ class Page:
         self.apply = self._add(gr.Button, {"value": "web.apply"}, size="sm", visible=False, elem_id="apply")
         self.dropped = self._add(
             gr.File, {"label": "web.drop"}, file_types=[".png", ".jpg", ".jpeg", ".webp"], type="filepath",
-            height=110, elem_id="dropped",
+            height=140, elem_id="dropped",
         )  # fmt: skip
         self.record: gr.State = gr.State({})
         self.last_seed: gr.State = gr.State("")
