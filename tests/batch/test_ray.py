@@ -197,27 +197,6 @@ def test_the_cluster_of_others_goes_on(drawn_with_a_kill: Outcome, cluster: subp
 
 
 @needs_ray
-def test_the_local_engine_goes_on_where_ray_was_interrupted(
-    command: Callable[[str], list[str]], file: Path, drawn_locally: Outcome
-) -> None:
-    """Ctrl-C, at a cluster that the command started itself."""
-    folder = file.parent / "interrupted"
-    with running(["-m", "jsd", *command("interrupted"), "--engine", "ray", "--workers", "2"]) as process:
-        wait_until(lambda: num_lines(folder) >= 2, process)
-        os.killpg(process.pid, signal.SIGINT)
-        _, error = process.communicate(timeout=TIMEOUT_SECONDS)
-    assert process.returncode == 130 and "Traceback" not in error, error[-2000:]
-    outcome = Outcome(code=130, error=error, folder=folder)
-    finished = {path.name: path.stat().st_mtime_ns for path in folder.glob("[0-9]*.png")}
-    assert 2 <= len(outcome.records) < NUM_ROWS - 1, "it was not interrupted in the middle"
-    assert main(command("interrupted")) == 1
-    assert outcome.pictures == drawn_locally.pictures
-    again = [name for name, written in finished.items() if (folder / name).stat().st_mtime_ns != written]
-    recorded = [record["row"] for record in outcome.records if "files" in record]
-    assert not again and len(set(recorded)) == len(recorded) == NUM_GOOD, "a finished row was drawn again"
-
-
-@needs_ray
 def test_a_worker_whose_model_is_another_says_so_and_where(toy_folder: Path) -> None:
     import pyarrow
 
@@ -239,14 +218,6 @@ def test_a_device_that_workers_cannot_have_is_refused_before_a_cluster_is_starte
 ) -> None:
     assert main([*command("refused"), "--engine", "ray", *arguments]) == 2
     assert arguments[1] in capsys.readouterr().err.splitlines()[-1]
-
-
-@needs_ray
-def test_an_address_without_a_cluster_is_one_line(command: Callable[[str], list[str]]) -> None:
-    arguments = ["--engine", "ray", "--ray-address", "127.0.0.1:1"]
-    with running(["-m", "jsd", *command("nowhere"), *arguments]) as process:
-        _, error = process.communicate(timeout=TIMEOUT_SECONDS)
-    assert process.returncode == 2 and "127.0.0.1:1" in error.splitlines()[-1], error[-2000:]
 
 
 def test_without_ray_it_says_how_to_install_it(
