@@ -1,6 +1,6 @@
-"""The last stage's model folder -> weights/mini: bfloat16 safetensors, checked, at most 45 MB in all.
+"""The last stage's model folder -> weights/mini: bfloat16 safetensors, checked, at most 45 MB in all; and its previews.
 
-python -m runs.export_mini [--source FOLDER] [--destination FOLDER]
+python -m runs.export_mini [--source FOLDER] [--destination FOLDER] [--corpus FOLDER]
 """
 
 import argparse
@@ -63,11 +63,15 @@ def _replace(fresh: Path, destination: Path) -> None:
 
 
 def main() -> None:
+    from jsd.cli import main as jsd
+
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--source", type=Path, default=SOURCE, help="default: %(default)s")
     parser.add_argument("--destination", type=Path, default=ROOT / "weights" / "mini", help="default: weights/mini")
+    parser.add_argument("--corpus", default="data/mini", help="what previews are fitted to; default: %(default)s")
     args = parser.parse_args()
     size_bytes = export(args.source, args.destination)
+    jsd(["weights", "preview", str(args.destination), args.corpus])
     print(f"{args.destination}: {size_bytes / 1e6:.1f} MB of at most {MAX_BYTES / 1e6:.0f}")
 
 
