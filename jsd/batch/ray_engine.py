@@ -34,6 +34,7 @@ DEVICES = ("cuda", "mps", "cpu")
 TASKS_IN_FLIGHT = 2
 # Of one row, or of a worker's start: what kills a worker this often will kill the next one too.
 MAX_DEATHS = 3
+CONNECT_SECONDS = 10
 QUIET = {"log_to_driver": False, "logging_level": logging.ERROR}
 
 
@@ -190,10 +191,18 @@ def _start(ray: Any, folder: str, num_workers: int | None, *, has_gpus: bool) ->
 
 def _connect(ray: Any, address: str) -> None:
     try:
+        _require_listener(address)
         ray.init(address, **QUIET)
     except Exception as error:  # of many kinds, for what an address may be
         reason = _first_line(error)
         raise InvalidInputError("batch.ray_address", field="ray_address", value=address, reason=reason) from error
+
+
+def _require_listener(address: str) -> None:
+    """Ray itself tries for minutes to reach a HOST:PORT where nobody listens."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
 
 
 def _on_gpu(ray: Any, device: str | None) -> bool:

@@ -220,6 +220,20 @@ def test_a_device_that_workers_cannot_have_is_refused_before_a_cluster_is_starte
     assert arguments[1] in capsys.readouterr().err.splitlines()[-1]
 
 
+@needs_ray
+@pytest.mark.parametrize("scheme", ["", "ray://"])
+def test_an_address_where_nobody_listens_is_one_line_at_once(
+    scheme: str, command: Callable[[str], list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.socket() as unheard:
+        unheard.bind(("127.0.0.1", 0))  # bound, and not listening
+        address = f"{scheme}127.0.0.1:{unheard.getsockname()[1]}"
+        assert main([*command("nobody"), "--engine", "ray", "--ray-address", address]) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert address in error
+    assert "refused" in error
+
+
 def test_without_ray_it_says_how_to_install_it(
     command: Callable[[str], list[str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
