@@ -76,9 +76,14 @@ class Visitor:
             self.write(f"#{name} textarea, #{name} input", text)
         self.click("#draw")
 
-    def status(self, kind: str) -> str:
-        """The words of the status of that kind, as soon as it is there."""
-        return str(wait_for(lambda: self.find(f"#status .{kind}").text))
+    def status(self, kind: str, words: str = "") -> str:
+        """What the status of that kind says, as soon as `words` are in it: its kind changes before its words do."""
+
+        def said() -> str | None:
+            text = str(self.find(f"#status .{kind}").text)
+            return text if words in text else None
+
+        return str(wait_for(said))
 
     def newest(self, folder: Path) -> tuple[PictureFile, Image.Image, str]:
         """What the gallery's first picture says of itself, the picture, and its name."""
@@ -116,7 +121,7 @@ def page(driver: Any, running: tuple[str, Path]) -> Visitor:
 
 def test_a_prompt_becomes_a_picture_that_says_what_made_it(page: Visitor, tmp_path: Path) -> None:
     page.draw(PROMPT, steps=25, seed="7")
-    assert re.match(r"1 picture\(s\) in .* seed 7", page.status("finished"))
+    assert re.match(r"1 picture\(s\) in .* seed 7", page.status("finished", "seed 7"))
     file, image, name = page.newest(tmp_path)
     assert (image.format, image.size, name) == ("PNG", (128, 128), "jsd-7.png")
     wanted = {"prompt": PROMPT, "seed": 7, "width": 128, "height": 128, "num_inference_steps": 25, "model": "mini"}
@@ -145,7 +150,7 @@ def test_previews_come_and_cancelling_keeps_nothing(page: Visitor, running: tupl
     preview = wait_for(lambda: page.find("#status .drawing img").get_attribute("src"))
     assert preview.startswith("data:image/png;base64,")
     page.click("#cancel")
-    assert "Cancelled" in page.status("finished")
+    page.status("finished", "Cancelled")
     assert not page.all("#gallery img")
     page.draw(PROMPT, steps=2)
     wait_for(lambda: page.all("#gallery img"))
@@ -155,9 +160,9 @@ def test_previews_come_and_cancelling_keeps_nothing(page: Visitor, running: tupl
 
 def test_an_error_is_said_in_words(page: Visitor) -> None:
     page.draw(PROMPT, width="100")
-    assert page.status("failed").startswith("width must be a multiple of 8 px, got 100; try 96")
+    assert page.status("failed", "width").startswith("width must be a multiple of 8 px, got 100; try 96")
     page.draw(PROMPT, width="96")
-    assert "1 picture(s)" in page.status("finished"), "the next one must be drawn"
+    page.status("finished", "1 picture(s)")  # the next one is drawn
 
 
 def test_html_in_a_prompt_is_text(page: Visitor) -> None:
@@ -192,7 +197,7 @@ def test_the_page_changes_its_language(page: Visitor) -> None:
     page.click("#language input[value=ja]")
     wait_for(lambda: page.find("#draw").text == "生成")
     page.draw(PROMPT, width="100")
-    assert "8 の倍数" in page.status("failed")
+    page.status("failed", "8 の倍数")
     wait_for(lambda: page.find("html").get_attribute("lang") == "ja")
 
 
