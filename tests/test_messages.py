@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from jsd.messages import MESSAGES, message
+from jsd.errors import InvalidInputError
+from jsd.messages import MESSAGES, language, message
+from jsd.options import SamplingOptions
 
 ROOT = Path(__file__).parents[1]
 SOURCE = "\n".join(
@@ -57,3 +59,34 @@ def test_every_sentence_is_said_somewhere() -> None:
 def test_the_language_is_the_users(language: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JSD_LANG", language)
     assert words in message("options.number", field="guidance_scale", low=1, high=20, value=0)
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, "en"),
+        ({"LANG": "ja_JP.UTF-8"}, "ja"),
+        ({"LANG": "ja_JP.UTF-8", "LC_ALL": "C.UTF-8"}, "en"),
+        ({"LANG": "en_US.UTF-8", "LC_MESSAGES": "ja_JP.UTF-8"}, "ja"),
+        ({"LANG": "ja_JP.UTF-8", "JSD_LANG": "en"}, "en"),
+    ],
+)
+def test_the_language_is_jsd_lang_else_the_locale(
+    environment: dict[str, str], expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("JSD_LANG", "LC_ALL", "LC_MESSAGES", "LANG"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert language() == expected
+
+
+def test_an_errors_code_is_the_same_in_both_languages(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = {}
+    for name in ("en", "ja"):
+        monkeypatch.setenv("JSD_LANG", name)
+        with pytest.raises(InvalidInputError) as caught:
+            SamplingOptions(prompt="猫", num_outputs=5)
+        said[name] = (caught.value.code, str(caught.value))
+    assert said["en"][0] == said["ja"][0]
+    assert said["en"][1] != said["ja"][1]

@@ -113,8 +113,9 @@ def check_export(arguments: list[str]) -> None:
 def check_pip(arguments: list[str]) -> None:
     """An extra of this package."""
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
-    assert arguments[0] == "install"
-    assert arguments[1] in {f".[{extra}]" for extra in extras}
+    # Without -e pip would replace make's editable install by a copy, far from weights/ and predict.py.
+    assert arguments[:2] == ["install", "-e"]
+    assert arguments[2] in {f".[{extra}]" for extra in extras}
 
 
 CHECKS: dict[str, Callable[[list[str]], None]] = {

@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--checkpointing-steps", type=int, default=200, metavar="N",
         help="steps from one checkpoint and its samples to the next (%(default)s)")  # fmt: skip
     add("--device", choices=("cpu", "cuda"), help="cuda where there is one, else cpu")
-    add("--mixed-precision", choices=("bf16", "no"), default="bf16", help="format of the arithmetic (%(default)s)")
+    add("--mixed-precision", choices=("bf16", "no"), help="format of the arithmetic (default: bf16 where it is fast)")
     add("--dry-run", action="store_true", help="print the plan, the parameters and the memory")
 
 
@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> None:
 
     import torch
 
-    from jsd.devices import choose_placement
+    from jsd.devices import choose_placement, fast_dtype
     from jsd.errors import InvalidInputError
     from jsd.options import MAX_SEED
     from jsd.training.plan import plan
@@ -69,6 +69,10 @@ def run(args: argparse.Namespace) -> None:
         stage, starts_from=starts_from, **{name: value for name, value in chosen.items() if value is not None}
     )
     recipe = dataclasses.replace(recipe, stages={**recipe.stages, args.stage: stage})
+    device = args.device if args.device is not None else ("cuda" if torch.cuda.is_available() else "cpu")
+    mixed_precision = args.mixed_precision
+    if mixed_precision is None:
+        mixed_precision = "bf16" if fast_dtype(torch.device(device)) == torch.bfloat16 else "no"
     options = TrainOptions(
         corpus=args.corpus,
         output=output,
@@ -76,7 +80,7 @@ def run(args: argparse.Namespace) -> None:
         start_from=args.start_from,
         seed=args.seed,
         checkpointing_steps=args.checkpointing_steps,
-        device=args.device if args.device is not None else ("cuda" if torch.cuda.is_available() else "cpu"),
-        mixed_precision=args.mixed_precision,
+        device=device,
+        mixed_precision=mixed_precision,
     )
     print(plan(recipe, args.stage, options) if args.dry_run else run_stage(recipe, args.stage, options))

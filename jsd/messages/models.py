@@ -3,8 +3,8 @@
 # code -> (English, Japanese). Rule, value, remedy, in one line.
 ROWS: dict[str, tuple[str, str]] = {
     "extra.missing": (
-        "this needs the package {package}, which is not installed; in the project's folder run: pip install '.[{extra}]'",
-        "パッケージ {package} がインストールされていません。プロジェクトのフォルダーで次を実行してください: pip install '.[{extra}]'",
+        "this needs the package {package}, which is not installed; in the project's folder run: pip install -e '.[{extra}]'",
+        "パッケージ {package} がインストールされていません。プロジェクトのフォルダーで次を実行してください: pip install -e '.[{extra}]'",
     ),
     "fetch.failed": (
         "{repo} could not be downloaded: {reason}; run the same command again: files that arrived are kept "

@@ -239,4 +239,4 @@ def test_without_ray_it_says_how_to_install_it(
 ) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     assert main([*command("absent"), "--engine", "ray"]) == 1
-    assert "pip install '.[ray]'" in capsys.readouterr().err.splitlines()[-1]
+    assert "pip install -e '.[ray]'" in capsys.readouterr().err.splitlines()[-1]

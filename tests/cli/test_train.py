@@ -1,8 +1,10 @@
 """`jsd train`, as a user runs it."""
 
+import json
 from pathlib import Path
 
 import pytest
+import torch
 from toy_recipe import TOY
 
 from jsd.cli import main
@@ -22,6 +24,18 @@ def test_a_stage_is_trained_and_its_folder_named(
     assert main([*command, "--stage", "vae", "--max-train-steps", "1"]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == str(tmp_path / "out/vae/model")
     assert (tmp_path / "out/vae/model/vae/config.json").is_file()
+
+
+def test_arithmetic_is_bf16_where_that_is_fast(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del command[command.index("--mixed-precision") :]
+    for dtype, expected in ((torch.bfloat16, "bf16"), (torch.float32, "no"), (torch.float16, "no")):
+        monkeypatch.setattr("jsd.devices.fast_dtype", lambda device, dtype=dtype: dtype)
+        output = str(tmp_path / expected / str(dtype))
+        assert main([*command, "--output", output, "--stage", "vae", "--max-train-steps", "1"]) == 0
+        run = json.loads((Path(output) / "vae" / "run.json").read_text("utf-8"))
+        assert run["options"]["mixed_precision"] == expected
 
 
 def test_a_dry_run_prints_the_plan_and_writes_nothing(

@@ -41,4 +41,4 @@ def test_without_gradio_it_names_the_command_that_installs_it(
         port = probe.getsockname()[1]
     assert main(["web", "--port", str(port), "--weights", str(toy_folder)]) == 1
     error = capsys.readouterr().err
-    assert error.count("\n") == 1 and "pip install '.[web]'" in error
+    assert error.count("\n") == 1 and "pip install -e '.[web]'" in error

@@ -67,5 +67,5 @@ def test_without_the_analyser_the_install_command_is_named(
 ) -> None:
     kana._analyser.cache_clear()
     monkeypatch.setitem(sys.modules, "sudachipy", None)
-    with pytest.raises(MissingExtraError, match=r"pip install '\.\[readings\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install -e '\.\[readings\]'"):
         spellings(rinna, "苺")

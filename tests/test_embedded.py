@@ -1,0 +1,45 @@
+"""The embedded model as it is committed: whole, small, and the one that the README's pictures are of."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jsd import Pipeline, SamplingOptions
+from jsd.weights import verify_folder
+from runs.blocks import ROOT
+from runs.export_mini import MAX_BYTES
+
+FOLDER = ROOT / "weights" / "mini"
+
+
+@pytest.fixture(scope="module")
+def pipeline() -> Pipeline:
+    return Pipeline.load(FOLDER, device="cpu")
+
+
+def test_it_is_whole() -> None:
+    assert verify_folder(FOLDER) == []
+
+
+def test_it_has_at_most_45_mb() -> None:
+    assert sum(path.stat().st_size for path in FOLDER.rglob("*") if path.is_file()) <= MAX_BYTES
+
+
+def test_its_salaryman_in_oil_has_a_suit_on_a_dark_ground(pipeline: Pipeline) -> None:
+    """An unseen pair, at the defaults: what another prompt's picture would not have."""
+    (picture,) = pipeline.generate(SamplingOptions(prompt="サラリーマン 油絵", seed=0))
+    pixels = np.asarray(picture.image, dtype=np.float32)  # (128, 128, 3)
+    red, green, blue = pixels[100:, 40:88].mean(axis=(0, 1))
+    assert blue > red, f"the suit is blue: {red:.0f} {green:.0f} {blue:.0f}"
+    red, green, blue = pixels[20:50, 50:80].mean(axis=(0, 1))
+    assert red > 1.5 * blue, f"the face is yellow: {red:.0f} {green:.0f} {blue:.0f}"
+    corners = pixels[:24, :24].mean(), pixels[:24, -24:].mean()
+    assert max(corners) < 130, "the ground of an oil painting is umber, that of other styles white or pale"
+
+
+def test_the_readmes_strip_is_of_these_weights(pipeline: Pipeline) -> None:
+    with Image.open(ROOT / "docs" / "strip.png") as strip:
+        drawn = json.loads(strip.text["jsd"])["pictures"]
+    assert {picture["model_sha256"] for picture in drawn} == {pipeline.provenance["model_sha256"]}
