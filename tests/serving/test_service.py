@@ -1,0 +1,58 @@
+"""What the predictor holds, without a server: metrics of the embedded model, health, memory after a cancel."""
+
+import gc
+import weakref
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from jsd import Pipeline, SamplingOptions
+from jsd.serving.prediction import Service
+from runs.blocks import ROOT
+
+FILES = {"output_format": "png", "output_quality": 80}
+
+
+@pytest.fixture(scope="module")
+def service() -> Service:
+    return Service(Pipeline.load(ROOT / "weights" / "mini", device="cpu"))
+
+
+def test_the_licence_is_in_the_metrics(service: Service) -> None:
+    metrics: dict[str, Any] = {}
+    options = SamplingOptions(prompt="猫", num_inference_steps=1)
+    pictures = list(service.draw(options, metrics.__setitem__, preview_every=0, **FILES))
+    assert [path.is_file() for path in pictures] == [True]
+    assert metrics["licence"] == "MIT"
+    assert metrics["safety_checker"] == "none"
+
+
+def test_a_device_that_no_longer_computes_is_not_healthy(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert service.is_healthy()
+    monkeypatch.setattr(Pipeline, "device", torch.device("meta"))
+    assert not service.is_healthy()
+
+
+def test_a_cancelled_prediction_holds_nothing(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = []
+    prepare = service.pipeline.prepare
+
+    def watched(options: SamplingOptions) -> Any:
+        job = prepare(options)
+        held.append(weakref.ref(job))
+        return job
+
+    monkeypatch.setattr(service.pipeline, "prepare", watched)
+    drawing = service.draw(
+        SamplingOptions(prompt="猫", num_inference_steps=9), lambda *_: None, preview_every=1, **FILES
+    )
+    preview = next(iter(drawing))
+    assert isinstance(preview, Path) and preview.is_file()
+    assert held[0]() is not None
+    drawing.close()
+    del drawing
+    gc.collect()
+    assert held[0]() is None, "its latents must be free"
+    assert not preview.exists()
