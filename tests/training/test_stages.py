@@ -131,6 +131,17 @@ def test_run_json_says_how_the_weights_were_made(trained: Path, options: TrainOp
     assert run["seconds"] > 0
 
 
+def test_tensorboard_shows_the_losses(trained: Path) -> None:
+    name = "tensorboard.backend.event_processing.event_accumulator"
+    events = pytest.importorskip(name, reason="the extra train is not installed").EventAccumulator(
+        str(trained / "stage2/tensorboard")
+    )
+    events.Reload()
+    logged = json.loads((trained / "stage2/log.jsonl").read_text("utf-8").splitlines()[-1])
+    last = events.Scalars("loss")[-1]
+    assert (last.step, last.value) == (logged["step"], pytest.approx(logged["loss"]))
+
+
 def test_the_log_has_losses_and_seconds(trained: Path) -> None:
     lines = [json.loads(line) for line in (trained / "stage2/log.jsonl").read_text("utf-8").splitlines()]
     assert lines[-1]["step"] == 2
