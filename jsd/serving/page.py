@@ -286,9 +286,10 @@ class Page:
                     # Gradio copies the file, byte for byte, before this goes on.
                     yield {self.gallery: [*new, *earlier][:MAX_GALLERY]}
             yield self._finished(language, job, perf_counter() - began) | self._idle()
-        except JsdError as error:
+        except (JsdError, OSError) as error:  # OSError: the disk is full
             with in_language(language):
-                status = markup.failed(str(error))
+                said = message("system.output", reason=error.strerror) if isinstance(error, OSError) else str(error)
+                status = markup.failed(said)
             yield {self.status: status} | self._idle()
 
     def _progress(self, language: str, step: int, num_steps: int, preview: Any) -> Updates:

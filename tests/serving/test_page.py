@@ -1,0 +1,60 @@
+"""What the page answers to bad input and to a full disk, without a browser."""
+
+import json
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.skipif(find_spec("gradio") is None, reason="the extra web is not installed")
+
+# In a process of its own: Gradio leaves an event loop open. Prints what the status says last in each case.
+ANSWERS = r"""
+import errno, json, os, sys
+from jsd import Pipeline, SamplingOptions
+from jsd.serving import page as module
+from jsd.serving.form import FORM
+
+page = module.Page(Pipeline.load(sys.argv[1], device="cpu", dtype="float32"))
+values = {name: getattr(SamplingOptions, name, None) for name in FORM}
+values |= dict.fromkeys(("width", "height", "seed", "style"), "")
+values |= {"unknown_words": False, "brush": False, "num_inference_steps": 2}
+
+def say(prompt):
+    updates = page._draw("en", None, *({**values, "prompt": prompt}[name] for name in FORM))
+    return [update[page.status] for update in updates if page.status in update][-1]
+
+def full(**_):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+said = {"megabyte": say("富士山" * 350_000), "control": say("猫\x00\x1b[31m")}
+module.TemporaryDirectory = full
+said["full"] = say("猫")
+print(json.dumps(said))
+"""
+
+
+@pytest.fixture(scope="module")
+def said(toy_folder: Path) -> dict[str, str]:
+    command = [sys.executable, "-c", ANSWERS, str(toy_folder)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=200)
+    assert ended.returncode == 0, ended.stderr[-2000:]
+    answers: dict[str, str] = json.loads(ended.stdout.splitlines()[-1])
+    return answers
+
+
+def test_a_prompt_of_a_megabyte_is_refused_in_words(said: dict[str, str]) -> None:
+    assert "prompt must be at most 10000 characters" in said["megabyte"]
+
+
+def test_control_characters_are_named_and_stay_out_of_the_page(said: dict[str, str]) -> None:
+    assert "1 picture(s)" in said["control"]
+    assert "U+0000" in said["control"] and "U+001B" in said["control"]
+    assert not {"\x00", "\x1b"} & set(said["control"])
+
+
+def test_a_full_disk_is_said_in_words(said: dict[str, str]) -> None:
+    assert "No space left on device" in said["full"]
+    assert "make room" in said["full"]
