@@ -212,8 +212,9 @@ class Page:
             [self.status, self.gallery, self.last_seed, self.cancel_button], show_progress="minimal",
             show_progress_on=self.status, concurrency_limit=1, api_visibility="private",
         )  # fmt: skip
-        self.cancel_button.click(
-            self._cancelled, self.language, [self.status, self.cancel_button], cancels=[drawn], **quick
+        # Afterwards, not meanwhile: a preview that is on its way would come after the words.
+        self.cancel_button.click(None, cancels=[drawn]).then(
+            self._cancelled, self.language, [self.status, self.cancel_button], **quick
         )
         self.dice.click(lambda: "", None, self.form["seed"], **quick)
         self.reuse.click(lambda seed: seed, self.last_seed, self.form["seed"], **quick)
