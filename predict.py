@@ -51,8 +51,9 @@ class Predictor(BasePredictor):
         num_inference_steps: int = Input(
             description="Denoising steps. ノイズ除去のステップ数。", default=25, ge=1, le=500
         ),
-        guidance_scale: float = Input(
-            description="How closely to follow the prompt. プロンプトに従う強さ。", default=7.5, ge=1, le=20
+        guidance_scale: float | None = Input(
+            description="Weight of the prompt. Unset: the model's own. プロンプトに従う強さ。未指定ならモデルの値。",
+            default=None, ge=1, le=20,
         ),
         scheduler: str = Input(
             description="Sampling method. サンプリング手法。",

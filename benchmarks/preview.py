@@ -23,7 +23,7 @@ def measure(folder: Path, device: str, num_steps: int) -> tuple[float, float]:
     from jsd.preview import load_preview
 
     pipeline = Pipeline.load(folder, device=device)
-    drawing = load_preview(pipeline.folder, pipeline.latent_channels, pipeline.vae_factor, pipeline.encode_image)
+    drawing = load_preview(pipeline)
     job = pipeline.prepare(SamplingOptions(prompt=PROMPT, num_inference_steps=num_steps, seed=0))
     steps, previews = [], []
     with TemporaryDirectory() as scratch:

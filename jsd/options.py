@@ -14,6 +14,7 @@ from jsd.schedulers import SCHEDULERS
 MAX_SEED = 2**32 - 1
 # WebP's limit, far above any size a model folder allows; the folder's own bounds are the pipeline's to check.
 MAX_SIDE_PX = 16383
+GUIDANCE_LIMITS = (1, 20)
 # Of a prompt: far above what any model reads, and quick to analyse.
 MAX_CHARACTERS = 10_000
 # What may differ between the requests of one batch.
@@ -24,7 +25,7 @@ LONG_PROMPT = ("chunk", "truncate")
 
 @dataclass(frozen=True, kw_only=True)
 class SamplingOptions:
-    """`None` means unset: sizes then come from the image or the model, the seed is drawn at random.
+    """`None` means unset: sizes then come from the image or the model, guidance from the model, the seed at random.
 
     `image` starts the picture instead of pure noise, `prompt_strength` of the way (0 keeps it, 1 forgets it);
     `mask` limits the change to its white part. Both are a path or a Pillow image.
@@ -36,7 +37,7 @@ class SamplingOptions:
     height: int | None = None  # px
     num_outputs: int = 1
     num_inference_steps: int = 25
-    guidance_scale: float = 7.5
+    guidance_scale: float | None = None
     scheduler: str = "DPMSolverMultistep"
     seed: int | None = None
     image: str | Path | Image.Image | None = None
@@ -62,6 +63,8 @@ class SamplingOptions:
                 raise InvalidInputError("options.whole", field=field, low=low, high=high, value=repr(value))
         for field, lowest, highest in _NUMBERS:
             value = getattr(self, field)
+            if value is None and field in _UNSET:
+                continue
             if type(value) not in (int, float) or not lowest <= value <= highest:
                 raise InvalidInputError("options.number", field=field, low=lowest, high=highest, value=repr(value))
         for field, choices in _CHOICES:
@@ -125,7 +128,7 @@ def shared_options(requests: Sequence[SamplingOptions]) -> SamplingOptions:
     return first
 
 
-_UNSET = ("width", "height", "seed")
+_UNSET = ("width", "height", "guidance_scale", "seed")
 # field               low  high
 _WHOLE_NUMBERS = (
     ("width", 1, MAX_SIDE_PX),
@@ -135,7 +138,7 @@ _WHOLE_NUMBERS = (
     ("seed", 0, MAX_SEED),
 )
 _NUMBERS = (
-    ("guidance_scale", 1, 20),
+    ("guidance_scale", *GUIDANCE_LIMITS),
     ("prompt_strength", 0, 1),
     ("safety_threshold", -0.1, 0.1),
 )

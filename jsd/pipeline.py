@@ -27,7 +27,7 @@ from jsd.sampling import DenoisingState, Start
 from jsd.schedulers import make_scheduler
 from jsd.sizes import SizeLimits
 from jsd.tokenizer import JapaneseTokenizer
-from jsd.weights import choose_folder, open_model_folder, read_json
+from jsd.weights import GUIDANCE_SCALE, choose_folder, guidance_scale, open_model_folder, read_json
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +68,7 @@ class Job:
     generators: list[torch.Generator]
     prompt_embeds: Tensor  # (B, L, D)
     negative_prompt_embeds: Tensor | None  # (B, L, D); None at guidance 1
+    guidance_scale: float
     latents: Tensor  # (B, C, h, w) float32
     image: Image.Image | None  # the input picture at the output's size
     mask: Image.Image | None
@@ -83,6 +84,7 @@ class Pipeline:
     vae: Any  # diffusers.AutoencoderKL
     scheduler_config: dict[str, Any]
     folder: Path | None = None
+    guidance_scale: float = GUIDANCE_SCALE  # of requests that name none
     safety_checker: SafetyChecker | None = None
     embeddings: EmbeddingCache = field(default_factory=EmbeddingCache)
 
@@ -99,6 +101,7 @@ class Pipeline:
             **load_components(path, placement.device, placement.dtype),
             scheduler_config=read_json(path / "scheduler" / "scheduler_config.json"),
             folder=path,
+            guidance_scale=guidance_scale(path),
             safety_checker=find_checker(path, placement.device),
         )
         logger.info("model %s (%s), %s", path, reason, placement)
@@ -156,14 +159,16 @@ class Pipeline:
         requests = [options] if isinstance(options, SamplingOptions) else list(options)
         shared = shared_options(requests)
         image, mask, (width, height) = self._load_pictures(shared)
+        guidance = self.guidance_scale if shared.guidance_scale is None else shared.guidance_scale
+        resolved: dict[str, Any] = {"width": width, "height": height, "guidance_scale": guidance, "num_outputs": 1}
         rows = [
-            (replace(request, width=width, height=height, seed=seed, num_outputs=1), read)
+            (replace(request, **resolved, seed=seed), read)
             for request in requests
             for read in [read_prompts(self.tokenizer, request)]
             for seed in _seeds(request)
         ]
         each, prompts = tuple(one for one, _ in rows), tuple(read for _, read in rows)
-        guided = shared.guidance_scale != 1
+        guided = guidance != 1
         num_windows = shared_num_windows(prompts, guided=guided)
         prompt_embeds = self._embed([one.prompt for one in prompts], num_windows)
         negative = self._embed([one.negative_prompt for one in prompts], num_windows) if guided else None
@@ -189,6 +194,7 @@ class Pipeline:
             generators=generators,
             prompt_embeds=prompt_embeds,
             negative_prompt_embeds=negative,
+            guidance_scale=guidance,
             latents=start.latents,
             image=image,
             mask=mask,
@@ -204,7 +210,7 @@ class Pipeline:
                 job.start,
                 prompt_embeds=job.prompt_embeds,
                 negative_prompt_embeds=job.negative_prompt_embeds,
-                guidance_scale=job.options[0].guidance_scale,
+                guidance_scale=job.guidance_scale,
                 generators=job.generators,
             ):
                 job.latents = state.latents

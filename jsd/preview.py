@@ -18,6 +18,7 @@ from jsd.data.corpus import Corpus
 from jsd.errors import InvalidInputError, ModelFolderError
 from jsd.files.writing import write_text
 from jsd.images import image_to_tensor, load_image, tensor_to_images
+from jsd.pipeline import Pipeline
 
 PREVIEW_FILE = "preview.json"
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
@@ -106,13 +107,11 @@ def synthetic_pictures(factor: int, side: int = SYNTHETIC_SIDE) -> list[Image.Im
     return tensor_to_images(torch.cat(pictures).clamp(0, 1))
 
 
-def load_preview(
-    folder: Path | None, latent_channels: int, factor: int, encode: Callable[[Tensor], Tensor]
-) -> PreviewMap:
-    """The folder's map, or where it has none one fitted to synthetic pictures."""
-    if folder is not None and (folder / PREVIEW_FILE).is_file():
-        return PreviewMap.load(folder, latent_channels)
-    return fit_preview(encode, synthetic_pictures(factor))
+def load_preview(pipeline: Pipeline) -> PreviewMap:
+    """The map of the model folder, or where it has none one fitted to synthetic pictures."""
+    if pipeline.folder is not None and (pipeline.folder / PREVIEW_FILE).is_file():
+        return PreviewMap.load(pipeline.folder, pipeline.latent_channels)
+    return fit_preview(pipeline.encode_image, synthetic_pictures(pipeline.vae_factor))
 
 
 def read_pictures(folder: Path, size: tuple[int, int], limit: int = 64) -> Iterator[Image.Image]:

@@ -19,6 +19,7 @@ from safetensors import safe_open
 
 from jsd.errors import InvalidInputError, ModelFolderError
 from jsd.messages import message
+from jsd.options import GUIDANCE_LIMITS
 from jsd.tokenizer import JapaneseTokenizer
 
 MODELS = ("text_encoder", "unet", "vae")
@@ -31,6 +32,8 @@ WEIGHT_STEMS = {
     CHECKER: ("model", "pytorch_model"),
 }
 EMBEDDED = "mini"
+GENERATION_CONFIG = "generation_config.json"
+GUIDANCE_SCALE = 7.5  # of Stable Diffusion v1 (its model card), and of a folder that names none
 MAX_PROBLEMS_IN_AN_ERROR = 5
 
 Shapes = dict[str, tuple[int, ...]]
@@ -84,6 +87,16 @@ def choose_folder(explicit: Path | str | None = None) -> tuple[Path, str]:
     if (root / EMBEDDED).is_dir():
         return root / EMBEDDED, message("weights.by_default")
     raise ModelFolderError("weights.none", root=root)
+
+
+def guidance_scale(folder: Path) -> float:
+    """What the folder's generation_config.json names as guidance_scale, else Stable Diffusion's."""
+    path = folder / GENERATION_CONFIG
+    value = read_json(path).get("guidance_scale", GUIDANCE_SCALE) if path.exists() else GUIDANCE_SCALE
+    low, high = GUIDANCE_LIMITS
+    if type(value) not in (int, float) or not low <= value <= high:
+        raise ModelFolderError("folder.guidance", path=path, low=low, high=high, value=repr(value))
+    return float(value)
 
 
 def weights_names(component: str) -> list[str]:
@@ -189,6 +202,7 @@ def _problems(folder: Path) -> Iterator[Problem]:
     for name in ("model_index.json", "scheduler/scheduler_config.json"):
         if (folder / name).exists() or name.startswith("scheduler"):
             yield from _caught(read_json, folder / name)
+    yield from _caught(guidance_scale, folder)
     expected: dict[str, Shapes] = {}
     for component in (*MODELS, CHECKER) if has_safety_checker(folder) else MODELS:
         try:

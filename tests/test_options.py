@@ -12,11 +12,8 @@ from jsd.schedulers import SCHEDULERS
 
 def test_defaults_are_the_documented_ones() -> None:
     options = SamplingOptions(prompt="猫")
-    assert (options.scheduler, options.num_inference_steps, options.guidance_scale) == (
-        "DPMSolverMultistep",
-        25,
-        7.5,
-    )
+    assert (options.scheduler, options.num_inference_steps) == ("DPMSolverMultistep", 25)
+    assert options.guidance_scale is None, "the model's own"
     assert (options.width, options.height, options.seed, options.num_outputs) == (None, None, None, 1)
 
 

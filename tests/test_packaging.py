@@ -1,9 +1,12 @@
 """The set-up: pinned versions that agree, and commands that exist."""
 
+import ast
 import re
 import subprocess
+import sys
 import tomllib
-from importlib.metadata import PackageNotFoundError, requires
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, packages_distributions, requires, version
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,8 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
+NAMED = sorted({*PROJECT["dependencies"], *(line for lines in EXTRAS.values() for line in lines)})
 
 
 def pins() -> dict[str, str]:
@@ -68,9 +73,44 @@ def test_requirements_name_no_build_and_no_index() -> None:
 
 
 def test_all_pins_of_pyproject_are_exact() -> None:
-    extras = [line for group in PROJECT["optional-dependencies"].values() for line in group]
-    loose = [line for line in [*PROJECT["dependencies"], *extras] if "==" not in line]
+    loose = [line for line in NAMED if not re.fullmatch(r"[\w.-]+(\[\w+\])?==[0-9][0-9A-Za-z.]*", line)]
     assert not loose
+
+
+def test_no_package_is_named_at_two_versions() -> None:
+    names = [canonicalize_name(Requirement(line).name) for line in NAMED]
+    assert len(names) == len(set(names)), "an extra that repeats another's package repeats its version"
+
+
+@pytest.mark.parametrize("line", NAMED)
+def test_the_tests_run_on_the_pinned_version(line: str) -> None:
+    requirement = Requirement(line)
+    # torch's wheels carry their build: 2.13.0+cpu.
+    assert str(requirement.specifier) == f"=={version(requirement.name).partition('+')[0]}", "run: make test"
+
+
+def imported(folder: Path) -> Iterator[tuple[Path, str]]:
+    """(file, top-level module) of every import in `folder`, the lazy ones too."""
+    for path in folder.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Import):
+                yield from ((path, alias.name.partition(".")[0]) for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module is not None:
+                yield path, node.module.partition(".")[0]
+
+
+@pytest.mark.parametrize("folder", ["jsd", "runs", "benchmarks", "tests"])
+def test_every_package_that_is_imported_is_pinned(folder: str) -> None:
+    """By name: what only comes along with another package changes its version, or goes, without a word."""
+    pinned = {*pins(), *(canonicalize_name(Requirement(line).name) for line in NAMED), "jsd"}
+    packages = packages_distributions()
+    unpinned = {
+        f"{path.relative_to(ROOT)}: {name}"
+        for path, name in imported(ROOT / folder)
+        if name in packages and name not in sys.stdlib_module_names
+        and not {canonicalize_name(package) for package in packages[name]} & pinned
+    }  # fmt: skip
+    assert not unpinned
 
 
 def test_the_version_is_the_packages() -> None:

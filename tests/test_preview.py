@@ -2,6 +2,7 @@
 
 import copy
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from jsd.cli import main
 from jsd.errors import InvalidInputError, ModelFolderError
+from jsd.pipeline import Pipeline
 from jsd.preview import PreviewMap, fit_preview, load_preview, read_pictures, synthetic_pictures
 from jsd.sampling import predict_original
 from jsd.schedulers import make_scheduler
@@ -75,19 +77,21 @@ def test_a_map_of_other_latents_is_named(tmp_path: Path) -> None:
         PreviewMap.load(tmp_path, 4)
 
 
-def test_the_folders_map_is_preferred(tmp_path: Path) -> None:
-    other = a_map()
-    (tmp_path / "preview.json").write_text(json.dumps({**_values(other), "num_pictures": 99}))
-    assert load_preview(tmp_path, 4, 4, colour_vae(4, 4)).num_pictures == 99
+def test_the_folders_map_is_preferred(make_toy_folder: Callable[..., Path]) -> None:
+    toy = make_toy_folder()
+    (toy / "preview.json").write_text(json.dumps({**_values(a_map()), "num_pictures": 99}))
+    assert load_preview(Pipeline.load(toy)).num_pictures == 99
 
 
 def _values(fitted: PreviewMap) -> dict[str, object]:
     return {"weight": fitted.weight.tolist(), "bias": fitted.bias.tolist(), "error": fitted.error}
 
 
-def test_a_folder_without_one_has_it_fitted(tmp_path: Path) -> None:
-    assert load_preview(tmp_path, 4, 4, colour_vae(4, 4)).error < 1e-4
-    assert not list(tmp_path.iterdir()), "nothing is written into somebody's model folder unasked"
+def test_a_folder_without_one_has_it_fitted(toy_folder: Path) -> None:
+    pipeline = Pipeline.load(toy_folder)
+    fitted = fit_preview(pipeline.encode_image, synthetic_pictures(pipeline.vae_factor))
+    assert torch.equal(load_preview(pipeline).weight, fitted.weight)
+    assert not (toy_folder / "preview.json").exists(), "nothing is written into somebody's model folder unasked"
 
 
 def test_pictures_of_a_folder_have_the_models_size(tmp_path: Path) -> None:

@@ -43,6 +43,7 @@ TOY = Recipe(
         },
     },
     scheduler=MINI.scheduler,
+    guidance_scale=MINI.guidance_scale,
     vocab_size={"ja": 200, "en": 200},
     model_max_length=16,
     sample_prompts=PROMPTS,

@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--split", choices=("dev", "test"), default="test", help="dev to choose, test to report (%(default)s)")
     add("--seeds", type=int, default=1, metavar="N", help="drawings of each prompt (%(default)s)")
     add("--num-inference-steps", type=int, default=25, metavar="N", help="denoising steps (%(default)s)")
-    add("--guidance-scale", type=float, default=7.5, metavar="W", help="how closely to follow prompts (%(default)s)")
+    add("--guidance-scale", type=float, metavar="W", help="how closely to follow prompts (the model's own)")
     add("--output", type=Path, default=output, metavar="FOLDER", help="for report and contact sheet (%(default)s)")
 
 

@@ -43,9 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--guidance-scale",
         type=float,
-        default=defaults.guidance_scale,
         metavar="W",
-        help=f"{message('input.guidance_scale')} 1-20 (%(default)s)",
+        help=f"{message('input.guidance_scale')} 1-20",
     )
     add(
         "--scheduler",

@@ -105,10 +105,11 @@ def evaluate(
     *,
     seeds: int,
     num_inference_steps: int,
-    guidance_scale: float,
+    guidance_scale: float | None,  # None: the model's own
     output: Path,
 ) -> dict[str, object]:
     """Write report.json and contact_sheet.png into `output`; returns the report."""
+    guidance_scale = pipeline.guidance_scale if guidance_scale is None else guidance_scale
     drawings = draw(pipeline, make_prompts(corpus, language, split), seeds, num_inference_steps, guidance_scale)
     judge = Judge.fit(np.asarray(corpus.pictures))
     found = ranks(corpus, judge, drawings)

@@ -70,6 +70,10 @@ ROWS: dict[str, tuple[str, str]] = {
         "組み合わせが正しくありません。{part} は {value}、{other} は {limit} です。"
         "同じモデルのものを使ってください",
     ),
+    "folder.guidance": (
+        "{path}: guidance_scale must be a number from {low} to {high}, got {value}; correct the file, or remove it",
+        "{path} の guidance_scale は {low} から {high} までの数値です（指定: {value}）。修正するか、ファイルを削除してください",
+    ),
     "folder.missing": (
         "{path} is not a folder; name a model folder in the diffusers layout",
         "{path} はフォルダーではありません。diffusers 形式のモデルフォルダーを指定してください",

@@ -31,8 +31,8 @@ ROWS: dict[str, tuple[str, str]] = {
         "セーフティーチェッカーが検出した画像も返します。",
     ),
     "input.guidance_scale": (
-        "How closely to follow the prompt.",
-        "プロンプトに従う強さ。",
+        "Weight of the prompt. Unset: the model's own.",
+        "プロンプトに従う強さ。未指定ならモデルの値。",
     ),
     "input.height": (
         "Pixels. Unset: the image's or the model's own.",

@@ -44,8 +44,8 @@ def from_record(record: Mapping[str, Any]) -> dict[str, Any]:
     """What a picture's record says of the page's inputs; InvalidInputError where it is no request of ours."""
     values = {name: record[name] for name in (*PLAIN, "unknown_words") if name in record}
     options = SamplingOptions(**{"prompt": None, **values, "num_outputs": 1})
-    form: dict[str, Any] = {name: getattr(options, name) for name in PLAIN}
-    form |= {name: "" if form[name] is None else str(form[name]) for name in TYPED}
+    form: dict[str, Any] = {name: getattr(options, name) for name in PLAIN if getattr(options, name) is not None}
+    form |= {name: str(form.get(name, "")) for name in TYPED}
     # The words of a style are in the prompt.
     return form | {"unknown_words": options.unknown_words == UNKNOWN_WORDS[1], "style": ""}
 

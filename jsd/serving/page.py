@@ -77,9 +77,7 @@ class Page:
 
     def __init__(self, pipeline: Pipeline) -> None:
         self.pipeline = pipeline
-        self.preview = load_preview(
-            pipeline.folder, pipeline.latent_channels, pipeline.vae_factor, pipeline.encode_image
-        )
+        self.preview = load_preview(pipeline)
         self.said: list[tuple[Any, dict[str, str]]] = []  # components with their words: property -> message
         self.form: dict[str, Any] = {}
         with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=DELETE_CACHE) as self.blocks:
@@ -184,7 +182,8 @@ class Page:
         self.last_seed: gr.State = gr.State("")
 
     def _slider(self, name: str, low: float, high: float, step: float) -> gr.Slider:
-        value = getattr(SamplingOptions, name)
+        default = getattr(SamplingOptions, name)
+        value = getattr(self.pipeline, name) if default is None else default
         return self._add(
             gr.Slider, {"label": f"web.{name}"}, minimum=low, maximum=high, step=step, value=value, min_width=120,
             elem_id=name,

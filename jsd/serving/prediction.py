@@ -14,7 +14,7 @@ from jsd.images import save_image, tensor_to_images
 from jsd.messages import message
 from jsd.options import SamplingOptions
 from jsd.pipeline import GeneratedImage, Job, Pipeline
-from jsd.preview import PreviewMap, load_preview
+from jsd.preview import load_preview
 from jsd.safety import blank_unsafe, safety_status
 
 # Of the model that drew: what its licence asks to be passed on.
@@ -28,7 +28,7 @@ class Service:
 
     def __init__(self, pipeline: Pipeline) -> None:
         self.pipeline = pipeline
-        self.preview = _preview(pipeline)
+        self.preview = load_preview(pipeline)
         self.files = TemporaryDirectory(prefix="jsd-")
 
     @classmethod
@@ -104,10 +104,6 @@ class Service:
                 picture = self.preview.draw(state.predicted)
                 save_image(blank_unsafe(self.pipeline.safety_checker, picture, job.options), path)
                 yield path
-
-
-def _preview(pipeline: Pipeline) -> PreviewMap:
-    return load_preview(pipeline.folder, pipeline.latent_channels, pipeline.vae_factor, pipeline.encode_image)
 
 
 def _report(job: Job, pipeline: Pipeline, record_metric: RecordMetric) -> None:

@@ -12,6 +12,7 @@ from transformers import CLIPTextConfig, CLIPTextModel
 
 from jsd.files.writing import write_json
 from jsd.tokenizer import JapaneseTokenizer
+from jsd.weights import GENERATION_CONFIG
 
 CLASSES: dict[str, Any] = {"vae": AutoencoderKL, "unet": UNet2DConditionModel, "text_encoder": CLIPTextModel}
 INITIAL_LOGVAR = -4.0
@@ -91,8 +92,10 @@ def load(component: str, folder: Path) -> Any:
     return CLASSES[component].from_pretrained(folder / component, torch_dtype=torch.float32, local_files_only=True)
 
 
-def write_model_folder(folder: Path, modules: dict[str, Any], scheduler: dict[str, Any]) -> None:
-    """Write `modules`, the scheduler's config and model_index.json."""
+def write_model_folder(
+    folder: Path, modules: dict[str, Any], scheduler: dict[str, Any], guidance_scale: float | None
+) -> None:
+    """Write `modules`, the scheduler's config, model_index.json and, unless None, the model's own guidance scale."""
     for name, module in modules.items():
         module.save_pretrained(folder / name, safe_serialization=True)
     config = {
@@ -104,3 +107,5 @@ def write_model_folder(folder: Path, modules: dict[str, Any], scheduler: dict[st
     }
     write_json(folder / "scheduler" / "scheduler_config.json", config)
     write_json(folder / "model_index.json", MODEL_INDEX)
+    if guidance_scale is not None:
+        write_json(folder / GENERATION_CONFIG, {"guidance_scale": guidance_scale})

@@ -77,7 +77,8 @@ def train(
     Returns the averages, and the seconds of all runs together.
 
     `compute_loss(n)` is the loss of the n-th batch, a function of n alone, so that a resumed run sees the same batches.
-    `settings` is what it depends on beside n: numbers and text, kept in the checkpoint; see `check_settings`.
+    `settings` is what it depends on beside n: numbers and text, kept in the checkpoint; ask
+    `check_settings` first, before anything is overwritten.
     """
     parameters = list(modules.parameters())
     optimizer = torch.optim.AdamW(
@@ -85,7 +86,6 @@ def train(
     )
     ema = Ema(parameters, stage.ema_decay)
     path = folder / CHECKPOINT_FILE
-    check_settings(path, settings)
     start, seconds = _resume(path, modules, optimizer, ema)
     elapsed = seconds
     began = time.monotonic()

@@ -41,6 +41,7 @@ class Recipe:
     name: str
     components: dict[str, dict[str, Any]]  # component -> config of its diffusers or transformers class
     scheduler: dict[str, Any] | None
+    guidance_scale: float | None  # written into the model folder; None: Stable Diffusion's
     vocab_size: dict[str, int]
     model_max_length: int
     sample_prompts: dict[str, tuple[str, ...]] = field(repr=False)  # drawn at every checkpoint
@@ -106,6 +107,7 @@ MINI = Recipe(
         "num_train_timesteps": 1000,
         "prediction_type": "v_prediction",
     },
+    guidance_scale=3.0,  # measured: docs/training-log.md
     vocab_size={"ja": 3000, "en": 3000},
     model_max_length=16,
     sample_prompts=SAMPLE_PROMPTS,
@@ -137,6 +139,7 @@ FULL = Recipe(
         },
     },
     scheduler=None,
+    guidance_scale=None,
     vocab_size={"ja": 32000},
     model_max_length=77,
     sample_prompts=SAMPLE_PROMPTS,

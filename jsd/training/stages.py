@@ -250,7 +250,9 @@ class Run:
             torch.save(latents, self.options.output / LATENTS_FILE)
         if self.stage.objective == "denoising":
             assert self.stage.language is not None
-            components.write_model_folder(folder, {**saved, "vae": self.vae}, self.scheduler)
+            components.write_model_folder(
+                folder, {**saved, "vae": self.vae}, self.scheduler, self.recipe.guidance_scale
+            )
             tokenizer = self.options.output / f"tokenizer_{self.stage.language}"
             shutil.copytree(tokenizer, folder / "tokenizer", dirs_exist_ok=True)
         else:

@@ -33,7 +33,7 @@ def bad(row: Row | BadRow) -> InvalidInputError:
 def test_a_row_is_sampling_options(name: str, content: str, tmp_path: Path) -> None:
     first, second = map(good, rows_of(tmp_path, name, content))
     assert (first.options.prompt, first.options.seed, first.options.guidance_scale) == ("猫、犬", 3, 2.5)
-    assert (second.options.prompt, second.options.seed, second.options.guidance_scale) == ("富士山", None, 7.5)
+    assert (second.options.prompt, second.options.seed, second.options.guidance_scale) == ("富士山", None, None)
 
 
 def test_a_text_file_is_one_prompt_a_line(tmp_path: Path) -> None:

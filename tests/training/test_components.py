@@ -12,6 +12,7 @@ from jsd.errors import CheckpointError
 from jsd.training import components
 from jsd.training.recipes import MINI
 from jsd.training.stages import alphas_cumprod
+from jsd.weights import GUIDANCE_SCALE, guidance_scale
 
 
 def test_a_fresh_vae_hides_nothing_in_noise() -> None:
@@ -59,7 +60,8 @@ def test_another_noise_schedule_is_refused_by_name() -> None:
 
 def test_the_schedulers_config_is_stable_diffusions(tmp_path: Path) -> None:
     assert MINI.scheduler is not None
-    components.write_model_folder(tmp_path, {}, MINI.scheduler)
+    components.write_model_folder(tmp_path, {}, MINI.scheduler, guidance_scale=None)
     config = json.loads((tmp_path / "scheduler" / "scheduler_config.json").read_text("utf-8"))
     assert (config["steps_offset"], config["set_alpha_to_one"], config["clip_sample"]) == (1, False, False)
     assert config["prediction_type"] == "v_prediction"
+    assert guidance_scale(tmp_path) == GUIDANCE_SCALE, "a recipe without its own leaves Stable Diffusion's"

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from jsd.errors import CheckpointError
-from jsd.training.loop import Ema, learning_rate, save_atomically, train
+from jsd.training.loop import CHECKPOINT_FILE, Ema, check_settings, learning_rate, save_atomically, train
 from jsd.training.recipes import Stage
 
 STAGE = Stage("toy", "denoising", (), {}, None, True, train_batch_size=4, max_train_steps=6, learning_rate=0.1,
@@ -44,6 +44,7 @@ def run(
         inputs, targets = batches(number)
         return (modules["linear"](inputs) - targets).square().mean(), {}
 
+    check_settings(folder / CHECKPOINT_FILE, settings or {})
     ema, _ = train(
         stage, modules, compute_loss, folder, settings={} if settings is None else settings,
         checkpointing_steps=checkpointing_steps,
