@@ -14,9 +14,9 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from jsd.errors import ImageFileError, InvalidInputError
-from jsd.files import writing
 from jsd.files.metadata import save_arguments
 from jsd.files.opening import Source, open_image
+from jsd.files.writing import write_file
 
 WHITE, BLACK = (255, 255, 255), (0, 0, 0)
 
@@ -73,8 +73,12 @@ def tensor_to_images(images: Tensor) -> list[Image.Image]:
 def save_image(
     image: Image.Image, path: Path, *, quality: int = 80, metadata: Mapping[str, object] | None = None
 ) -> None:
-    """Write a .png, .jpg or .webp: `encode_image`, then `write_file`."""
-    write_file(path, encode_image(image, path, quality=quality, metadata=metadata))
+    """Write a .png, .jpg or .webp, whole or not at all."""
+    data = encode_image(image, path, quality=quality, metadata=metadata)
+    try:
+        write_file(path, data)
+    except OSError as error:
+        raise InvalidInputError("image.unwritable", field="output", value=path, reason=error) from error
 
 
 def encode_image(
@@ -95,14 +99,6 @@ def encode_image(
     except (OSError, ValueError) as error:
         raise InvalidInputError("image.unwritable", field="output", value=path, reason=error) from error
     return file.getvalue()
-
-
-def write_file(path: Path, data: bytes, *, sync: bool = False) -> None:
-    """`jsd.files.writing.write_file`, whose fault is the user's choice of `output`."""
-    try:
-        writing.write_file(path, data, sync=sync)
-    except OSError as error:
-        raise InvalidInputError("image.unwritable", field="output", value=path, reason=error) from error
 
 
 def unused_path(folder: Path, stem: str, suffix: str) -> Path:

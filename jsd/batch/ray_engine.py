@@ -13,7 +13,7 @@ import shutil
 import socket
 import tempfile
 import warnings
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -77,48 +77,16 @@ def draw_on_cluster(
 ) -> Generator[Drawn, None, None]:
     """Each row as it is drawn, whichever is first; `digest` is the model's.
 
-    `address` None: RAY_ADDRESS, else a cluster of this machine alone, for this call. `num_workers` None: as many as
-    the cluster has GPUs, else machines.
+    `address` None: RAY_ADDRESS, else a cluster of this machine alone, for this call. `num_workers` None: as
+    `plan_actors` finds.
     """
-    # Here, not when the first row is asked for: a cluster takes a while to start.
-    if model.device not in (None, *DEVICES):  # which GPU a worker has is Ray's choice
-        raise InvalidInputError("options.choice", field="device", choices=", ".join(DEVICES), value=repr(model.device))
-    if model.dtype not in (None, *DTYPES):
-        raise InvalidInputError("device.dtype", field="dtype", choices=", ".join(DTYPES), value=repr(model.dtype))
+    _check_model_choice(model)
     ray = _import_ray()
-    return _draw_on_cluster(ray, rows, model, files, digest, num_workers, address)
-
-
-def _draw_on_cluster(
-    ray: Any,
-    rows: Sequence[Row],
-    model: ModelChoice,
-    files: FileChoice,
-    digest: object,
-    num_workers: int | None,
-    address: str | None,
-) -> Generator[Drawn, None, None]:
-    items = [{"row": pickle.dumps(_with_absolute_paths(row))} for row in rows]
+    # Rounding differs between numbers of threads: as many as the local engine would have here.
+    arguments = (model, files, digest, torch.get_num_threads(), language())
     with _cluster(ray, address, num_workers, model.device):
-        on_gpu = _on_gpu(ray, model.device)
-        num_workers = _num_devices(ray, on_gpu) if num_workers is None else num_workers
-        _configure(ray)
-        # Rounding differs between numbers of threads: as many as the local engine would have here.
-        arguments = (model, files, digest, torch.get_num_threads(), language())
-        with warnings.catch_warnings():
-            # Ray 2.64 will have another place for max_task_retries; without it, a row that kills its worker is
-            # tried for ever.
-            warnings.simplefilter("ignore", ray.util.annotations.RayDeprecationWarning)
-            answers = ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
-                Worker,
-                fn_constructor_args=arguments,
-                batch_size=None,
-                batch_format="pyarrow",
-                compute=ray.data.ActorPoolStrategy(size=num_workers, max_tasks_in_flight_per_actor=TASKS_IN_FLIGHT),
-                num_cpus=1,
-                num_gpus=1 if on_gpu else 0,
-                max_task_retries=MAX_DEATHS,
-            )
+        num_actors, num_gpus = plan_actors(ray.nodes(), model.device, num_workers)
+        answers = _map_rows(ray, rows, arguments, num_actors, num_gpus)
         try:
             # Without prefetching: it would hold a finished row back until the next one is finished.
             for table in answers.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
@@ -127,6 +95,53 @@ def _draw_on_cluster(
             if isinstance(error, ray.exceptions.RayTaskError):  # an error of ours: with its traceback
                 raise
             raise JsdError("batch.workers", reason=_first_line(error)) from error
+
+
+def plan_actors(nodes: Iterable[Mapping[str, Any]], device: str | None, num_workers: int | None) -> tuple[int, int]:
+    """Of the machines that `ray.nodes` lists -> how many actors, and how many GPUs each takes.
+
+    An actor a GPU where the cluster has any and `device` lets it, else an actor a machine; `num_workers` overrides.
+    """
+    machines = [node["Resources"] for node in nodes if node["Alive"] and node["Resources"].get("CPU", 0) >= 1]
+    num_gpus = sum(int(resources.get("GPU", 0)) for resources in machines)
+    if device == "cuda" and num_gpus == 0:
+        raise InvalidInputError("device.unknown", field="device", choices="cpu", value=repr(device))
+    on_gpu = num_gpus > 0 and device in (None, "cuda")
+    num_devices = num_gpus if on_gpu else max(1, len(machines))
+    return num_devices if num_workers is None else num_workers, int(on_gpu)
+
+
+def _check_model_choice(model: ModelChoice) -> None:
+    """Before a cluster is started, which takes a while; which GPU a worker has is Ray's choice."""
+    if model.device not in (None, *DEVICES):
+        raise InvalidInputError("options.choice", field="device", choices=", ".join(DEVICES), value=repr(model.device))
+    if model.dtype not in (None, *DTYPES):
+        raise InvalidInputError("device.dtype", field="dtype", choices=", ".join(DTYPES), value=repr(model.dtype))
+
+
+def _map_rows(ray: Any, rows: Sequence[Row], arguments: tuple[object, ...], num_actors: int, num_gpus: int) -> Any:
+    """A lazy dataset: each row a block, drawn by a `Worker` of `arguments`."""
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    context.execution_no_progress_timeout_s = -1  # a row may take as long as it takes
+    context.max_consecutive_actor_init_deaths = MAX_DEATHS
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    items = [{"row": pickle.dumps(_with_absolute_paths(row))} for row in rows]
+    with warnings.catch_warnings():
+        # Ray 2.64 will have another place for max_task_retries; without it, a row that kills its worker is tried
+        # for ever.
+        warnings.simplefilter("ignore", ray.util.annotations.RayDeprecationWarning)
+        return ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
+            Worker,
+            fn_constructor_args=arguments,
+            batch_size=None,
+            batch_format="pyarrow",
+            compute=ray.data.ActorPoolStrategy(size=num_actors, max_tasks_in_flight_per_actor=TASKS_IN_FLIGHT),
+            num_cpus=1,
+            num_gpus=num_gpus,
+            max_task_retries=MAX_DEATHS,
+        )
 
 
 def _first_line(error: Exception) -> str:
@@ -203,27 +218,3 @@ def _require_listener(address: str) -> None:
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if port.isdecimal():
         socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
-
-
-def _on_gpu(ray: Any, device: str | None) -> bool:
-    """Whether the workers take a GPU each: where the cluster has any, or `device` says so."""
-    has_gpus = ray.cluster_resources().get("GPU", 0) >= 1
-    if device == "cuda" and not has_gpus:
-        raise InvalidInputError("device.unknown", field="device", choices="cpu", value=repr(device))
-    return has_gpus and device in (None, "cuda")
-
-
-def _num_devices(ray: Any, on_gpu: bool) -> int:
-    if on_gpu:
-        return int(ray.cluster_resources()["GPU"])
-    return max(1, len([node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0) >= 1]))
-
-
-def _configure(ray: Any) -> None:
-    """Ray Data says nothing of its own, and a row may take as long as it takes."""
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
-    context.print_on_execution_start = False
-    context.execution_no_progress_timeout_s = -1
-    context.max_consecutive_actor_init_deaths = MAX_DEATHS
-    logging.getLogger("ray.data").setLevel(logging.ERROR)

@@ -1,13 +1,14 @@
-"""The results file of a batch: one JSON line a row, written whole or not at all; what resuming reads."""
+"""The output folder of a batch: pictures, and a results file of one JSON line a row; what resuming reads."""
 
 import fcntl
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from jsd.errors import InvalidInputError
+from jsd.files.writing import write_file
 from jsd.files.xmp import to_json
 
 RESULTS_FILE = "results.jsonl"
@@ -37,8 +38,14 @@ class Results:
     def close(self) -> None:
         os.close(self._file)
 
-    def append(self, record: Mapping[str, object]) -> None:
-        """One line, on the disk when this returns; where it does not fit, nothing of it stays."""
+    def append(self, record: Mapping[str, object], files: Mapping[str, bytes]) -> None:
+        """A row's pictures (name -> bytes), then its line, each whole or not at all; on the disk when this returns."""
+        for name, data in files.items():
+            path = self.path.parent / name
+            try:
+                write_file(path, data, sync=True)
+            except OSError as error:
+                raise InvalidInputError("batch.unwritable", field="output_dir", value=path, reason=error) from error
         line = (to_json(record) + "\n").encode()
         end = os.fstat(self._file).st_size
         try:
@@ -63,7 +70,8 @@ class Results:
 
     def check_model(self, model_sha256: object) -> None:
         """One folder holds the pictures of one model."""
-        for found in dict.fromkeys(str(record["model_sha256"]) for record in _successes(self.records)):
+        for record in self.records:
+            found = str(record.get("model_sha256", model_sha256))  # a row that failed names none
             if found != model_sha256:
                 value = self.path.parent
                 raise InvalidInputError("batch.other_model", field="output_dir", value=value, found=found[:10])
@@ -84,7 +92,3 @@ class Results:
                 raise InvalidInputError("batch.results", field="output_dir", value=self.path, number=number)
             records.append(record)
         return records
-
-
-def _successes(records: Iterable[dict[str, Any]]) -> Iterable[dict[str, Any]]:
-    return (record for record in records if "model_sha256" in record)

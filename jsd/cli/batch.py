@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,8 @@ from jsd.tokenizer import JapaneseTokenizer
 from jsd.weights import choose_folder, open_model_folder
 
 if TYPE_CHECKING:
+    from tqdm import tqdm
+
     from jsd.batch.drawing import Drawn
     from jsd.batch.results import Results
 
@@ -66,7 +68,8 @@ def run(args: argparse.Namespace) -> None:
             _say(message("batch.resumed", count=len(good) - len(left), total=len(good)))
         if left:
             drawn = _engine(args, left, results, num_digits=len(str(rows[-1].number)))
-            failures |= _record(args, drawn, results, num_finished=len(good) - len(left), num_rows=len(good))
+            with closing(drawn), progress_bar(len(good), num_finished=len(good) - len(left)) as bar:
+                failures |= _record(drawn, results, bar)
         finished = results.finished()
     records = [{**finished[row.key], "row": row.number} for row in good if row.key in finished]
     if records:
@@ -120,40 +123,41 @@ def _engine(
     return draw_on_cluster(rows, model, files, digest=digest, num_workers=args.workers, address=args.ray_address)
 
 
-def _record(
-    args: argparse.Namespace,
-    drawn_rows: "Generator[Drawn, None, None]",
-    results: "Results",
-    num_finished: int,
-    num_rows: int,
-) -> dict[int, str]:
-    """Write what is drawn, a row's pictures before its line; {number: why} of those that failed."""
+class _Lines:
+    """Standard error where it is a file: a line for each state of the bar, which elsewhere is drawn over the last."""
+
+    def write(self, text: str) -> None:
+        if text.strip() != "":
+            print(text.strip(), file=sys.stderr)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+
+def progress_bar(num_rows: int, num_finished: int) -> "tqdm":
+    """With an estimate, which counts only what this run draws."""
     from tqdm import tqdm
 
-    from jsd.images import write_file
+    bar = partial(tqdm, total=num_rows, initial=num_finished, unit="row")
+    return bar() if sys.stderr.isatty() else bar(file=_Lines(), mininterval=SECONDS_BETWEEN_LOG_LINES)
 
+
+def _record(drawn_rows: "Iterable[Drawn]", results: "Results", bar: "tqdm") -> dict[int, str]:
+    """Write what is drawn and tell it; {number: why} of the rows that failed."""
     failures = {}
-    # In a log file a line now and then; the estimate counts only what this run draws.
-    interval = 0.1 if sys.stderr.isatty() else SECONDS_BETWEEN_LOG_LINES
-    with (
-        closing(drawn_rows),
-        tqdm(total=num_rows, initial=num_finished, mininterval=interval, unit="row") as bar,
-    ):
-        for drawn in drawn_rows:
-            record = drawn.record
-            for name, data in drawn.files.items():
-                write_file(args.output_dir / name, data, sync=True)
-            results.append(record)
-            row = message("batch.row", number=record["row"])
-            if "error" in record:
-                failures[record["row"]] = record["error"]["message"]
-                tqdm.write(f"jsd: {row}: {record['error']['message']}", file=sys.stderr)
-            else:
-                for sentence in (*record["warnings"], *(withheld["reason"] for withheld in record["withheld"])):
-                    tqdm.write(f"jsd: {row}: {sentence}", file=sys.stderr)
-                for name, seed in zip(record["files"], record["seeds"], strict=True):
-                    tqdm.write(f"{args.output_dir / name}  seed {seed}", file=sys.stdout)
-            bar.update()
+    for drawn in drawn_rows:
+        record = drawn.record
+        results.append(record, drawn.files)
+        bar.update()
+        if "error" in record:
+            failures[record["row"]] = record["error"]["message"]
+            sentences = [record["error"]["message"]]
+        else:
+            sentences = [*record["warnings"], *(withheld["reason"] for withheld in record["withheld"])]
+            for name, seed in zip(record["files"], record["seeds"], strict=True):
+                bar.write(f"{results.path.parent / name}  seed {seed}")
+        for sentence in sentences:
+            bar.write(f"jsd: {message('batch.row', number=record['row'])}: {sentence}", file=sys.stderr)
     return failures
 
 

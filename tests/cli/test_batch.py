@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -13,7 +14,7 @@ import pytest
 from PIL import Image
 from toy_checker import write_toy_checker
 
-from jsd.cli import main
+from jsd.cli import batch, main
 from jsd.files.metadata import read_picture_file
 
 ROWS = [{"prompt": f"猫 {number}", "seed": number, "num_inference_steps": 1} for number in range(3)]
@@ -54,6 +55,42 @@ def test_every_row_becomes_its_picture(toy_folder: Path, tmp_path: Path, capsys:
     with Image.open(tmp_path / "out" / "grid.png") as grid:
         assert grid.size == (768, 512)
     assert "猫 2" in (tmp_path / "out" / "index.html").read_text("utf-8")
+
+
+def test_the_estimate_counts_only_what_this_run_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch, "SECONDS_BETWEEN_LOG_LINES", 0)
+    with batch.progress_bar(2_000, num_finished=1_000) as bar:
+        for _ in range(2):
+            time.sleep(0.1)
+            bar.update()
+        shown = re.search(r"1002/2000 \[\d\d:\d\d<(\d+):(\d\d)", str(bar))
+    assert shown is not None, f"«{bar}» tells no time"
+    seconds = int(shown[1]) * 60 + int(shown[2])
+    assert seconds >= 90, f"998 rows of 0.1 s are to take {seconds} s"
+
+
+def test_progress_with_an_estimate_is_a_line_of_its_own_in_a_log(
+    toy_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch, "SECONDS_BETWEEN_LOG_LINES", 0)
+    file = write(tmp_path / "rows.jsonl", [{**row, "prompt": "🐱"} for row in ROWS])
+    assert main(command(file, toy_folder)) == 0
+    error = capsys.readouterr().err
+    assert "\r" not in error, "a line was drawn over"
+    told = [line for line in error.splitlines() if not line.startswith("jsd: row ")]
+    estimates = [re.search(r"(\d/3) \[\d\d:\d\d<(\?|\d\d:\d\d)", line) for line in told]
+    assert all(estimates), f"a line is neither a sentence nor the progress: {told}"
+    assert dict.fromkeys(found[1] for found in estimates if found) == dict.fromkeys(["0/3", "1/3", "2/3", "3/3"])
+    assert all(found[2] != "?" for found in estimates[1:] if found), "no estimate once a row was drawn"
+
+
+def test_a_log_hears_of_the_progress_only_now_and_then(
+    toy_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch, "SECONDS_BETWEEN_LOG_LINES", 3600)
+    assert main(command(write(tmp_path / "rows.jsonl", ROWS * 3), toy_folder)) == 0
+    told = [line for line in capsys.readouterr().err.splitlines() if "/9 [" in line]
+    assert len(told) == 2, "at the start and at the end"
 
 
 def test_a_bad_row_is_reported_by_number_and_the_others_are_drawn(
@@ -157,9 +194,7 @@ def test_nothing_left_to_do_loads_no_model(toy_folder: Path, tmp_path: Path) -> 
     assert main([*command(file, toy_folder), "--device", "nowhere"]) == 0
 
 
-def test_another_model_is_refused(
-    toy_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_another_model_is_refused(toy_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = write(tmp_path / "rows.jsonl", ROWS[:1])
     main(command(file, toy_folder))
     results = tmp_path / "out" / "results.jsonl"
