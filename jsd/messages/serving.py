@@ -24,6 +24,12 @@ ROWS: dict[str, tuple[str, str]] = {
         "予測器の {field} には、Python を実行せずに Cog が読み取れる型とリテラル値が必要ですが、{value} "
         "になっています。1 つのリテラルとして書いてください",
     ),
+    "serve.not_writable": (
+        "the server's pictures need a place in {folder}, which cannot be written to: {reason}; make room there, or name "
+        "another folder in TMPDIR when the server starts, then try again",
+        "サーバーの {folder} に画像を書き込めません（{reason}）。空き容量を確保するか、サーバーの起動時に TMPDIR で"
+        "別のフォルダーを指定してから、もう一度お試しください",
+    ),
     "serve.port_range": (
         "{field} must be 1 to 65535, got {value}; try {default}",
         "{field} は 1 から 65535 で指定してください（指定値: {value}）。たとえば {default} が使えます",

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any, TypeVar
 
@@ -11,7 +10,6 @@ import gradio as gr
 
 from jsd.errors import InvalidInputError, JsdError
 from jsd.files.metadata import read_picture_file
-from jsd.images import save_image
 from jsd.messages import in_language, message
 from jsd.options import SamplingOptions
 from jsd.pipeline import Job, Pipeline
@@ -22,6 +20,7 @@ from jsd.safety import blank_unsafe
 from jsd.schedulers import SCHEDULERS
 from jsd.serving import markup
 from jsd.serving.form import FORM, from_record, in_kana, to_options
+from jsd.serving.pictures import picture_folder, save_picture
 
 TITLE = "Japanese Stable Diffusion"
 LANGUAGES = [("日本語", "ja"), ("English", "en")]
@@ -277,19 +276,18 @@ class Page:
                     )
                     yield self._progress(language, state.step, state.num_steps, preview)
                     shown_at = perf_counter()
-            with TemporaryDirectory(prefix="jsd-") as folder:
+            with picture_folder() as folder:
                 new: list[tuple[str, str]] = []
                 for picture in pipeline.finish_each(job):
                     path = Path(folder) / f"jsd-{picture.seed}.png"
-                    save_image(picture.image, path, metadata=picture.metadata)
+                    save_picture(picture.image, path, metadata=picture.metadata)
                     new.append((str(path), f"{picture.options.prompt} · {picture.seed}"))
                     # Gradio copies the file, byte for byte, before this goes on.
                     yield {self.gallery: [*new, *earlier][:MAX_GALLERY]}
             yield self._finished(language, job, perf_counter() - began) | self._idle()
-        except (JsdError, OSError) as error:  # OSError: the disk is full
+        except JsdError as error:
             with in_language(language):
-                said = message("system.output", reason=error.strerror) if isinstance(error, OSError) else str(error)
-                status = markup.failed(said)
+                status = markup.failed(str(error))
             yield {self.status: status} | self._idle()
 
     def _progress(self, language: str, step: int, num_steps: int, preview: Any) -> Updates:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import torch
 from cog import CancelationException
@@ -10,12 +9,14 @@ from tqdm import tqdm
 
 from jsd.errors import UnsafeImagesError
 from jsd.fetching import fetch_if_asked
-from jsd.images import save_image, tensor_to_images
+from jsd.images import tensor_to_images
 from jsd.messages import message
 from jsd.options import SamplingOptions
 from jsd.pipeline import GeneratedImage, Job, Pipeline
 from jsd.preview import load_preview
 from jsd.safety import blank_unsafe, safety_status
+from jsd.serving.pictures import picture_folder, save_picture
+from jsd.weights import choose_folder
 
 # Of the model that drew: what its licence asks to be passed on.
 MODEL_METRICS = ("model_sha256", "licence", "licence_url", "use_restrictions")
@@ -29,16 +30,18 @@ class Service:
     def __init__(self, pipeline: Pipeline) -> None:
         self.pipeline = pipeline
         self.preview = load_preview(pipeline)
-        self.files = TemporaryDirectory(prefix="jsd-")
+        self.files = picture_folder()
 
     @classmethod
     def load(cls) -> "Service":
         """The chosen model folder (see `jsd.weights.choose_folder`), warm: the first prediction waits for nothing."""
         fetch_if_asked()
-        pipeline = Pipeline.load()
+        folder, reason = choose_folder()
+        pipeline = Pipeline.load(folder)
         service = cls(pipeline)
         service.warm_up()
-        print(f"Loaded {pipeline.folder} on {pipeline.device} as {pipeline.dtype}")
+        dtype = str(pipeline.dtype).removeprefix("torch.")
+        print(message("generate.model", folder=folder, reason=reason, device=pipeline.device, dtype=dtype))
         if pipeline.safety_checker is None:
             print(message("safety.none"))
         return service
@@ -71,14 +74,14 @@ class Service:
     ) -> Iterator[Path]:
         """A preview every so many steps (0: none), then each picture as it is ready. Logs and records meanwhile."""
         self.files.cleanup()
-        self.files = TemporaryDirectory(prefix="jsd-")
+        self.files = picture_folder()
         try:
             job = self.pipeline.prepare(options)
             _report(job, self.pipeline, record_metric)
             yield from self._previews(job, preview_every)
             for number, picture in enumerate(self._finished(job, record_metric)):
                 path = Path(self.files.name) / f"output-{number}.{output_format}"
-                save_image(picture.image, path, quality=output_quality, metadata=picture.metadata)
+                save_picture(picture.image, path, quality=output_quality, metadata=picture.metadata)
                 yield path
             for phase, seconds in job.seconds.items():
                 record_metric(f"seconds.{phase}", seconds)
@@ -102,7 +105,7 @@ class Service:
             if every > 0 and state.step % every == 0 and state.step < state.num_steps:
                 path = Path(self.files.name) / f"preview-{state.step}.png"
                 picture = self.preview.draw(state.predicted)
-                save_image(blank_unsafe(self.pipeline.safety_checker, picture, job.options), path)
+                save_picture(blank_unsafe(self.pipeline.safety_checker, picture, job.options), path)
                 yield path
 
 

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.skipif(find_spec("gradio") is None, reason="the extra w
 ANSWERS = r"""
 import errno, json, os, sys
 from jsd import Pipeline, SamplingOptions
-from jsd.serving import page as module
+from jsd.serving import page as module, pictures
 from jsd.serving.form import FORM
 
 page = module.Page(Pipeline.load(sys.argv[1], device="cpu", dtype="float32"))
@@ -30,7 +30,7 @@ def full(**_):
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 said = {"megabyte": say("富士山" * 350_000), "control": say("猫\x00\x1b[31m")}
-module.TemporaryDirectory = full
+pictures.TemporaryDirectory = full
 said["full"] = say("猫")
 print(json.dumps(said))
 """

@@ -1,0 +1,36 @@
+"""Where a server's pictures stand until they are sent, and what is said where nothing can be written there."""
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from PIL import Image
+
+from jsd.errors import ServingError
+from jsd.files.writing import write_file
+from jsd.images import encode_image
+
+
+def picture_folder() -> "TemporaryDirectory[str]":
+    with _writable():
+        return TemporaryDirectory(prefix="jsd-")
+
+
+def save_picture(
+    image: Image.Image, path: Path, *, quality: int = 80, metadata: Mapping[str, object] | None = None
+) -> None:
+    """`jsd.images.save_image` for a caller who did not choose the place."""
+    data = encode_image(image, path, quality=quality, metadata=metadata)
+    with _writable():
+        write_file(path, data)
+
+
+@contextmanager
+def _writable() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        folder = tempfile.gettempdir()
+        raise ServingError("serve.not_writable", folder=folder, reason=error.strerror) from error
