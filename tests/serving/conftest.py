@@ -30,7 +30,8 @@ def running_server(guarded_folder: Path, tmp_path_factory: pytest.TempPathFactor
     temporary.mkdir()
     port = free_port()
     server = Server(f"http://127.0.0.1:{port}", folder / "log.txt", temporary)
-    environment = {**os.environ, "TMPDIR": str(temporary), "JSD_LANG": "en"}
+    # TQDM_MININTERVAL: the log counts every step.
+    environment = {**os.environ, "TMPDIR": str(temporary), "JSD_LANG": "en", "TQDM_MININTERVAL": "0"}
     command = serve_command("--port", port, "--weights", guarded_folder)
     with server.log.open("w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment)

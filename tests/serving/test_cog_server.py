@@ -1,6 +1,7 @@
 """The real Cog server on predict.py, started by `jsd serve`, with the toy model folder."""
 
 import base64
+import json
 import re
 import subprocess
 from io import BytesIO
@@ -8,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cog_client import PROMPT, Server, file_bytes, opened, serve_command
+from cog_client import PROMPT, Server, Stream, file_bytes, opened, serve_command
 from PIL import Image
 
+from jsd.files.provenance import OPENRAIL, OPENRAIL_URL
 from jsd.serving.cog_server import PREDICTOR
 from jsd.serving.schema import build_schema
 
@@ -172,6 +174,35 @@ def test_metrics(server: Server) -> None:
     assert "簪" in metrics["unread"]
     assert 0 < metrics["tokens"]["used"] <= metrics["tokens"]["available"] == 16
     assert sum(metrics["seconds"].values()) <= metrics["predict_time"]
+
+
+def test_a_licence_with_use_restrictions_is_in_the_metrics_and_in_the_picture(server: Server) -> None:
+    """The toy folder names rinna's class in its model_index.json, as rinna's own does, and has no model card."""
+    answer = server.predict()
+    named = {name: answer["metrics"][name] for name in ("licence", "licence_url", "use_restrictions")}
+    assert (named["licence"], named["licence_url"]) == (OPENRAIL, OPENRAIL_URL)
+    assert named["use_restrictions"].startswith("not to break laws")
+    record = json.loads(opened(answer["output"][0]).info["jsd"])
+    assert named.items() <= record.items()
+
+
+def test_a_second_prediction_gets_409_until_the_first_is_done(server: Server) -> None:
+    stream = Stream(server, {**PROMPT, "num_inference_steps": 100, "width": 64, "height": 64}, "first")
+    assert server.request("POST", "/predictions", {"input": PROMPT})[0] == 409
+    assert list(stream)[-1][1]["status"] == "succeeded", "the first one must be drawn to its end"
+    stream.close()
+    assert server.predict()["output"]
+
+
+def test_an_input_that_the_predictor_lacks_is_ignored(server: Server) -> None:
+    plain = server.predict(seed=4)["output"]
+    assert server.predict(seed=4, negative="夏の海", steps=9)["output"] == plain
+
+
+@pytest.mark.parametrize("field", ["seed", "width", "image", "negative_prompt"])
+def test_null_for_an_optional_input_is_422_with_the_field(server: Server, field: str) -> None:
+    status, answer = server.run({**PROMPT, field: None})
+    assert (status, answer["detail"][0]["loc"][-1]) == (422, field), answer
 
 
 def test_files_of_earlier_predictions_are_gone(server: Server) -> None:

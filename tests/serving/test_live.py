@@ -1,8 +1,10 @@
 """Previews, cancelling, health and webhooks on the real Cog server."""
 
 import json
+import re
 import threading
 from collections.abc import Iterator
+from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
@@ -87,6 +89,30 @@ def test_cancelling_stops_within_a_step_and_the_next_prediction_is_right(
     assert b"500/500" not in server.log.read_bytes()[logged:], "it must stop, not run to its end"
     assert not any(server.temporary.rglob("*.png")), "the files of a cancelled prediction must be gone"
     assert server.predict(seed=11)["output"] == expected
+
+
+def num_steps(server: Server, start: int) -> int:
+    """How many steps the progress bar has counted since the log was `start` bytes long."""
+    counted = re.findall(rb"\b(\d+)/500 \[", server.log.read_bytes()[start:])
+    return int(counted[-1]) if counted else 0
+
+
+@pytest.mark.parametrize("accept", ["text/event-stream", "application/json"])
+@pytest.mark.parametrize("num_before", [0, 3], ids=["start", "middle"])
+def test_after_a_dropped_connection_at_most_one_step_runs(server: Server, accept: str, num_before: int) -> None:
+    inputs = {**SLOW, "preview_every": 0}
+    wait_for(server.ready)
+    logged = server.log.stat().st_size
+    connection = HTTPConnection(server.url.removeprefix("http://"), timeout=60)
+    headers = {"Content-Type": "application/json", "Accept": accept}
+    connection.request("POST", "/predictions", json.dumps({"input": inputs}), headers)
+    wait_for(lambda: b" 0/500 [" in server.log.read_bytes()[logged:] and num_steps(server, logged) >= num_before)
+    if accept == "text/event-stream":
+        connection.getresponse().close()  # else it keeps the socket open
+    connection.close()
+    drawn = num_steps(server, logged)
+    wait_for(lambda: b"Prediction cancelled" in server.log.read_bytes()[logged:])
+    assert num_steps(server, logged) - drawn <= 1, server.log.read_bytes()[logged:].decode()
 
 
 def test_repeated_prompts_give_the_same_bytes_as_the_first(server: Server) -> None:
