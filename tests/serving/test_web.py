@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(MISSING is not None, reason=f"the program {MISSI
 
 PROMPT = "富士山 絵文字"
 HTML = "<img src=x onerror=\"document.title='taken'\">"
-# jsd web, which writes down whom it speaks to outside this machine.
+# jsd web, which writes down whom it speaks to outside this machine, and each step that it draws.
 LISTENING = """
 import sys
 def hear(event, args):
@@ -32,6 +32,11 @@ def hear(event, args):
         if host not in ("127.0.0.1", "localhost", "0.0.0.0", "::1", None, b"127.0.0.1"):
             print("outside:", event, address, flush=True)
 sys.addaudithook(hear)
+from torch.nn.modules.module import register_module_forward_hook
+def count(module, inputs, output):
+    if type(module).__name__ == "UNet2DConditionModel":
+        print("step", flush=True)
+register_module_forward_hook(count)
 from jsd.cli import main
 sys.exit(main(sys.argv[1:]))
 """
@@ -156,6 +161,44 @@ def test_previews_come_and_cancelling_keeps_nothing(page: Visitor, running: tupl
     wait_for(lambda: page.all("#gallery img"))
     left = [path.name for path in (running[1] / "temporary").glob("jsd-*") if not path.name.startswith("jsd-web-")]
     assert not left, "pictures must leave no files but those that the page shows"
+
+
+def test_a_closed_tab_stops_its_drawing_and_the_next_visitor_draws(
+    page: Visitor, running: tuple[str, Path], tmp_path: Path
+) -> None:
+    def num_steps() -> int:
+        return (running[1] / "log.txt").read_text("utf-8").splitlines().count("step")
+
+    first = page.driver.current_window_handle
+    page.driver.switch_to.new_window("tab")
+    page.open()
+    before = num_steps()
+    page.draw(PROMPT, steps=100, width="256", height="256")
+    wait_for(lambda: page.find("#status .drawing img"))
+    page.driver.close()
+    page.driver.switch_to.window(first)
+    drawn = num_steps() - before
+    page.draw(PROMPT, steps=2, seed="19")
+    page.status("finished", "seed 19")
+    _, image, name = page.newest(tmp_path)
+    assert (image.size, name) == ((128, 128), "jsd-19.png")
+    after = num_steps() - before - drawn - 2
+    assert after <= 20, f"{after} steps of 100 were drawn for nobody"
+
+
+def test_a_style_changes_what_is_drawn(page: Visitor, tmp_path: Path) -> None:
+    page.click("#style input")
+    wait_for(lambda: page.find("#style [role=option][aria-label=水彩画]")).click()
+    page.draw("富士山", seed="23")
+    page.status("finished", "seed 23")
+    file, image, _ = page.newest(tmp_path)
+    assert file.values["prompt"] == "富士山 水彩画"
+    page.open()
+    page.draw("富士山", seed="23")
+    page.status("finished", "seed 23")
+    plain, other, _ = page.newest(tmp_path)
+    assert plain.values["prompt"] == "富士山"
+    assert other.tobytes() != image.tobytes(), "the words must reach the model"
 
 
 def test_an_error_is_said_in_words(page: Visitor) -> None:
