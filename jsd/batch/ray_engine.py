@@ -135,7 +135,7 @@ def _map_rows(ray: Any, rows: Sequence[Row], arguments: tuple[object, ...], num_
         return ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
             Worker,
             fn_constructor_args=arguments,
-            batch_size=None,
+            batch_size=1,  # what a block holds; on GPUs Ray Data insists on a number
             batch_format="pyarrow",
             compute=ray.data.ActorPoolStrategy(size=num_actors, max_tasks_in_flight_per_actor=TASKS_IN_FLIGHT),
             num_cpus=1,

@@ -33,12 +33,15 @@ ROWS = [
     {"prompt": "鳥居", "steps": 2},
 ]
 NUM_ROWS, NUM_GOOD, NUM_PICTURES = 11, 9, 10
-# A Ray that others started; it ends with its standard input.
+NUM_LOCAL = 3  # of them, where both engines draw
+# A Ray that others started, with two GPUs that Ray only believes in; each line of its standard input asks for the
+# GPUs that nobody has taken, and it ends with the last.
 CLUSTER = """
 import ray, sys
-address = ray.init("local", num_cpus=2, num_gpus=0, include_dashboard=False, _temp_dir=sys.argv[1]).address_info
+address = ray.init("local", num_cpus=2, num_gpus=2, include_dashboard=False, _temp_dir=sys.argv[1]).address_info
 print(address["gcs_address"], flush=True)
-sys.stdin.read()
+for _ in sys.stdin:
+    print(ray.available_resources().get("GPU", 0), flush=True)
 ray.shutdown()
 """
 TOKEN = secrets.token_hex(32)  # who has it may use the cluster
@@ -61,6 +64,33 @@ class Outcome:
     @property
     def pictures(self) -> dict[str, bytes]:
         return {path.name: path.read_bytes() for path in self.folder.glob("[0-9]*.png")}
+
+    @property
+    def written(self) -> dict[str, int]:
+        """picture -> when"""
+        return {path.name: path.stat().st_mtime_ns for path in self.folder.glob("[0-9]*.png")}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cluster:
+    process: subprocess.Popen[str]
+    address: str
+
+    def num_free_gpus(self) -> float:
+        assert self.process.stdin is not None and self.process.stdout is not None
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        return float(self.process.stdout.readline())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interrupted(Outcome):
+    """While it ran: its workers, and the GPUs that they had left; at its end: its lines, its pictures."""
+
+    num_workers: int
+    num_free_gpus: float
+    lines: bytes
+    kept: dict[str, int]
 
 
 def environment() -> dict[str, str]:
@@ -141,29 +171,28 @@ def drawn_locally(command: Callable[[str], list[str]], file: Path) -> Outcome:
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[subprocess.Popen[str]]:
-    """Its address is the first line that it prints; its workers are processes below it."""
+def cluster() -> Iterator[Cluster]:
+    """Its workers are processes below it."""
     folder = tempfile.mkdtemp(prefix="jsd-ray-test-", dir="/tmp")  # short: sockets lie in it
     try:
         with running(["-c", CLUSTER, folder]) as process:
-            yield process
+            assert process.stdout is not None
+            address = process.stdout.readline().strip()
+            assert address != "", f"Ray did not start: {process.communicate()[1][-2000:]}"
+            yield Cluster(process=process, address=address)
             process.communicate(timeout=TIMEOUT_SECONDS)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")
-def drawn_with_a_kill(
-    cluster: subprocess.Popen[str], command: Callable[[str], list[str]], file: Path
-) -> Outcome:
+def drawn_with_a_kill(cluster: Cluster, command: Callable[[str], list[str]], file: Path) -> Outcome:
     """By two workers, one of which is killed in the middle."""
-    assert cluster.stdout is not None
-    address = cluster.stdout.readline().strip()
     folder = file.parent / "ray"
-    arguments = ["--engine", "ray", "--workers", "2", "--ray-address", address]
+    arguments = ["--engine", "ray", "--workers", "2", "--ray-address", cluster.address]
     with running(["-m", "jsd", *command("ray"), *arguments]) as process:
-        wait_until(lambda: num_lines(folder) >= 1 and workers(cluster.pid) != [], process)
-        os.kill(workers(cluster.pid)[0], signal.SIGKILL)
+        wait_until(lambda: num_lines(folder) >= 1 and workers(cluster.process.pid) != [], process)
+        os.kill(workers(cluster.process.pid)[0], signal.SIGKILL)
         assert num_lines(folder) < NUM_GOOD - 1, "the worker was not killed in the middle"
         _, error = process.communicate(timeout=TIMEOUT_SECONDS)
     return Outcome(code=process.returncode, error=error, folder=folder)
@@ -192,8 +221,79 @@ def test_what_is_wrong_with_a_row_is_told_by_its_number(drawn_with_a_kill: Outco
 
 
 @needs_ray
-def test_the_cluster_of_others_goes_on(drawn_with_a_kill: Outcome, cluster: subprocess.Popen[str]) -> None:
-    assert cluster.poll() is None
+def test_the_cluster_of_others_goes_on(drawn_with_a_kill: Outcome, cluster: Cluster) -> None:
+    assert cluster.process.poll() is None
+
+
+@pytest.fixture(scope="module")
+def interrupted(
+    drawn_with_a_kill: Outcome,
+    drawn_locally: Outcome,
+    cluster: Cluster,
+    command: Callable[[str], list[str]],
+    file: Path,
+) -> Interrupted:
+    """The ray engine goes on where the local one was killed, and Ctrl-C ends it."""
+    folder = file.parent / "both"
+    folder.mkdir()
+    lines = (drawn_locally.folder / "results.jsonl").read_bytes().splitlines(keepends=True)[:NUM_LOCAL]
+    (folder / "results.jsonl").write_bytes(b"".join(lines))
+    for name in (name for line in lines for name in json.loads(line)["files"]):
+        shutil.copy2(drawn_locally.folder / name, folder)
+    # On the GPUs, so to speak; a real one would draw other bytes than the local engine here.
+    device = ["--device", "cpu"] if torch.cuda.is_available() else []
+    arguments = [word for word in command("both") if word not in ("--device", "cpu")]
+    with running(["-m", "jsd", *arguments, *device, "--engine", "ray", "--ray-address", cluster.address]) as process:
+        wait_until(lambda: num_lines(folder) > NUM_LOCAL, process)
+        num_workers, num_free_gpus = len(workers(cluster.process.pid)), cluster.num_free_gpus()
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate(timeout=TIMEOUT_SECONDS)
+    return Interrupted(
+        code=process.returncode,
+        error=error,
+        folder=folder,
+        num_workers=num_workers,
+        num_free_gpus=num_free_gpus,
+        lines=(folder / "results.jsonl").read_bytes(),
+        kept=Outcome(code=0, error="", folder=folder).written,
+    )
+
+
+@needs_ray
+def test_rows_of_the_local_engine_are_not_drawn_again_by_ray(interrupted: Interrupted, drawn_locally: Outcome) -> None:
+    assert f"{NUM_LOCAL} of {NUM_ROWS - 1} rows" in interrupted.error
+    drawn = [json.loads(line)["row"] for line in interrupted.lines.splitlines()]
+    assert drawn[:NUM_LOCAL] == list(range(1, NUM_LOCAL + 1))
+    assert len(set(drawn)) == len(drawn), "a finished row was drawn again"
+    before = drawn_locally.written
+    assert [name for name, when in interrupted.kept.items() if before[name] == when] == sorted(before)[:NUM_LOCAL]
+
+
+@needs_ray
+def test_ctrl_c_keeps_what_is_finished(interrupted: Interrupted) -> None:
+    assert interrupted.code == 130, interrupted.error[-2000:]
+    assert "Traceback" not in interrupted.error
+    records = [json.loads(line) for line in interrupted.lines.splitlines()]
+    assert NUM_LOCAL < len(records) < NUM_GOOD, "the run was not interrupted in the middle"
+    assert set(interrupted.kept) == {name for record in records for name in record["files"]}
+
+
+@needs_ray
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this cluster's GPUs are made up, and torch would look for them")
+def test_each_gpu_has_an_actor_that_has_it_alone(interrupted: Interrupted) -> None:
+    assert (interrupted.num_workers, interrupted.num_free_gpus) == (2, 0)
+
+
+@needs_ray
+def test_the_local_engine_draws_the_rest_and_the_bytes_are_the_same(
+    interrupted: Interrupted, drawn_locally: Outcome, command: Callable[[str], list[str]]
+) -> None:
+    main(command("both"))
+    both = Outcome(code=0, error="", folder=interrupted.folder)
+    assert (both.folder / "results.jsonl").read_bytes().startswith(interrupted.lines)
+    assert both.written.items() >= interrupted.kept.items(), "a finished row was drawn again"
+    assert both.records == drawn_locally.records
+    assert both.pictures == drawn_locally.pictures
 
 
 @needs_ray
