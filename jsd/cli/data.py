@@ -20,6 +20,7 @@ def run(args: argparse.Namespace) -> None:
     from collections import Counter
 
     from jsd.data.corpus import Corpus, build_corpus
+    from jsd.evaluation.prompts import GROUPS, make_prompts
 
     if args.action == "build":
         check_folder(args.corpus.absolute().parent, "corpus")
@@ -28,7 +29,12 @@ def run(args: argparse.Namespace) -> None:
     records = corpus.records
     print(f"{len(records)} pictures of {len(corpus.concepts)} concepts in {args.corpus}")
     print(f"Japan split: {sum(concept.japan for concept in corpus.concepts.values())} concepts")
+    print(f"sound words: {sum(bool(concept.onomatopoeia) for concept in corpus.concepts.values())} concepts")
     print(f"unseen pairs: {len({(r.code, r.style) for r in records if r.unseen})} of "
           f"{len({(r.code, r.style) for r in records})} (concept, style) pairs")  # fmt: skip
+    prompts = make_prompts(corpus, "ja", "test")
+    for group in GROUPS:
+        rights = [prompt.right for prompt in prompts if prompt.group == group]
+        print(f"prompts of the test split, {group}: {len(rights)} for {len(set().union(*rights))} concepts")
     for (source, licence), count in Counter((record.source, record.licence) for record in records).items():
         print(f"{count:6} pictures from {source}, {licence}")

@@ -1,22 +1,40 @@
 """`jsd data`, as a user runs it."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from jsd.cli import main
+from jsd.data.concepts import Concept
+from jsd.data.corpus import Corpus
+from jsd.evaluation.prompts import GROUPS, make_prompts
 
 
-def test_describe_counts_with_sources_and_licences(
-    toy_corpus_folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_describe_counts_with_sources_and_licences(toy_corpus_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["data", "describe", "--corpus", str(toy_corpus_folder)]) == 0
-    counted, japan, unseen, source = capsys.readouterr().out.splitlines()
+    counted, japan, sounds, unseen, *prompts, source = capsys.readouterr().out.splitlines()
     assert counted == f"88 pictures of 8 concepts in {toy_corpus_folder}"
     assert japan == "Japan split: 2 concepts"
+    assert sounds == "sound words: 3 concepts"
     assert unseen.endswith("of 64 (concept, style) pairs")
+    assert [line.split(": ")[0] for line in prompts] == [f"prompts of the test split, {group}" for group in GROUPS]
     assert source == "    88 pictures from toys 1, MIT"
+
+
+def test_describe_counts_prompts_of_the_test_split_and_the_concepts_that_are_right(
+    toy_corpus: Corpus, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each sound word here fits two concepts."""
+    listed = [Concept(chr(0x1F300 + n), "Toys", f"名{n}", f"name {n}", (), (), False, (f"音{n // 2}",))
+              for n in range(40)]  # fmt: skip
+    replace(toy_corpus, concepts={concept.code: concept for concept in listed}).save(tmp_path / "corpus")
+    assert main(["data", "describe", "--corpus", str(tmp_path / "corpus")]) == 0
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if "onomatopoeia" in line)
+    words = [p for p in make_prompts(Corpus.load(tmp_path / "corpus"), "ja", "test") if p.group == "onomatopoeia"]
+    assert 0 < len(words) < 20, "the other words are of the dev split"
+    assert line == f"prompts of the test split, onomatopoeia: {len(words)} for {2 * len(words)} concepts"
 
 
 def test_a_missing_corpus_is_one_line_with_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -113,11 +113,13 @@ def test_names_keywords_and_sound_words_come_from_both_packages_of_annotations(c
 
 
 def test_it_says_what_it_built(built: tuple[Path, str]) -> None:
-    counted, japan, unseen, *by_source = built[1].splitlines()
+    counted, japan, sounds, unseen, *prompts, by_3d, by_flat, by_noto = built[1].splitlines()
     assert counted == f"55 pictures of 5 concepts in {built[0]}"
     assert japan == "Japan split: 2 concepts"
+    assert sounds == "sound words: 2 concepts"
     assert unseen.endswith("of 40 (concept, style) pairs")
-    assert by_source == [
+    assert all(line.startswith("prompts of the test split, ") for line in prompts)
+    assert [by_3d, by_flat, by_noto] == [
         "    35 pictures from @lobehub/fluent-emoji-3d 1.1.0, MIT",
         "    10 pictures from @lobehub/fluent-emoji-flat 1.1.0, MIT",
         "    10 pictures from fonts-noto-color-emoji 2.042-0+deb12u1, OFL-1.1",
