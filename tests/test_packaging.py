@@ -129,9 +129,7 @@ def test_make_sets_up_before_it_runs(target: str) -> None:
 
 
 def test_demo_draws_the_default_prompt() -> None:
-    plan = subprocess.run(
-        ["make", "--dry-run", "demo"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout
+    plan = subprocess.run(["make", "--dry-run", "demo"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert 'jsd generate "サラリーマン 油絵"' in plan
 
 
