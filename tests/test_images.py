@@ -11,6 +11,7 @@ from PIL import Image
 
 from jsd.errors import ImageFileError, InvalidInputError
 from jsd.images import (
+    encode_image,
     image_to_tensor,
     load_image,
     load_mask,
@@ -164,9 +165,7 @@ def test_damaged_bytes_give_a_picture_or_an_error_never_a_crash(format: str) -> 
 
 def test_white_is_repainted_and_black_or_transparent_kept() -> None:
     mask = Image.new("RGBA", (4, 1))
-    for x, colour in enumerate(
-        [(255, 255, 255, 255), (0, 0, 0, 255), (255, 255, 255, 0), (120, 120, 120, 255)]
-    ):
+    for x, colour in enumerate([(255, 255, 255, 255), (0, 0, 0, 255), (255, 255, 255, 0), (120, 120, 120, 255)]):
         mask.putpixel((x, 0), colour)
     assert mask_to_tensor(load_mask(mask)).flatten().tolist() == [1, 0, 0, 0]
 
@@ -195,6 +194,23 @@ def test_a_picture_that_cannot_be_written_leaves_nothing(name: str, tmp_path: Pa
     with pytest.raises(InvalidInputError, match=name):
         save_image(picture(), tmp_path / name)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.webp"])
+def test_a_higher_quality_is_a_larger_file_nearer_to_the_picture(name: str) -> None:
+    y, x = np.mgrid[:64, :64]
+    pixels = np.stack([x * 4, y * 4, 128 + 60 * np.sin(x / 5)], axis=-1)
+    pixels += np.random.default_rng(0).normal(0, 8, pixels.shape)
+    image = Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
+    files = [encode_image(image, Path(name), quality=quality) for quality in (0, 30, 80, 100)]
+    errors = [np.abs(np.subtract(load_image(file), image, dtype=float)).mean() for file in files]
+    assert [len(file) for file in files] == sorted({len(file) for file in files})
+    assert errors == sorted(set(errors), reverse=True)
+
+
+def test_a_png_keeps_every_pixel_whatever_the_quality() -> None:
+    files = {encode_image(picture(), Path("a.png"), quality=quality) for quality in (0, 80, 100)}
+    assert np.array_equal(load_image(files.pop()), picture()) and files == set()
 
 
 def test_a_name_that_is_a_folder_is_left_alone(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from PIL import Image
 from toy_checker import write_toy_checker
+from traces import traces
 
 from jsd.cli import batch, main
 from jsd.files.metadata import read_picture_file
@@ -260,3 +261,28 @@ def test_a_withheld_picture_is_told_and_its_row_is_finished(
     assert record["files"] == [names[0], names[2]] and record["seeds"] == [0, 2]
     assert [withheld["seed"] for withheld in record["withheld"]] == [1]
     assert "row 1: seed 1 is withheld" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("format", ["png", "webp", "jpg"])
+def test_no_metadata_leaves_nothing_in_any_file(format: str, toy_folder: Path, tmp_path: Path) -> None:
+    words = [*command(write(tmp_path / "rows.jsonl", ROWS[:1]), toy_folder), "--output-format", format]
+    assert main([*words, "--no-metadata"]) == 0
+    (bare,) = (tmp_path / "out").glob(f"[0-9]*.{format}")
+    assert traces(bare) == traces(tmp_path / "out" / "grid.png") == set()
+    with Image.open(bare) as image:
+        pixels = image.tobytes()
+    bare.unlink()
+    assert main(words) == 0, "it is drawn again, with metadata"
+    with Image.open(bare) as image:
+        assert traces(bare) != set() and image.tobytes() == pixels, "the metadata changed the picture"
+
+
+@pytest.mark.parametrize("format", ["webp", "jpg"])
+def test_a_lower_quality_is_a_smaller_file(format: str, toy_folder: Path, tmp_path: Path) -> None:
+    words = [*command(write(tmp_path / "rows.jsonl", ROWS[:1]), toy_folder), "--output-format", format]
+    sizes = []
+    for quality in (0, 80, 100):
+        folder = tmp_path / str(quality)
+        assert main([*words, "--output-quality", str(quality), "--output-dir", str(folder)]) == 0
+        sizes += [path.stat().st_size for path in folder.glob(f"[0-9]*.{format}")]
+    assert len(sizes) == 3 and sizes == sorted(set(sizes))

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from traces import traces
 
 from jsd.cli import main
 from jsd.files.metadata import read_picture_file
@@ -163,6 +164,29 @@ def test_a_picture_name_that_no_file_can_have_is_one_line(
 def test_no_metadata_strips_the_file(toy_folder: Path, tmp_path: Path) -> None:
     (file,) = drawn(toy_folder, tmp_path / "out", "--no-metadata")
     assert read_picture_file(file).values == {}
+
+
+@pytest.mark.parametrize("format", ["png", "webp", "jpg"])
+def test_no_metadata_leaves_nothing_in_the_file(
+    format: str, toy_folder: Path, tmp_path: Path, again: list[str]
+) -> None:
+    (file,) = drawn(toy_folder, tmp_path / "out", "--output-format", format)
+    assert main(["rerun", str(file), *again, "--no-metadata"]) == 0
+    (bare,) = (tmp_path / "again").iterdir()
+    assert traces(file) != set() == traces(bare)
+    with Image.open(bare) as one, Image.open(file) as other:
+        assert one.tobytes() == other.tobytes()
+
+
+@pytest.mark.parametrize("format", ["webp", "jpg"])
+def test_another_quality_is_the_same_picture_in_another_file(
+    format: str, toy_folder: Path, tmp_path: Path, again: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (file,) = drawn(toy_folder, tmp_path / "out", "--output-format", format)
+    assert main(["rerun", str(file), *again, "--output-quality", "10"]) == 0
+    (made,) = (tmp_path / "again").iterdir()
+    assert made.stat().st_size < file.stat().st_size
+    assert "=" in capsys.readouterr().out.splitlines()[-1], "it was drawn as it was, then written smaller"
 
 
 def test_the_same_seed_gives_the_same_bytes_and_no_paths(toy_folder: Path, tmp_path: Path) -> None:
