@@ -42,11 +42,8 @@ def to_xmp(metadata: Mapping[str, object], version: str, *, with_record: bool) -
 
 def from_xmp(packet: bytes) -> dict[str, str]:
     """{"record": our JSON, "digital_source_type": its URI}, what there is of them; other tools' packets too."""
-    # A declaration of entities has no place in XMP, and could grow to gigabytes.
-    if b"<!" in packet.split(b"<rdf:RDF")[0]:
-        return {}
     try:
-        root = ElementTree.fromstring(packet.strip(b"\0 \r\n\t"))
+        root = ElementTree.fromstring(packet.strip(b"\0 \r\n\t"), ElementTree.XMLParser(target=_WithoutDoctype()))
     except (ElementTree.ParseError, ValueError, LookupError):
         return {}
     found: dict[str, str] = {}
@@ -56,6 +53,13 @@ def from_xmp(packet: bytes) -> dict[str, str]:
         values = {element.tag: element.get(f"{{{RDF}}}resource", element.text)} | dict(element.attrib)
         found |= {wanted[name]: text for name, text in values.items() if name in wanted and text is not None}
     return found
+
+
+class _WithoutDoctype(ElementTree.TreeBuilder):
+    """A declaration of entities has no place in XMP, and could grow to gigabytes."""
+
+    def doctype(self, name: str, pubid: str | None, system: str | None) -> None:
+        raise ValueError(f"XMP with a document type, {name}")
 
 
 def to_json(metadata: Mapping[str, object]) -> str:

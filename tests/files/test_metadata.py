@@ -206,15 +206,17 @@ def test_a_record_that_is_not_ours_is_passed_over(text: str, tmp_path: Path) -> 
     assert read_picture_file(tmp_path / "a.png").values == {}
 
 
-def test_entities_are_not_expanded() -> None:
-    packet = to_xmp({"prompt": "&e;"}, "0", with_record=False).decode()
-    packet = packet.replace("&amp;e;", "&e;").replace("<x:xmpmeta", '<!DOCTYPE a [<!ENTITY e "x">]><x:xmpmeta', 1)
-    assert from_xmp(packet.encode()) == {}
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16-be"])
+@pytest.mark.parametrize("before", ["", "<?x <rdf:RDF ?>"])
+def test_entities_are_not_expanded(before: str, encoding: str) -> None:
+    packet = "\ufeff" + to_xmp({"prompt": "&amp;e;"}, "0", with_record=False).decode()
+    assert from_xmp(packet.encode(encoding)) != {}
+    packet = packet.replace("&amp;amp;e;", "&e;")
+    packet = packet.replace("<x:xmpmeta", f'{before}<!DOCTYPE a [<!ENTITY e "x">]><x:xmpmeta', 1)
+    assert from_xmp(packet.encode(encoding)) == {}
 
 
 def test_the_source_type_may_be_an_attribute_or_a_resource() -> None:
-    start = (
-        '<x xmlns:r="http://www.w3.org/1999/02/22-rdf-syntax-ns#" xmlns:i="http://iptc.org/std/Iptc4xmpExt/2008-02-29/">'
-    )
+    start = '<x xmlns:r="http://www.w3.org/1999/02/22-rdf-syntax-ns#" xmlns:i="http://iptc.org/std/Iptc4xmpExt/2008-02-29/">'
     for body in ('<y i:DigitalSourceType="u"/>', '<y><i:DigitalSourceType r:resource="u"/></y>'):
         assert from_xmp(f"{start}{body}</x>".encode()) == {"digital_source_type": "u"}
