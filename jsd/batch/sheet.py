@@ -22,7 +22,7 @@ MAX_GRID_PX = 8192
 PAGE = """<!doctype html>
 <html lang="{language}">
 <meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" 
+<meta http-equiv="Content-Security-Policy"
  content="default-src 'none'; img-src 'self' file:; style-src 'unsafe-inline'">
 <meta name="viewport" content="width=device-width">
 <title>{title}</title>
@@ -30,7 +30,7 @@ PAGE = """<!doctype html>
 body {{ font-family: sans-serif; margin: 1rem; }}
 main {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(14rem, 1fr)); gap: 1rem; }}
 figure {{ margin: 0; }}
-img {{ width: 100%; height: auto; image-rendering: auto; }}
+img {{ width: 100%; height: auto; }}
 figcaption {{ overflow-wrap: anywhere; white-space: pre-line; }}
 small, .failed {{ color: #666; }}
 </style>
