@@ -25,6 +25,7 @@ from jsd.batch.rows import Row
 from jsd.devices import DTYPES
 from jsd.errors import InvalidInputError, JsdError, MissingExtraError
 from jsd.messages import language
+from jsd.pipeline import Pipeline
 
 if TYPE_CHECKING:
     import pyarrow
@@ -45,11 +46,13 @@ class Worker:
         os.environ["JSD_LANG"] = language
         torch.set_num_threads(num_threads)
         self.files = files
-        self.pipeline, self.refusal = None, None
+        self.pipeline: Pipeline | None = None
+        self.refusal: dict[str, str] = {}
         try:
-            self.pipeline = model.load()
-            if self.pipeline.provenance["model_sha256"] != digest:
+            pipeline = model.load()
+            if pipeline.provenance["model_sha256"] != digest:
                 raise JsdError("batch.worker_model", folder=model.folder)
+            self.pipeline = pipeline
         except JsdError as error:  # raised here, it would reach the driver in a traceback
             self.refusal = {"host": socket.gethostname(), "reason": str(error)}
 
@@ -60,10 +63,8 @@ class Worker:
         answers = [pickle.dumps(self._answer(pickle.loads(row))) for row in table["row"].to_pylist()]
         return pyarrow.table({"answer": pyarrow.array(answers, pyarrow.large_binary())})
 
-    def _answer(self, row: Row) -> "Drawn | dict[str, str] | None":
-        if self.pipeline is None or self.refusal is not None:
-            return self.refusal
-        return draw_row(self.pipeline, row, self.files)
+    def _answer(self, row: Row) -> "Drawn | dict[str, str]":
+        return self.refusal if self.pipeline is None else draw_row(self.pipeline, row, self.files)
 
 
 def draw_on_cluster(

@@ -18,6 +18,10 @@ from jsd.options import SamplingOptions
 # The csv module's own limit, 128 KiB, would stop the file where a row is too long.
 MAX_CELL_CHARACTERS = 2**20
 
+# What a row asks for, or what is wrong with it; and with its number.
+Asked = SamplingOptions | InvalidInputError
+Numbered = tuple[int, Asked]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
@@ -37,7 +41,11 @@ class BadRow:
 def read_rows(path: Path, restyle: Callable[[str], str] | None = None) -> list[Row | BadRow]:
     """The rows in order, each prompt through `restyle`; InvalidInputError where the file as a whole cannot be read.
     Pictures are looked for beside the file."""
-    readers = {".jsonl": _json_lines, ".csv": _csv_rows, ".txt": _prompts}
+    readers: dict[str, Callable[[str], Iterator[Numbered]]] = {
+        ".jsonl": partial(_lines, make=_options_of_json),
+        ".csv": _csv_rows,
+        ".txt": partial(_lines, make=lambda line: SamplingOptions(prompt=line.strip())),
+    }
     if path.suffix.lower() not in readers:
         raise InvalidInputError("batch.suffix", field="FILE", value=path, choices=", ".join(readers))
     try:
@@ -47,7 +55,7 @@ def read_rows(path: Path, restyle: Callable[[str], str] | None = None) -> list[R
     if not found:
         raise InvalidInputError("batch.no_rows", field="FILE", value=path)
     if restyle is not None:
-        found = [(number, _restyled(options, restyle)) for number, options in found]
+        found = [(number, _restyled(asked, restyle)) for number, asked in found]
     return _with_keys(found, path.parent)
 
 
@@ -62,11 +70,11 @@ def _text(path: Path) -> str:
         raise InvalidInputError("batch.not_utf8", field="FILE", value=path, position=error.start + 1) from error
 
 
-def _json_lines(text: str) -> Iterator[tuple[int, SamplingOptions | InvalidInputError]]:
+def _lines(text: str, make: Callable[[str], SamplingOptions]) -> Iterator[Numbered]:
     # Not splitlines(): JSON strings may hold U+2028 and its like.
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip() != "":
-            yield number, _caught(partial(_options_of_json, line))
+            yield number, _caught(partial(make, line))
 
 
 def _options_of_json(line: str) -> SamplingOptions:
@@ -85,7 +93,7 @@ def _options_of_json(line: str) -> SamplingOptions:
     return SamplingOptions.from_json(line)
 
 
-def _csv_rows(text: str) -> Iterator[tuple[int, SamplingOptions | InvalidInputError]]:
+def _csv_rows(text: str) -> Iterator[Numbered]:
     csv.field_size_limit(MAX_CELL_CHARACTERS)
     reader = csv.reader(io.StringIO(text, newline=""))
     header = [name.strip() for name in next(reader, [])]
@@ -128,28 +136,20 @@ def _value(cell: str, types: tuple[type, ...]) -> object:
     return cell
 
 
-def _prompts(text: str) -> Iterator[tuple[int, SamplingOptions | InvalidInputError]]:
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip() != "":
-            yield number, _caught(partial(SamplingOptions, prompt=line.strip()))
+def _restyled(asked: Asked, restyle: Callable[[str], str]) -> Asked:
+    if isinstance(asked, InvalidInputError):
+        return asked
+    return _caught(lambda: replace(asked, prompt=restyle(asked.prompt)))
 
 
-def _restyled(
-    options: SamplingOptions | InvalidInputError, restyle: Callable[[str], str]
-) -> SamplingOptions | InvalidInputError:
-    if isinstance(options, InvalidInputError):
-        return options
-    return _caught(lambda: replace(options, prompt=restyle(options.prompt)))
-
-
-def _caught(make: Callable[[], SamplingOptions]) -> SamplingOptions | InvalidInputError:
+def _caught(make: Callable[[], SamplingOptions]) -> Asked:
     try:
         return make()
     except InvalidInputError as error:
         return error
 
 
-def _with_keys(found: Iterable[tuple[int, SamplingOptions | InvalidInputError]], folder: Path) -> list[Row | BadRow]:
+def _with_keys(found: Iterable[Numbered], folder: Path) -> list[Row | BadRow]:
     """Rows that ask for the same get different keys, so that each is drawn."""
     rows: list[Row | BadRow] = []
     seen: Counter[str] = Counter()
@@ -157,17 +157,17 @@ def _with_keys(found: Iterable[tuple[int, SamplingOptions | InvalidInputError]],
         if isinstance(options, InvalidInputError):
             rows.append(BadRow(number=number, error=options))
             continue
-        asked = _what_is_asked(options)
-        seen[asked] += 1
-        key = hashlib.sha256(f"{seen[asked]} {asked}".encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        text = _non_defaults(options)
+        seen[text] += 1
+        key = hashlib.sha256(f"{seen[text]} {text}".encode("utf-8", "surrogatepass")).hexdigest()[:16]
         paths = {name: getattr(options, name) for name in ("image", "mask")}
         beside = {name: folder / path for name, path in paths.items() if path is not None}
         rows.append(Row(number=number, key=key, options=replace(options, **beside)))
     return rows
 
 
-def _what_is_asked(options: SamplingOptions) -> str:
-    """Only what differs from the defaults: an option of a later version leaves old keys as they are."""
+def _non_defaults(options: SamplingOptions) -> str:
+    """As JSON; of these alone, so that an option of a later version leaves old keys as they are."""
     values = json.loads(options.to_json())
     defaults = {field.name: field.default for field in fields(SamplingOptions) if field.default is not MISSING}
     return json.dumps({name: value for name, value in values.items() if value != defaults.get(name, MISSING)})
