@@ -11,9 +11,10 @@ BYTES = 2**20
 
 
 @contextmanager
-def small_disk(folder: Path) -> Iterator[Callable[[], None]]:
-    """What fills it. Skips the test where this user may not mount."""
-    command = ["mount", "-t", "tmpfs", "-o", f"size={BYTES}", "tmpfs", str(folder)]
+def small_disk(folder: Path, num_files: int = 1000) -> Iterator[Callable[[], None]]:
+    """What fills it; it has room for `num_files`, its own folder included. Skips the test where this user may not
+    mount."""
+    command = ["mount", "-t", "tmpfs", "-o", f"size={BYTES},nr_inodes={num_files}", "tmpfs", str(folder)]
     try:
         done = subprocess.run(command, capture_output=True, text=True)
     except FileNotFoundError as error:

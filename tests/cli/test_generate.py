@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from full_disk import small_disk
 from PIL import Image
 
 from jsd.cli import main
@@ -153,6 +154,45 @@ def test_an_output_folder_that_is_a_file_is_refused_before_the_work(
     error = capsys.readouterr().err
     assert "output_dir" in error and len(error.splitlines()) == 1, "the model was loaded first"
     assert (tmp_path / "out").read_text() == "mine"
+
+
+@pytest.mark.parametrize("format", ["png", "webp", "jpg"])
+def test_a_full_disk_is_one_line_and_nothing_is_half_written(
+    format: str, arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "out").mkdir()
+    with small_disk(tmp_path / "out") as fill:
+        fill()
+        assert main([*arguments, "--seed", "7", "--output-format", format]) == 2
+        assert [path.name for path in (tmp_path / "out").iterdir()] == ["full"]
+    *before, line = capsys.readouterr().err.splitlines()
+    assert "No space left on device" in line and f"jsd-7.{format}" in line
+    assert not any("No space" in one or "Traceback" in one for one in before)
+
+
+def test_a_disk_that_becomes_full_keeps_the_pictures_that_are_whole(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "out").mkdir()
+    with small_disk(tmp_path / "out") as fill:
+        assert main([*arguments, "--seed", "7"]) == 0
+        fill()
+        assert main([*arguments, "--seed", "7"]) == 2
+        assert {path.name for path in (tmp_path / "out").iterdir()} == {"full", "jsd-7.png"}
+        with Image.open(tmp_path / "out" / "jsd-7.png") as image:
+            image.load()
+    assert "No space left on device" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_folder_that_cannot_be_made_on_a_full_disk_is_one_line(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "disk").mkdir()
+    with small_disk(tmp_path / "disk", num_files=1):
+        main([*arguments, "--output-dir", str(tmp_path / "disk" / "new")])
+        assert not (tmp_path / "disk" / "new").exists()
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith(f"jsd: {tmp_path / 'disk' / 'new'} must be a place") and "No space left on device" in line
 
 
 @pytest.mark.parametrize(("language", "sentence"), [("ja", "描いてほしくないもの"), ("en", "should not show")])

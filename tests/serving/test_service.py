@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch.nn.modules.module import register_module_forward_pre_hook
 
 from jsd import Pipeline, SamplingOptions
 from jsd.serving.prediction import Service
@@ -27,6 +28,29 @@ def test_the_licence_is_in_the_metrics(service: Service) -> None:
     assert [path.is_file() for path in pictures] == [True]
     assert metrics["licence"] == "MIT"
     assert metrics["safety_checker"] == "none"
+
+
+def test_setup_draws_once_so_that_the_first_prediction_waits_for_nothing(
+    guarded_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: dict[str, list[int]] = {}
+
+    def note(module: torch.nn.Module, inputs: tuple[Any, ...]) -> None:
+        if inputs and isinstance(inputs[0], torch.Tensor):
+            ran[type(module).__name__] = list(inputs[0].shape)
+
+    monkeypatch.setenv("JSD_WEIGHTS", str(guarded_folder))
+    hook = register_module_forward_pre_hook(note)
+    try:
+        service = Service.load()
+    finally:
+        hook.remove()
+    service.files.cleanup()
+    assert ran["UNet2DConditionModel"] == [2, 4, 8, 8], "with guidance, at the model's own size"
+    assert ran["Decoder"] == [1, 4, 8, 8], "the picture is decoded"
+    assert "CLIPVisionEmbeddings" in ran, "the picture is judged"
+    assert len(service.pipeline.embeddings.entries) == 1, "the text is encoded"
+    assert "provenance" in vars(service.pipeline), "the files of the folder are hashed"
 
 
 def test_a_device_that_no_longer_computes_is_not_healthy(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
