@@ -116,6 +116,7 @@ def evaluate(
     shuffled = mismatched(drawings)
     report: dict[str, object] = {
         "model": None if pipeline.folder is None else os.path.relpath(pipeline.folder),
+        "model_sha256": pipeline.provenance.get("model_sha256"),  # a folder that is trained on keeps its name
         "language": language, "split": split, "seeds": seeds,
         "num_inference_steps": num_inference_steps, "guidance_scale": guidance_scale,
         "gallery": {"pictures": len(corpus.records), "concepts": len(corpus.concepts)},

@@ -14,6 +14,7 @@ from jsd.data.corpus import Corpus, Record
 from jsd.evaluation.evaluate import FIRST_SEED, Drawing, accuracy, contact_sheet, draw, evaluate, mismatched, ranks
 from jsd.evaluation.judge import Judge
 from jsd.evaluation.prompts import GROUPS, Prompt, make_prompts
+from jsd.files.provenance import folder_digest
 from jsd.pipeline import Pipeline
 from jsd.safety import Verdict
 
@@ -124,6 +125,12 @@ def test_the_report_has_what_is_needed_to_repeat_it(report: tuple[Path, Any], to
     assert (written["language"], written["split"], written["seeds"]) == ("ja", "test", 1)
     assert (written["num_inference_steps"], written["guidance_scale"]) == (1, 2.0)
     assert written["gallery"] == {"pictures": 88, "concepts": 8}
+
+
+def test_the_report_names_the_weights_that_drew(report: tuple[Path, Any], toy_folder: Path) -> None:
+    """The folder's name stays when it is trained on; its digest does not."""
+    written = json.loads((report[0] / "report.json").read_text("utf-8"))
+    assert written["model_sha256"] == folder_digest(toy_folder)
 
 
 def test_the_report_counts_every_drawing(report: tuple[Path, Any], toy_corpus: Corpus) -> None:
