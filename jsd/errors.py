@@ -2,15 +2,15 @@
 
 ::
 
-    JsdError                    exit code 1
-     ├── InvalidInputError      exit code 2: a field breaks a rule; also a ValueError
+    JsdError                    exit code 2: what was asked for cannot be done
+     ├── InvalidInputError      a field breaks a rule; also a ValueError
      │    └── ImageFileError    a picture that cannot be read, or not safely
      ├── ModelFolderError       a model folder that is missing, incomplete or damaged
      ├── MissingExtraError      an optional package that is not installed; names the command that installs it
      ├── CorpusError            sources or corpus files that are missing or fail their checksum
      ├── CheckpointError        a training run that cannot start or go on as asked
      ├── ServingError           a server that cannot start
-     └── GenerationError        the model ran and gave no usable picture
+     └── GenerationError        exit code 1: the model ran and gave no usable picture
           └── UnsafeImagesError the safety checker withheld every picture
 
 An error is a code of `jsd.messages` and the values that belong in its sentence: the code stays the same in
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 class JsdError(Exception):
     """`code` is a key of `jsd.messages.MESSAGES`; `params` are the values that its sentence names."""
 
-    exit_code = 1
+    exit_code = 2
 
     def __init__(self, code: str, **params: object) -> None:
         super().__init__(code, params)
@@ -42,8 +42,6 @@ class JsdError(Exception):
 
 class InvalidInputError(JsdError, ValueError):
     """`params["field"]` is the name of the offending input."""
-
-    exit_code = 2
 
     @property
     def field(self) -> str:
@@ -76,7 +74,7 @@ class ServingError(JsdError):
 
 
 class GenerationError(JsdError):
-    pass
+    exit_code = 1
 
 
 class UnsafeImagesError(GenerationError):

@@ -99,7 +99,7 @@ def test_a_bad_row_is_reported_by_number_and_the_others_are_drawn(
 ) -> None:
     rows = [ROWS[0], {"prompt": "猫", "steps": 3}, {**ROWS[1], "width": 33}, {**ROWS[1], "image": "no.png"}, ROWS[2]]
     file = write(tmp_path / "rows.jsonl", rows)
-    assert main(command(file, toy_folder)) == 1
+    assert main(command(file, toy_folder)) == 2
     error = capsys.readouterr().err
     for words in ("row 2: steps", "row 3: width", "row 4: image", "3 of 5 rows failed"):
         assert words in error, f"«{words}» was not said"
@@ -134,7 +134,7 @@ def test_a_full_disk_stops_the_run_and_leaves_nothing_half_written(
 
 def test_a_corrected_file_draws_only_what_failed_or_is_new(toy_folder: Path, tmp_path: Path) -> None:
     file = write(tmp_path / "rows.jsonl", [ROWS[0], {**ROWS[1], "width": 33}])
-    assert main(command(file, toy_folder)) == 1
+    assert main(command(file, toy_folder)) == 2
     before = pictures(tmp_path / "out")
     write(file, [ROWS[2], ROWS[0], ROWS[1]])
     assert main(command(file, toy_folder)) == 0

@@ -38,7 +38,7 @@ def test_describe_counts_prompts_of_the_test_split_and_the_concepts_that_are_rig
 
 
 def test_a_missing_corpus_is_one_line_with_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["data", "describe", "--corpus", str(tmp_path / "none")]) == 1
+    assert main(["data", "describe", "--corpus", str(tmp_path / "none")]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert f"jsd data build --corpus {tmp_path / 'none'}" in line
 
@@ -72,7 +72,7 @@ def test_a_damaged_corpus_is_one_line_with_the_command(
     data = (folder / name).read_bytes()
     left = {"cut": data[: len(data) // 2], "empty": b"", "a line too few": data[: data[:-1].rfind(b"\n") + 1]}
     (folder / name).write_bytes(left[damage])
-    assert main(["data", "describe", "--corpus", str(folder)]) == 1
+    assert main(["data", "describe", "--corpus", str(folder)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "is damaged" in line and f"jsd data build --corpus {folder}" in line
 
@@ -82,7 +82,7 @@ def test_build_without_npm_is_one_line(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     command = ["data", "build", "--corpus", str(tmp_path / "corpus"), "--sources", str(tmp_path / "sources")]
-    assert main(command) == 1
+    assert main(command) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "npm" in line
     assert not (tmp_path / "corpus").exists()

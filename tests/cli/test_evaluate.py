@@ -27,7 +27,7 @@ def test_it_writes_the_report_and_prints_its_table(
 def test_a_missing_corpus_is_one_line_with_the_command(
     toy_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["evaluate", "--weights", str(toy_folder), "--corpus", str(tmp_path / "none")]) == 1
+    assert main(["evaluate", "--weights", str(toy_folder), "--corpus", str(tmp_path / "none")]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "jsd data build" in line
 

@@ -95,7 +95,7 @@ def test_with_other_weights_it_is_refused_unless_forced(
     data[-1] ^= 0x10
     weights.write_bytes(data)
     words = ["rerun", str(file), "--weights", str(other), "--output-dir", str(tmp_path / "again")]
-    assert main(words) == 1
+    assert main(words) == 2
     error = capsys.readouterr().err.splitlines()
     assert "digest" in error[-1] and not (tmp_path / "again").exists()
     assert main([*words, "--force"]) == 0

@@ -52,7 +52,7 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(
 def test_a_stage_out_of_order_is_one_line_that_names_the_missing_one(
     command: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([*command, "--stage", "clip_en"]) == 1
+    assert main([*command, "--stage", "clip_en"]) == 2
     line = capsys.readouterr().err.splitlines()[-1]
     assert line.startswith("jsd: the stage clip_en starts from the stage vae")
     assert line.endswith("jsd train --stage vae")
@@ -66,7 +66,7 @@ def test_a_stage_of_another_recipe_is_refused_with_the_choices(
 
 
 def test_the_full_recipe_asks_for_its_base_folder(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([*command, "--recipe", "full", "--stage", "stage1", "--dry-run"]) == 1
+    assert main([*command, "--recipe", "full", "--stage", "stage1", "--dry-run"]) == 2
     assert "--base" in capsys.readouterr().err
 
 

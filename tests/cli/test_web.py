@@ -21,7 +21,7 @@ def test_a_port_in_use_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
-        assert main(["web", "--port", str(other.getsockname()[1])]) == 1
+        assert main(["web", "--port", str(other.getsockname()[1])]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and "choose another with --port" in error
 
@@ -39,6 +39,6 @@ def test_without_gradio_it_names_the_command_that_installs_it(
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    assert main(["web", "--port", str(port), "--weights", str(toy_folder)]) == 1
+    assert main(["web", "--port", str(port), "--weights", str(toy_folder)]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and "pip install -e '.[web]'" in error

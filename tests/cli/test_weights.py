@@ -64,7 +64,7 @@ def test_verify_says_that_a_folder_is_whole(root: Path, capsys: pytest.CaptureFi
 def test_verify_lists_every_problem_and_fails(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (root / "mini/vae/config.json").unlink()
     (root / "mini/unet/diffusion_pytorch_model.safetensors").write_bytes(b"")
-    assert main(["weights", "verify", str(root / "mini")]) == 1
+    assert main(["weights", "verify", str(root / "mini")]) == 2
     output = capsys.readouterr()
     assert len(output.out.splitlines()) == 2
     assert "has 2 problem(s)" in output.err
@@ -109,7 +109,7 @@ sys.exit(main(sys.argv[1:]))
     words = ["weights", action, *([str(root / "mini")] if action == "convert" else []), str(tmp_path / "new" / "model")]
     environment = {**os.environ, "JSD_LANG": "en"}
     done = subprocess.run([sys.executable, "-c", program, *words], env=environment, capture_output=True, text=True)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith(f"jsd: the model folder {tmp_path / 'new' / 'model'} could not")
     assert "Traceback" not in done.stderr
     assert list((tmp_path / "new").iterdir()) == []
@@ -121,7 +121,7 @@ def test_a_folder_below_a_file_is_one_line(
 ) -> None:
     (tmp_path / "file").write_text("mine")
     source = [str(root / "mini")] if action == "convert" else []
-    assert main(["weights", action, *source, str(tmp_path / "file" / "model")]) == 1
+    assert main(["weights", action, *source, str(tmp_path / "file" / "model")]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "could not be written" in line and str(tmp_path / "file") in line
 

@@ -221,6 +221,6 @@ def test_a_port_in_use_is_one_line(server: Server, toy_folder: Path) -> None:
     port = server.url.rpartition(":")[2]
     command = serve_command("--port", port, "--weights", toy_folder)
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    assert ended.returncode == 1
+    assert ended.returncode == 2
     assert port in ended.stderr
     assert len(ended.stderr.splitlines()) == 1, ended.stderr
