@@ -9,7 +9,7 @@
      ├── MissingExtraError      an optional package that is not installed; names the command that installs it
      ├── CorpusError            sources or corpus files that are missing or fail their checksum
      ├── CheckpointError        a training run that cannot start or go on as asked
-     ├── ServingError           a server that cannot start
+     ├── ServingError           a server that cannot start, or cannot write its pictures
      └── GenerationError        exit code 1: the model ran and gave no usable picture
           └── UnsafeImagesError the safety checker withheld every picture
 

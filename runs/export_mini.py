@@ -22,6 +22,7 @@ FOLDERS = ("corpus", "output", "base")
 def export(source: Path, destination: Path, max_bytes: int = MAX_BYTES) -> int:
     """Replace `destination` by `source` in bfloat16, or change nothing. Returns the bytes of all its files."""
     from jsd.conversion import convert_folder
+    from jsd.files.writing import write_json
     from jsd.weights import open_model_folder
 
     fresh = destination.with_name(f".{destination.name}.new")
@@ -30,8 +31,7 @@ def export(source: Path, destination: Path, max_bytes: int = MAX_BYTES) -> int:
         convert_folder(source, fresh, "bfloat16")
         if (destination / MODEL_CARD).is_file():
             shutil.copyfile(destination / MODEL_CARD, fresh / MODEL_CARD)
-        training = json.dumps(read_runs(source), ensure_ascii=False, indent=2) + "\n"
-        (fresh / TRAINING).write_text(training, "utf-8")
+        write_json(fresh / TRAINING, read_runs(source))
         open_model_folder(fresh)
         size_bytes = sum(path.stat().st_size for path in fresh.rglob("*") if path.is_file())
         if size_bytes > max_bytes:

@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from jsd.files.writing import write_json
 from runs.blocks import MODEL_CARD, README, README_JA, ROOT, write_block
 
 RESULTS = ROOT / "docs" / "results"
@@ -20,6 +21,7 @@ ROWS = {
     "base_ja": "base, Japanese prompts",
     "stage1": "after stage 1",
     "stage2": "after stage 2 = embedded model",
+    "mini": "the same at its own guidance",
 }
 COLUMNS = {
     "general": "general",
@@ -28,7 +30,7 @@ COLUMNS = {
     "unseen": "unseen pairs",
 }
 # What all rows of one table must share.
-SHARED = ("split", "seeds", "num_inference_steps", "guidance_scale", "gallery")
+SHARED = ("split", "seeds", "num_inference_steps", "gallery")
 NOT_MEASURED = "–"
 
 Report = dict[str, Any]
@@ -40,8 +42,7 @@ def keep(name: str, path: Path, folder: Path = RESULTS) -> None:
         raise SystemExit(f"{name} is no row of the table; its rows are {', '.join(ROWS)}")
     report = json.loads(path.read_text("utf-8"))
     report.pop("drawings")
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{name}.json").write_text(json.dumps(report, ensure_ascii=False, indent=1) + "\n", "utf-8")
+    write_json(folder / f"{name}.json", report)
 
 
 def load_reports(folder: Path = RESULTS) -> dict[str, Report]:
@@ -53,19 +54,18 @@ def load_reports(folder: Path = RESULTS) -> dict[str, Report]:
 def results_block(reports: dict[str, Report]) -> str:
     """The table as Markdown, and the line that says how it was measured."""
     _check_comparable(reports)
-    lines = [_row("", list(COLUMNS.values())), _row("---", ["---"] * len(COLUMNS))]
-    lines += [_row(label, [_cell(reports.get(name), group) for group in COLUMNS]) for name, label in ROWS.items()]
+    lines = [_row("", ["guidance", *COLUMNS.values()]), _row("---", ["---"] * (1 + len(COLUMNS)))]
+    lines += [_row(label, _cells(reports.get(name))) for name, label in ROWS.items()]
     if not reports:
         return "\n".join([*lines, "", "Not measured yet: `runs/evaluate_mini.sh` fills this table.", ""])
     first = next(iter(reports.values()))
     counts = [str(first["accuracy"][group]["drawings"]) for group in COLUMNS]
     gallery = first["gallery"]
     lines += [
-        _row("*drawings a row*", counts),
+        _row("*drawings a row*", ["", *counts]),
         "",
         "Top-1 / top-5 in percent; in brackets the same for drawings paired with another prompt: chance. Prompts of "
         f"the {first['split']} split, {first['seeds']} drawing(s) of each, {first['num_inference_steps']} steps, "
-        f"guidance {first['guidance_scale']}, "
         f"against {gallery['pictures']:,} pictures of {gallery['concepts']:,} concepts.",
         "",
     ]
@@ -90,11 +90,14 @@ def _check_comparable(reports: dict[str, Report]) -> None:
             raise SystemExit(f"{first_name} and {name} differ in {', '.join(differing)}; evaluate them alike")
 
 
-def _cell(report: Report | None, group: str) -> str:
+def _cells(report: Report | None) -> list[str]:
     if report is None:
-        return NOT_MEASURED
-    found, chance = report["accuracy"][group], report["chance"][group]
-    return f"{found['top1']} / {found['top5']} ({chance['top1']} / {chance['top5']})"
+        return [NOT_MEASURED] * (1 + len(COLUMNS))
+    cells = [f"{report['guidance_scale']:g}"]
+    for group in COLUMNS:
+        found, chance = report["accuracy"][group], report["chance"][group]
+        cells.append(f"{found['top1']} / {found['top5']} ({chance['top1']} / {chance['top5']})")
+    return cells
 
 
 def _row(label: str, cells: list[str]) -> str:

@@ -59,7 +59,8 @@ def test_evaluation_fills_every_row(tmp_path: Path) -> None:
     *evaluations, describe, table = calls_of("evaluate_mini.sh", tmp_path, "--seeds", "2")
     parsed = [build_parser().parse_args(call) for call in evaluations]
     assert [args.output.name for args in parsed] == list(ROWS)
-    assert [args.language for args in parsed] == ["en", "ja", "ja", "ja"]
+    assert [args.language for args in parsed] == ["en", "ja", "ja", "ja", "ja"]
+    assert [args.guidance_scale for args in parsed] == [7.5, 7.5, 7.5, 7.5, None], "only the last is at its own"
     assert {(args.seeds, args.split) for args in parsed} == {(2, "test")}
     assert describe == ["data", "describe"]
     assert table[:2] == ["-m", "runs.results_table"]
@@ -78,8 +79,8 @@ def test_a_report_is_kept_without_its_drawings(tmp_path: Path) -> None:
 
 def test_a_cell_is_top_1_and_top_5_with_chance_in_brackets() -> None:
     table = results_block({"stage2": report(top5=81.5)})
-    assert "| after stage 2 = embedded model |" + " 40.0 / 81.5 (0.1 / 0.9) |" * 4 in table
-    assert "| after stage 1 | – | – | – | – |" in table
+    assert "| after stage 2 = embedded model | 7.5 |" + " 40.0 / 81.5 (0.1 / 0.9) |" * 4 in table
+    assert "| after stage 1 | – | – | – | – | – |" in table
 
 
 def test_the_table_is_written_into_every_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,8 +96,8 @@ def test_the_table_is_written_into_every_page(tmp_path: Path, monkeypatch: pytes
 
 
 def test_rows_that_were_measured_differently_are_refused() -> None:
-    with pytest.raises(SystemExit, match="base_en and stage2 differ in guidance_scale"):
-        results_block({"base_en": report(), "stage2": report(guidance_scale=4.0)})
+    with pytest.raises(SystemExit, match="base_en and stage2 differ in seeds"):
+        results_block({"base_en": report(), "stage2": report(seeds=2)})
 
 
 def test_reports_name_no_folder_of_one_machine() -> None:

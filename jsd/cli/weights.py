@@ -8,6 +8,7 @@ from safetensors import SafetensorError, safe_open
 
 from jsd.errors import JsdError, ModelFolderError
 from jsd.messages import message
+from jsd.tokenizer import printable
 from jsd.weights import MODELS, WEIGHT_STEMS, choose_folder, verify_folder, weights_files, weights_root
 
 # As in jsd.devices, which imports torch.
@@ -53,8 +54,9 @@ def _list(args: argparse.Namespace) -> None:
     except JsdError as error:
         chosen, reason = None, str(error)
     for folder in folders:
-        print(f"{'*' if folder == chosen else ' '} {folder}  {_contents(folder)}")
-    print(f"* {reason}" if chosen is not None else reason)
+        # A name may hold anything, JSD_WEIGHTS too: nothing in it may steer the terminal.
+        print(printable(f"{'*' if folder == chosen else ' '} {folder}  {_contents(folder)}"))
+    print(printable(f"* {reason}" if chosen is not None else reason))
 
 
 def _contents(folder: Path) -> str:

@@ -122,7 +122,7 @@ MINI = Recipe(
         Stage("stage1", "denoising", ("text_encoder",), {"vae": "vae", "unet": "base", "text_encoder": "clip_ja"},
               "ja", True, 64, 320, 1e-3, 50),
         Stage("stage2", "denoising", ("text_encoder", "unet"), {c: "stage1" for c in COMPONENTS}, "ja", True,
-              64, 5200, 8e-4, 100, ema_decay=0.999),
+              64, 7800, 8e-4, 100, ema_decay=0.999),
     ),
 )  # fmt: skip
 

@@ -50,6 +50,16 @@ def test_list_shows_a_folder_named_in_the_environment(
     assert f"* {toy_folder}  " in capsys.readouterr().out
 
 
+def test_list_lets_no_name_steer_the_terminal(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (root / "a\x1b[2J").mkdir()
+    monkeypatch.setenv("JSD_WEIGHTS", "b\x1b[2J\nc")
+    assert main(["weights", "list"]) == 0
+    output = capsys.readouterr().out
+    assert "\x1b" not in output and "aU+001B[2J" in output and "bU+001B[2JU+000Ac" in output
+
+
 def test_list_without_any_folder_says_how_to_name_one(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.rmtree(root)
     assert main(["weights", "list"]) == 0
