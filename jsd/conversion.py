@@ -10,7 +10,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from jsd.devices import DTYPES, choose_placement
+from jsd.devices import DTYPES, choose_placement, dtype_name
 from jsd.errors import InvalidInputError, ModelFolderError
 from jsd.files.writing import write_json
 from jsd.weights import (
@@ -92,7 +92,7 @@ def _convert(file: WeightsFile, component: str, dtype: torch.dtype) -> dict[str,
             continue
         cast = tensor.to(dtype, copy=True).contiguous()
         if not torch.isfinite(cast).all() and torch.isfinite(tensor).all():
-            name_of_dtype = str(dtype).removeprefix("torch.")
+            name_of_dtype = dtype_name(dtype)
             raise ModelFolderError("weights.overflow", path=file.path, name=name, dtype=name_of_dtype)
         converted[current] = cast
     return converted
@@ -103,5 +103,5 @@ def _name_dtype(path: Path, dtype: torch.dtype) -> None:
     config = read_json(path)
     for key in ("dtype", "torch_dtype"):
         if key in config:
-            config[key] = str(dtype).removeprefix("torch.")
+            config[key] = dtype_name(dtype)
     write_json(path, config)

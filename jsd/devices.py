@@ -16,7 +16,12 @@ class Placement:
     dtype: torch.dtype
 
     def __str__(self) -> str:
-        return f"{self.device}, {str(self.dtype).removeprefix('torch.')}"
+        return f"{self.device}, {dtype_name(self.dtype)}"
+
+
+def dtype_name(dtype: torch.dtype) -> str:
+    """`float32`, `float16` or `bfloat16`: a key of `DTYPES`."""
+    return str(dtype).removeprefix("torch.")
 
 
 def choose_placement(device: str | None = None, dtype: str | None = None) -> Placement:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from jsd import images, sampling
 from jsd.components import load_components
-from jsd.devices import choose_placement, synchronize
+from jsd.devices import choose_placement, dtype_name, synchronize
 from jsd.errors import GenerationError, InvalidInputError, UnsafeImagesError
 from jsd.files import provenance
 from jsd.options import MAX_SEED, SamplingOptions, shared_options
@@ -226,7 +226,7 @@ class Pipeline:
         """The pictures of the denoised batch, each as soon as it is decoded. Those that the safety checker flags go
         into `job.withheld` instead; UnsafeImagesError in the end where all did."""
         if not bool(torch.isfinite(job.latents).all()):
-            raise GenerationError("generation.latents", dtype=_name(self.dtype))
+            raise GenerationError("generation.latents", dtype=dtype_name(self.dtype))
         shared = self.provenance | provenance.input_digests(image=job.image, mask=job.mask)
         shared |= {"safety_checker": safety_status(self.safety_checker, job.options[0])}
         earlier = {phase: seconds / len(job.options) for phase, seconds in job.seconds.items()}
@@ -247,7 +247,7 @@ class Pipeline:
                 options=one,
                 model="unnamed" if self.folder is None else self.folder.resolve().name,
                 device=str(self.device),
-                dtype=_name(self.dtype),
+                dtype=dtype_name(self.dtype),
                 seconds={**earlier, "decode": seconds},
                 # Rounding differs between batches of different sizes: to draw it again takes the same.
                 provenance={**shared, **read.provenance(), "batch": [index, len(job.options)]},
@@ -259,7 +259,7 @@ class Pipeline:
         with _out_of_memory():
             decoded = self.decode_latents(job.latents[index : index + 1])  # (1, 3, H, W)
         if job.image is None and bool(decoded.amax() == 0):
-            raise GenerationError("generation.black", dtype=_name(self.dtype))
+            raise GenerationError("generation.black", dtype=dtype_name(self.dtype))
         (picture,) = images.tensor_to_images(decoded)
         if job.image is not None and job.mask is not None:
             return Image.composite(picture, job.image, job.mask)
@@ -346,7 +346,3 @@ def _seeds(options: SamplingOptions) -> range:
     if seed is None:
         seed = secrets.randbelow(MAX_SEED - options.num_outputs + 2)
     return range(seed, seed + options.num_outputs)
-
-
-def _name(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")

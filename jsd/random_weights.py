@@ -10,7 +10,7 @@ import torch
 from sentencepiece import SentencePieceTrainer
 
 from jsd.conversion import new_folder
-from jsd.devices import DTYPES, choose_placement
+from jsd.devices import DTYPES, choose_placement, dtype_name
 from jsd.errors import InvalidInputError
 from jsd.files.writing import write_json
 from jsd.tokenizer import VOCABULARY_FILE
@@ -144,7 +144,7 @@ def character_vocabulary(max_pieces: int) -> bytes:
 def _write_tensors(path: Path, shapes: Shapes, dtype: torch.dtype, generator: torch.Generator) -> None:
     """A safetensors file (8 bytes of header length, header, data), tensor by tensor."""
     header: dict[str, object] = {"__metadata__": {"format": "pt"}}
-    name_of_dtype = SAFETENSORS_DTYPES[str(dtype).removeprefix("torch.")]
+    name_of_dtype = SAFETENSORS_DTYPES[dtype_name(dtype)]
     end = 0
     for name, shape in shapes.items():
         start, end = end, end + prod(shape) * dtype.itemsize

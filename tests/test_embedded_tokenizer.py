@@ -2,6 +2,7 @@
 
 import pytest
 import sentencepiece
+from spellings import SAME
 
 from jsd.errors import InvalidInputError
 from jsd.tokenizer import JapaneseTokenizer
@@ -51,24 +52,6 @@ GOLDEN = {
 @pytest.mark.parametrize("text", GOLDEN)
 def test_golden_ids(tokenizer: JapaneseTokenizer, text: str) -> None:
     assert tokenizer.encode(text) == GOLDEN[text] + [3] * (16 - len(GOLDEN[text]))
-
-
-# Written in two ways, read as one: NFKC, kana composed, widths folded, spaces collapsed.
-SAME = [
-    ("ｶﾞﾝﾀﾞﾑ", "ガンダム"),
-    ("カ\u3099ンタ\u3099ム", "ガンダム"),
-    ("ﾊ\u309aﾝ", "パン"),
-    ("ﾗｰﾒﾝ", "ラーメン"),
-    ("ラｰメン", "ラーメン"),
-    ("ＣＡＴ１２３", "cat123"),
-    ("㈱", "(株)"),
-    ("①", "1"),
-    ("㌖", "キロメートル"),
-    ("Ⅲ", "iii"),
-    ("猫　の　絵", "猫 の 絵"),
-    ("  猫\t\n絵  ", "猫 絵"),
-    ("が\u200bは", "が は"),
-]
 
 
 @pytest.mark.parametrize(("text", "same"), SAME, ids=[text for text, _ in SAME])

@@ -99,16 +99,18 @@ def _fetch(args: argparse.Namespace) -> None:
 
 def _convert(args: argparse.Namespace) -> None:
     from jsd.conversion import convert_folder
+    from jsd.devices import dtype_name
 
     dtype = convert_folder(args.source, args.folder, args.dtype)
-    print(message("weights.written_in", folder=args.folder, dtype=str(dtype).removeprefix("torch.")))
+    print(message("weights.written_in", folder=args.folder, dtype=dtype_name(dtype)))
 
 
 def _random(args: argparse.Namespace) -> None:
+    from jsd.devices import dtype_name
     from jsd.random_weights import write_random_folder
 
     dtype = write_random_folder(args.folder, args.size, args.dtype, args.seed)
-    print(message("weights.written_in", folder=args.folder, dtype=str(dtype).removeprefix("torch.")))
+    print(message("weights.written_in", folder=args.folder, dtype=dtype_name(dtype)))
     print(message("weights.are_random"))
 
 

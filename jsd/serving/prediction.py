@@ -7,6 +7,7 @@ import torch
 from cog import CancelationException
 from tqdm import tqdm
 
+from jsd.devices import dtype_name
 from jsd.errors import UnsafeImagesError
 from jsd.fetching import fetch_if_asked
 from jsd.images import tensor_to_images
@@ -40,7 +41,7 @@ class Service:
         pipeline = Pipeline.load(folder)
         service = cls(pipeline)
         service.warm_up()
-        dtype = str(pipeline.dtype).removeprefix("torch.")
+        dtype = dtype_name(pipeline.dtype)
         print(message("generate.model", folder=folder, reason=reason, device=pipeline.device, dtype=dtype))
         if pipeline.safety_checker is None:
             print(message("safety.none"))

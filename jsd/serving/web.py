@@ -35,6 +35,7 @@ def serve(
     try:
         import uvicorn
 
+        from jsd.devices import dtype_name
         from jsd.pipeline import Pipeline
         from jsd.serving.page import Page
     except ModuleNotFoundError as error:
@@ -45,8 +46,8 @@ def serve(
         os.environ["GRADIO_TEMP_DIR"] = folder  # uploads and pictures: they go when the server does
         chosen, reason = choose_folder(weights)
         pipeline = Pipeline.load(chosen, device, dtype)
-        dtype = str(pipeline.dtype).removeprefix("torch.")
-        print(message("generate.model", folder=chosen, reason=reason, device=pipeline.device, dtype=dtype))
+        name = dtype_name(pipeline.dtype)
+        print(message("generate.model", folder=chosen, reason=reason, device=pipeline.device, dtype=name))
         if pipeline.safety_checker is None:
             print(message("safety.none"))
         app = build_app(Page(pipeline))
