@@ -53,7 +53,7 @@ REFERENCES: dict[str, tuple[str, str, dict[str, object]]] = {
     ),
 }
 OPTIONS = SamplingOptions(
-    prompt="猫の肖像画 油絵", negative_prompt="夏の海", num_inference_steps=6, seed=3, num_outputs=2
+    prompt="猫の肖像画 油絵", negative_prompt="夏の海", num_inference_steps=6, guidance_scale=7.5, seed=3, num_outputs=2
 )
 
 

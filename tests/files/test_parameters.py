@@ -15,7 +15,7 @@ def test_every_scheduler_has_a_name_that_other_tools_know() -> None:
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
 def test_what_is_written_is_read_back(scheduler: str) -> None:
     options = SamplingOptions(
-        prompt="猫\n二行目", negative_prompt="犬", width=64, height=32, seed=7, scheduler=scheduler
+        prompt="猫\n二行目", negative_prompt="犬", width=64, height=32, seed=7, guidance_scale=3.5, scheduler=scheduler
     )
     values = from_parameters(str(to_parameters({**vars(options), "model": 'a: "b", c'}, "0")))
     for name in ("prompt", "negative_prompt", "width", "height", "seed", "scheduler", "guidance_scale"):
