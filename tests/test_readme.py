@@ -9,7 +9,9 @@ import pytest
 from documents import DOCUMENTS, INPUTS, code_blocks, command_lines
 
 from jsd.data.sources import SOURCES
+from jsd.prompting.presets import readable_styles
 from jsd.serving.schema import PredictorInput
+from jsd.tokenizer import JapaneseTokenizer
 from runs import strip
 from runs.blocks import MODEL_CARD, README, README_JA, ROOT, read_block
 from runs.results_table import corpus_block, load_reports, results_block
@@ -153,10 +155,13 @@ def test_a_limit_of_prompts_is_the_codes(path: Path, sentence: str) -> None:
 
 
 def test_the_styles_of_the_examples_are_styles() -> None:
-    from jsd.prompting.presets import STYLES
-
-    named = re.findall(r"--style (\w+)", README.read_text("utf-8") + README_JA.read_text("utf-8"))
-    assert named and set(named) <= set(STYLES)
+    """Of the embedded model: a new user has no other."""
+    readable = readable_styles(JapaneseTokenizer.load(MODEL_CARD.parent / "tokenizer"))
+    for path, said in ((README, "the embedded model reads {};"), (README_JA, "読めるのは {} 種類")):
+        text = path.read_text("utf-8")
+        named = set(re.findall(r"--style (\w+)", text))
+        assert named and named <= set(readable)
+        assert said.format(len(readable)) in text
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))

@@ -187,9 +187,9 @@ ROWS: dict[str, tuple[str, str]] = {
         "はサロゲートの片割れです。UTF-8 として入力し直してください",
     ),
     "prompt.unread": (
-        "the vocabulary cannot read {count} character(s): {characters}; try their kana spelling, or "
+        "the vocabulary cannot read {count} character(s): {characters}; try another spelling, or "
         "another word",
-        "語彙にないため読めない文字が {count} 種類あります: {characters}。かなで書くか、"
+        "語彙にないため読めない文字が {count} 種類あります: {characters}。別の書き方か、"
         "別の言葉にしてください",
     ),
     "prompt.weight": (

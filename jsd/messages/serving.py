@@ -47,8 +47,8 @@ ROWS: dict[str, tuple[str, str]] = {
         "中止",
     ),
     "web.cancelled": (
-        "Cancelled. Nothing of it is kept.",
-        "中止しました。途中の画像は残りません。",
+        "Cancelled.",
+        "中止しました。",
     ),
     "web.dice": (
         "⚄ Random",
@@ -98,6 +98,10 @@ ROWS: dict[str, tuple[str, str]] = {
         "Negative prompt",
         "描いてほしくないもの",
     ),
+    "web.not_taken_over": (
+        "Not taken over from the file, so another picture will be drawn: {names}.",
+        "ファイルから引き継げない設定があるため、同じ画像にはなりません: {names}",
+    ),
     "web.num_inference_steps": (
         "Steps",
         "ステップ数",
@@ -132,7 +136,7 @@ ROWS: dict[str, tuple[str, str]] = {
     ),
     "web.running": (
         "the page is at {url} ; Ctrl+C ends it",
-        "ページを開きました: {url} （Ctrl+C で終了）",
+        "ページのアドレス: {url} （Ctrl+C で終了）",
     ),
     "web.scheduler": (
         "Scheduler",

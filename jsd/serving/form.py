@@ -1,6 +1,7 @@
 """Between the web page's inputs and `SamplingOptions`; knows nothing of Gradio."""
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 from PIL import Image, ImageChops
@@ -24,6 +25,8 @@ PLAIN = (
     "seed",
     "prompt_strength",
 )
+# Options that are not on the page, and pictures, of which a record has the names alone.
+ELSEWHERE = ("image", "mask", "long_prompt", "disable_safety_checker", "safety_threshold")
 # Typed into a text box: empty is unset.
 TYPED = ("width", "height", "seed")
 # style: a name or ""; unknown_words: whether they are replaced; drawing and brush: see `pictures`.
@@ -48,6 +51,12 @@ def from_record(record: Mapping[str, Any]) -> dict[str, Any]:
     form |= {name: str(form.get(name, "")) for name in TYPED}
     # The words of a style are in the prompt.
     return form | {"unknown_words": options.unknown_words == UNKNOWN_WORDS[1], "style": ""}
+
+
+def not_taken_over(record: Mapping[str, Any]) -> list[str]:
+    """What of a picture's record the page has no input for, or cannot fill: with these the picture was another."""
+    values = {one.name: one.default for one in fields(SamplingOptions)}
+    return [name for name in ELSEWHERE if record.get(name, values[name]) != values[name]]
 
 
 def in_kana(tokenizer: JapaneseTokenizer, prompt: str) -> str:

@@ -19,7 +19,7 @@ from jsd.prompting.prompts import Prompts, read_prompts
 from jsd.safety import blank_unsafe
 from jsd.schedulers import SCHEDULERS
 from jsd.serving import markup
-from jsd.serving.form import FORM, from_record, in_kana, to_options
+from jsd.serving.form import FORM, from_record, in_kana, not_taken_over, to_options
 from jsd.serving.pictures import picture_folder, save_picture
 
 TITLE = "Japanese Stable Diffusion"
@@ -137,7 +137,7 @@ class Page:
                     min_width=80, elem_id="num_outputs",
                 )  # fmt: skip
             with gr.Row():
-                self.form["num_inference_steps"] = self._slider("num_inference_steps", 1, 100, step=1)
+                self.form["num_inference_steps"] = self._slider("num_inference_steps", 1, 500, step=1)
                 self.form["guidance_scale"] = self._slider("guidance_scale", 1, 20, step=0.5)
             with gr.Row(equal_height=True):
                 self.form["scheduler"] = self._add(
@@ -331,7 +331,9 @@ class Page:
                 values = from_record(record)
             except JsdError as error:
                 return {self.status: markup.failed(str(error))}
-            return {self.form[name]: value for name, value in values.items()}
+            updates = {self.form[name]: value for name, value in values.items()}
+            names = ", ".join(not_taken_over(record))
+            return updates | ({self.status: markup.failed(message("web.not_taken_over", names=names))} if names else {})
 
 
 def _set_language() -> str | None:

@@ -9,7 +9,7 @@ from PIL import Image
 from jsd.errors import InvalidInputError
 from jsd.options import SamplingOptions
 from jsd.serving import markup
-from jsd.serving.form import FORM, from_record, in_kana, pictures, to_options
+from jsd.serving.form import FORM, from_record, in_kana, not_taken_over, pictures, to_options
 from jsd.tokenizer import JapaneseTokenizer
 from runs.blocks import ROOT
 
@@ -55,6 +55,12 @@ def test_a_record_fills_the_form_that_draws_it_again(tokenizer: JapaneseTokenize
     record = {name: getattr(options, name) for name in ("prompt", "width", "height", "seed", "guidance_scale")}
     form = from_record(record | {"scheduler": "DDIM", "num_outputs": 4, "model": "mini"})
     assert to_options(tokenizer, filled(**form)) == options
+
+
+def test_what_the_page_cannot_take_over_is_named() -> None:
+    record = {"prompt": "猫", "seed": 0, "image": "photo.png", "mask": None, "long_prompt": "truncate"}
+    assert not_taken_over(record) == ["image", "long_prompt"]
+    assert not_taken_over({"prompt": "猫", "long_prompt": "chunk", "image": None}) == []
 
 
 @pytest.mark.parametrize(

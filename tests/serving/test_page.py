@@ -5,8 +5,12 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from jsd.errors import InvalidInputError
+from jsd.options import SamplingOptions
 
 pytestmark = pytest.mark.skipif(find_spec("gradio") is None, reason="the extra web is not installed")
 
@@ -30,6 +34,8 @@ def full(**_):
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 said = {"megabyte": say("富士山" * 350_000), "control": say("猫\x00\x1b[31m")}
+said["applied"] = page._apply("en", {"prompt": "猫", "image": "photo.png", "num_inference_steps": 500})[page.status]
+said["most_steps"] = page.form["num_inference_steps"].maximum
 pictures.TemporaryDirectory = full
 said["full"] = say("猫")
 print(json.dumps(said))
@@ -37,24 +43,34 @@ print(json.dumps(said))
 
 
 @pytest.fixture(scope="module")
-def said(toy_folder: Path) -> dict[str, str]:
+def said(toy_folder: Path) -> dict[str, Any]:
     command = [sys.executable, "-c", ANSWERS, str(toy_folder)]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=200)
     assert ended.returncode == 0, ended.stderr[-2000:]
-    answers: dict[str, str] = json.loads(ended.stdout.splitlines()[-1])
+    answers: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])
     return answers
 
 
-def test_a_prompt_of_a_megabyte_is_refused_in_words(said: dict[str, str]) -> None:
+def test_a_prompt_of_a_megabyte_is_refused_in_words(said: dict[str, Any]) -> None:
     assert "prompt must be at most 10000 characters" in said["megabyte"]
 
 
-def test_control_characters_are_named_and_stay_out_of_the_page(said: dict[str, str]) -> None:
+def test_control_characters_are_named_and_stay_out_of_the_page(said: dict[str, Any]) -> None:
     assert "1 picture(s)" in said["control"]
     assert "U+0000" in said["control"] and "U+001B" in said["control"]
     assert not {"\x00", "\x1b"} & set(said["control"])
 
 
-def test_a_full_disk_is_said_in_words(said: dict[str, str]) -> None:
+def test_a_full_disk_is_said_in_words(said: dict[str, Any]) -> None:
     assert "No space left on device" in said["full"]
     assert "make room" in said["full"]
+
+
+def test_what_a_file_says_and_the_page_cannot_take_over_is_named(said: dict[str, Any]) -> None:
+    assert "Not taken over from the file, so another picture will be drawn: image." in said["applied"]
+
+
+def test_the_page_takes_as_many_steps_as_a_request_may_ask_for(said: dict[str, Any]) -> None:
+    SamplingOptions(prompt="猫", num_inference_steps=said["most_steps"])
+    with pytest.raises(InvalidInputError):
+        SamplingOptions(prompt="猫", num_inference_steps=said["most_steps"] + 1)
