@@ -1,24 +1,27 @@
-from pathlib import Path
-
 import pytest
+from vocabularies import VOCABULARIES, Vocabulary
 
 from jsd.tokenizer import JapaneseTokenizer
 
-RINNA = Path(__file__).parents[2].parent / "shared" / "data" / "rinna-tokenizer"
+
+@pytest.fixture(scope="session", params=VOCABULARIES)
+def vocabulary(request: pytest.FixtureRequest) -> Vocabulary:
+    return VOCABULARIES[request.param]
+
+
+@pytest.fixture(scope="session")
+def tokenizer(vocabulary: Vocabulary) -> JapaneseTokenizer:
+    return vocabulary.load()
+
+
+@pytest.fixture(scope="session")
+def short(vocabulary: Vocabulary) -> JapaneseTokenizer:
+    """The vocabulary in the embedded model's window of 16 tokens."""
+    tokenizer = vocabulary.load()
+    tokenizer.model_max_length = 16
+    return tokenizer
 
 
 @pytest.fixture(scope="session")
 def rinna() -> JapaneseTokenizer:
-    if not (RINNA / "spiece.model").is_file():
-        pytest.skip(f"rinna's vocabulary is not at {RINNA}")
-    return JapaneseTokenizer.load(RINNA)
-
-
-@pytest.fixture(scope="session")
-def short() -> JapaneseTokenizer:
-    """rinna's vocabulary in the embedded model's window of 16 tokens."""
-    if not (RINNA / "spiece.model").is_file():
-        pytest.skip(f"rinna's vocabulary is not at {RINNA}")
-    tokenizer = JapaneseTokenizer.load(RINNA)
-    tokenizer.model_max_length = 16
-    return tokenizer
+    return VOCABULARIES["rinna"].load()

@@ -1,8 +1,9 @@
-"""Kana spellings, with rinna's vocabulary and SudachiPy."""
+"""Kana spellings, with SudachiPy."""
 
 import sys
 
 import pytest
+from vocabularies import VOCABULARIES, Vocabulary
 
 from jsd.errors import MissingExtraError
 from jsd.prompting import kana
@@ -19,21 +20,12 @@ def analyser() -> None:
     pytest.importorskip("sudachipy", reason="the extra readings is not installed")
 
 
-WORDS = {
-    "苺のケーキ": {"苺": "いちご"},
-    "炬燵と簪": {"炬燵": "こたつ", "簪": "かんざし"},
-    "茄子と檸檬の絵": {"茄子": "なす", "檸檬": "レモン"},
-    "森の梟": {"梟": "ふくろう"},
-    "筍ご飯": {"筍": "たけのこ"},
-    "枇杷と鸚鵡": {"枇杷": "びわ", "鸚鵡": "オウム"},
-    "猫の絵": {},
-    "🐱と℡と𠮷": {},  # a symbol's reading is キゴウ in the dictionary, which is no spelling of it
-}
+TEXTS = sorted({text for vocabulary in VOCABULARIES.values() for text in vocabulary.in_kana})
 
 
-@pytest.mark.parametrize("text", WORDS)
-def test_what_cannot_be_read_is_spelt_in_kana(rinna: JapaneseTokenizer, text: str) -> None:
-    assert spellings(rinna, text) == WORDS[text]
+@pytest.mark.parametrize("text", TEXTS)
+def test_what_cannot_be_read_is_spelt_in_kana(vocabulary: Vocabulary, tokenizer: JapaneseTokenizer, text: str) -> None:
+    assert spellings(tokenizer, text) == vocabulary.in_kana[text]
 
 
 def level_1_kanji() -> str:
@@ -42,10 +34,12 @@ def level_1_kanji() -> str:
     return "".join(code.decode("euc_jp", errors="ignore") for code in codes)
 
 
-def test_no_spelling_is_offered_that_cannot_be_read_itself(rinna: JapaneseTokenizer) -> None:
-    found = spellings(rinna, "、".join(level_1_kanji()))
-    assert len(found) > 80, "of the 133 kanji that are unread, 50 are no word alone (枇 of 枇杷)"
-    assert not [one for one in found.values() if rinna.describe(one).unread]
+def test_no_spelling_is_offered_that_cannot_be_read_itself(
+    vocabulary: Vocabulary, tokenizer: JapaneseTokenizer
+) -> None:
+    found = spellings(tokenizer, "、".join(level_1_kanji()))
+    assert len(found) >= vocabulary.num_in_kana, "unread kanji that are words must be spelt"
+    assert not [one for one in found.values() if tokenizer.describe(one).unread]
 
 
 def test_a_vocabulary_without_the_kana_gets_no_offer(tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -58,14 +52,15 @@ def test_a_vocabulary_without_the_kana_gets_no_offer(tmp_path_factory: pytest.Te
 
 
 @pytest.mark.parametrize("text", ["苺" * 10_000, "\ufdfd" * 9_999 + "苺", "\0\x1b\u202e苺", "苺\n" * 100])
-def test_hostile_text_is_answered(rinna: JapaneseTokenizer, text: str) -> None:
-    assert set(spellings(rinna, text).values()) <= {"いちご"}
+def test_hostile_text_is_answered(vocabulary: Vocabulary, tokenizer: JapaneseTokenizer, text: str) -> None:
+    text = text.replace("苺", vocabulary.unread)
+    assert set(spellings(tokenizer, text).values()) <= {vocabulary.kana}
 
 
 def test_without_the_analyser_the_install_command_is_named(
-    rinna: JapaneseTokenizer, monkeypatch: pytest.MonkeyPatch
+    vocabulary: Vocabulary, tokenizer: JapaneseTokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kana._analyser.cache_clear()
     monkeypatch.setitem(sys.modules, "sudachipy", None)
     with pytest.raises(MissingExtraError, match=r"pip install -e '\.\[readings\]'"):
-        spellings(rinna, "苺")
+        spellings(tokenizer, vocabulary.unread)

@@ -2,6 +2,7 @@ import sys
 from time import process_time
 
 import pytest
+from vocabularies import Vocabulary
 
 from jsd.errors import InvalidInputError, MissingExtraError
 from jsd.options import MAX_CHARACTERS, SamplingOptions
@@ -14,21 +15,23 @@ LONG = "青い空の下で、赤い帽子をかぶった女の子がお土産を
 
 
 @pytest.mark.parametrize("text", ["", "サラリーマン 油絵", "猫の🐱", "1:2", "C:\\猫", "\0\x1b猫", "  猫  "])
-def test_without_syntax_the_ids_are_the_tokenizers(rinna: JapaneseTokenizer, text: str) -> None:
-    (window,) = read_prompt(rinna, text).windows
-    assert list(window.input_ids) == rinna.encode(text)
+def test_without_syntax_the_ids_are_the_tokenizers(tokenizer: JapaneseTokenizer, text: str) -> None:
+    (window,) = read_prompt(tokenizer, text).windows
+    assert list(window.input_ids) == tokenizer.encode(text)
     assert set(window.weights) == {1.0}
 
 
-def test_truncated_ids_are_the_tokenizers_and_the_lost_words_are_named(short: JapaneseTokenizer) -> None:
-    reading = read_prompt(short, LONG, long_prompt="truncate")
-    assert [list(window.input_ids) for window in reading.windows] == [short.encode(LONG)]
-    assert reading.tail == short.describe(LONG).tail != ""
+def test_truncated_ids_are_the_tokenizers_and_the_lost_words_are_named(
+    vocabulary: Vocabulary, short: JapaneseTokenizer
+) -> None:
+    reading = read_prompt(short, vocabulary.long, long_prompt="truncate")
+    assert [list(window.input_ids) for window in reading.windows] == [short.encode(vocabulary.long)]
+    assert reading.tail == short.describe(vocabulary.long).tail != ""
     assert reading.tail in reading.warnings()[0]
 
 
-def test_the_tail_is_named_as_it_was_typed(short: JapaneseTokenizer) -> None:
-    reading = read_prompt(short, "（猫：１．５）" * 5 + LONG + "（桜：１．２）", long_prompt="truncate")
+def test_the_tail_is_named_as_it_was_typed(vocabulary: Vocabulary, short: JapaneseTokenizer) -> None:
+    reading = read_prompt(short, "（猫：１．５）" * 5 + vocabulary.long + "（桜：１．２）", long_prompt="truncate")
     assert reading.tail.endswith("（桜：１．２）")
     assert f"from character {len(reading.text) - len(reading.tail) + 1} on" in reading.warnings()[0]
 
@@ -45,34 +48,39 @@ def test_the_weights_stand_at_their_tokens_in_every_part(short: JapaneseTokenize
     assert weighted == ["桜"]
 
 
-def test_the_kana_spelling_is_offered_with_the_syntax_kept(rinna: JapaneseTokenizer) -> None:
+def test_the_kana_spelling_is_offered_with_the_syntax_kept(
+    vocabulary: Vocabulary, tokenizer: JapaneseTokenizer
+) -> None:
     pytest.importorskip("sudachipy")
-    reading = read_prompt(rinna, "（苺：１．５）のケーキ")
-    assert reading.read == "苺のケーキ", "warn must not change the prompt"
-    assert reading.suggestion() == "（いちご：１．５）のケーキ"
+    word, spelling = vocabulary.unread, vocabulary.kana
+    reading = read_prompt(tokenizer, f"（{word}：１．５）のケーキ")
+    assert reading.read == f"{word}のケーキ", "warn must not change the prompt"
+    assert reading.suggestion() == f"（{spelling}：１．５）のケーキ"
     assert any(reading.suggestion() in sentence for sentence in reading.warnings())
     assert reading.replacements == {}
 
 
-def test_replace_reads_the_kana_and_says_so(rinna: JapaneseTokenizer) -> None:
+def test_replace_reads_the_kana_and_says_so(vocabulary: Vocabulary, tokenizer: JapaneseTokenizer) -> None:
     pytest.importorskip("sudachipy")
-    reading = read_prompt(rinna, "（苺：１．５）のケーキと🐱", unknown_words="replace")
-    assert list(reading.windows[0].input_ids) == rinna.encode("いちごのケーキと🐱")
-    assert reading.replacements == {"苺": "いちご"} and reading.unread == ["🐱"]
+    word, spelling = vocabulary.unread, vocabulary.kana
+    reading = read_prompt(tokenizer, f"（{word}：１．５）のケーキと🐱", unknown_words="replace")
+    assert list(reading.windows[0].input_ids) == tokenizer.encode(f"{spelling}のケーキと🐱")
+    assert reading.replacements == {word: spelling} and reading.unread == ["🐱"]
     assert 1.5 in reading.windows[0].weights
-    assert "苺 → いちご" in reading.warnings()[0] and "🐱" in reading.warnings()[1]
+    assert f"{word} → {spelling}" in reading.warnings()[0] and "🐱" in reading.warnings()[1]
 
 
 def test_without_the_analyser_warn_warns_and_replace_is_refused(
-    rinna: JapaneseTokenizer, monkeypatch: pytest.MonkeyPatch
+    vocabulary: Vocabulary, tokenizer: JapaneseTokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kana._analyser.cache_clear()
     monkeypatch.setitem(sys.modules, "sudachipy", None)
-    (sentence,) = read_prompt(rinna, "苺の絵").warnings()
-    assert "苺" in sentence
+    text = f"{vocabulary.unread}の絵"
+    (sentence,) = read_prompt(tokenizer, text).warnings()
+    assert vocabulary.unread in sentence
     with pytest.raises(MissingExtraError):
-        read_prompt(rinna, "苺の絵", unknown_words="replace")
-    assert read_prompt(rinna, "猫の絵", unknown_words="replace").warnings() == [], "nothing to replace"
+        read_prompt(tokenizer, text, unknown_words="replace")
+    assert read_prompt(tokenizer, "猫の絵", unknown_words="replace").warnings() == [], "nothing to replace"
 
 
 @pytest.mark.parametrize(
@@ -92,24 +100,24 @@ def test_the_negative_line(typed: str, prompt: str, negative: str) -> None:
     assert split_negative(typed) == (prompt, negative)
 
 
-def test_the_line_is_added_to_the_negative_prompt(rinna: JapaneseTokenizer) -> None:
-    prompts = read_prompts(rinna, SamplingOptions(prompt="猫\nネガティブ: 人", negative_prompt="車"))
+def test_the_line_is_added_to_the_negative_prompt(tokenizer: JapaneseTokenizer) -> None:
+    prompts = read_prompts(tokenizer, SamplingOptions(prompt="猫\nネガティブ: 人", negative_prompt="車"))
     assert (prompts.prompt.read, prompts.negative_prompt.read) == ("猫", "車、人")
 
 
 @pytest.mark.parametrize("text", ["a cat in the rain", "고양이", "Кот", "CAT"])
-def test_what_is_not_japanese_gets_a_hint(rinna: JapaneseTokenizer, text: str) -> None:
-    assert "Japanese" in read_prompt(rinna, text).warnings()[-1]
+def test_what_is_not_japanese_gets_a_hint(tokenizer: JapaneseTokenizer, text: str) -> None:
+    assert "Japanese" in read_prompt(tokenizer, text).warnings()[-1]
 
 
 @pytest.mark.parametrize("text", ["", "CATの絵", "富士山", "ﾈｺ", "123", "🐱", "々"])
-def test_the_hint_is_for_other_languages_alone(rinna: JapaneseTokenizer, text: str) -> None:
-    assert not any("Japanese" in sentence for sentence in read_prompt(rinna, text).warnings())
+def test_the_hint_is_for_other_languages_alone(tokenizer: JapaneseTokenizer, text: str) -> None:
+    assert not any("Japanese" in sentence for sentence in read_prompt(tokenizer, text).warnings())
 
 
-def test_sentences_are_in_the_users_language(rinna: JapaneseTokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sentences_are_in_the_users_language(tokenizer: JapaneseTokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JSD_LANG", "ja")
-    assert read_prompt(rinna, "a cat").warnings()[0].startswith("日本語が含まれていません")
+    assert read_prompt(tokenizer, "a cat").warnings()[0].startswith("日本語が含まれていません")
 
 
 def test_no_control_character_reaches_a_sentence(short: JapaneseTokenizer) -> None:
@@ -141,11 +149,11 @@ def test_a_megabyte_is_refused_in_one_line_before_it_is_read() -> None:
     assert process_time() - began < 1 and len(str(caught.value).splitlines()) == 1
 
 
-@pytest.mark.parametrize("text", ["苺、", "(", "（猫：", " ", "ネガティブ:", "\n", "🐱"])
-def test_the_longest_prompts_are_answered_in_seconds(rinna: JapaneseTokenizer, text: str) -> None:
+@pytest.mark.parametrize("text", ["苺、", "簪、", "(", "（猫：", " ", "ネガティブ:", "\n", "🐱"])
+def test_the_longest_prompts_are_answered_in_seconds(tokenizer: JapaneseTokenizer, text: str) -> None:
     options = SamplingOptions(prompt=text * (MAX_CHARACTERS // len(text)), long_prompt="truncate")
     began = process_time()
-    read_prompts(rinna, options).warnings()
+    read_prompts(tokenizer, options).warnings()
     assert process_time() - began < 10
 
 
@@ -154,14 +162,15 @@ def test_every_style_can_be_read_by_the_released_vocabulary(rinna: JapaneseToken
 
 
 def test_a_style_that_the_vocabulary_cannot_read_is_not_offered(
-    rinna: JapaneseTokenizer, monkeypatch: pytest.MonkeyPatch
+    tokenizer: JapaneseTokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(STYLES, "簪風", "簪")
-    assert "簪風" not in readable_styles(rinna)
+    assert "簪風" not in readable_styles(tokenizer)
     with pytest.raises(InvalidInputError, match="簪風"):
-        with_style(rinna, "猫", "簪風")
+        with_style(tokenizer, "猫", "簪風")
 
 
-def test_a_style_stands_before_the_negative_line(rinna: JapaneseTokenizer) -> None:
-    styled = with_style(rinna, "猫\nネガティブ：人", "水墨画")
-    assert split_negative(styled) == ("猫 水墨画 墨絵", "人")
+def test_a_style_stands_before_the_negative_line(vocabulary: Vocabulary, tokenizer: JapaneseTokenizer) -> None:
+    style, words = vocabulary.styled
+    styled = with_style(tokenizer, "猫\nネガティブ：人", style)
+    assert split_negative(styled) == (f"猫 {words}", "人")

@@ -1,4 +1,5 @@
 import pytest
+from vocabularies import Vocabulary
 
 from jsd.errors import InvalidInputError
 from jsd.prompting.windows import MAX_WINDOWS, cut_into_windows
@@ -23,12 +24,8 @@ def test_the_parts_are_the_text_and_each_fits(short: JapaneseTokenizer, text: st
     assert not [part for part in found if short.describe(part).tail], "something would fall off"
 
 
-def test_a_part_ends_at_a_clause_else_at_a_phrase(short: JapaneseTokenizer) -> None:
-    assert parts(short, LONG) == [
-        "青い空の下で、赤い帽子をかぶった女の子がお土産を持って",
-        "歩いている。背景は富士山と桜の並木道で、",
-        "水彩画のように描く",
-    ]
+def test_a_part_ends_at_a_clause_else_at_a_phrase(vocabulary: Vocabulary, short: JapaneseTokenizer) -> None:
+    assert parts(short, "".join(vocabulary.parts)) == list(vocabulary.parts)
 
 
 def test_a_space_is_a_phrases_end(short: JapaneseTokenizer) -> None:
@@ -52,6 +49,6 @@ def test_far_too_long_is_refused(short: JapaneseTokenizer, text: str) -> None:
 
 
 @pytest.mark.parametrize("length", [2, 3])
-def test_the_smallest_windows_come_to_an_end(length: int, rinna: JapaneseTokenizer) -> None:
-    short, short.model_max_length = JapaneseTokenizer(rinna._processor, length, True), length
+def test_the_smallest_windows_come_to_an_end(length: int, tokenizer: JapaneseTokenizer) -> None:
+    short, short.model_max_length = JapaneseTokenizer(tokenizer._processor, length, True), length
     assert "".join(parts(short, "猫と犬")) == "猫と犬"
