@@ -176,6 +176,35 @@ def test_metrics(server: Server) -> None:
     assert sum(metrics["seconds"].values()) <= metrics["predict_time"]
 
 
+def test_a_word_that_is_replaced_is_in_the_metrics_and_read_in_kana(server: Server) -> None:
+    """The toy's vocabulary has the kana of 鯉のぼり, but not this kanji."""
+    pytest.importorskip("sudachipy")
+    answer = server.predict(prompt="赤い鯉", seed=5, unknown_words="replace")
+    assert answer["metrics"]["replaced"] == {"鯉": "こい"}
+    assert answer["metrics"]["unread"] == []
+    image, spelt = (opened(one["output"][0]) for one in (answer, server.predict(prompt="赤いこい", seed=5)))
+    assert image.tobytes() == spelt.tobytes()
+
+
+def test_a_word_is_not_replaced_unasked(server: Server) -> None:
+    metrics = server.predict(prompt="赤い鯉")["metrics"]
+    assert (metrics["replaced"], metrics["unread"]) == ({}, ["鯉"])
+
+
+def test_what_is_cut_off_is_in_the_metrics_and_not_drawn(server: Server) -> None:
+    kept, tail = "猫の肖像画、富士山と桜の水彩", "画、海"  # a token a character, and one for their start
+    answer = server.predict(prompt=kept + tail, seed=5, long_prompt="truncate")
+    metrics = answer["metrics"]
+    assert (metrics["cut_off"], metrics["tokens"]) == (tail, {"used": 16, "available": 16})
+    image, shorter = (opened(one["output"][0]) for one in (answer, server.predict(prompt=kept, seed=5)))
+    assert image.tobytes() == shorter.tobytes()
+
+
+def test_a_long_prompt_is_read_whole_unless_it_shall_be_cut(server: Server) -> None:
+    metrics = server.predict(prompt="猫の肖像画、富士山と桜" * 2)["metrics"]
+    assert (metrics["cut_off"], metrics["tokens"]["available"]) == ("", 32)
+
+
 def test_a_licence_with_use_restrictions_is_in_the_metrics_and_in_the_picture(server: Server) -> None:
     """The toy folder names rinna's class in its model_index.json, as rinna's own does, and has no model card."""
     answer = server.predict()
