@@ -91,6 +91,28 @@ def test_cancelling_stops_within_a_step_and_the_next_prediction_is_right(
     assert server.predict(seed=11)["output"] == expected
 
 
+@pytest.mark.parametrize("way", ["request", "dropped connection"])
+def test_cancelling_after_the_first_picture_of_four_keeps_the_others_back(server: Server, way: str) -> None:
+    expected = server.predict(seed=11)["output"]
+    name = f"first-{way.split()[0]}"
+    logged = server.log.stat().st_size
+    stream = Stream(server, {**SLOW, "num_inference_steps": 2, "preview_every": 0}, name)
+    first = next((data["chunk"] for event, data in stream if event == "output"), None)
+    if way == "request":
+        assert server.request("POST", f"/predictions/{name}/cancel")[0] == 200
+        rest = events(stream)
+        assert rest[-1][1]["status"] == "canceled"
+        # The picture that was on its way.
+        assert len(chunks(rest)) <= 1, "the last two must not be sent"
+    else:
+        stream.close()
+        wait_for(lambda: b"Prediction cancelled" in server.log.read_bytes()[logged:])
+    assert first is not None and opened(first).size == (64, 64), "it must be a finished picture"
+    wait_for(lambda: server.request("GET", "/health-check")[1]["status"] == "READY")
+    assert not any(server.temporary.rglob("*.png")), "the files of a cancelled prediction must be gone"
+    assert server.predict(seed=11)["output"] == expected
+
+
 def num_steps(server: Server, start: int) -> int:
     """How many steps the progress bar has counted since the log was `start` bytes long."""
     counted = re.findall(rb"\b(\d+)/500 \[", server.log.read_bytes()[start:])
@@ -181,11 +203,27 @@ def test_a_webhook_receives_what_it_asked_for(server: Server, webhook: tuple[str
     assert [one["status"] for one in received] == ["succeeded"]
 
 
-def test_a_webhook_receives_why_a_prediction_failed(
-    server: Server, webhook: tuple[str, list[dict[str, Any]]]
-) -> None:
+def test_a_webhook_receives_why_a_prediction_failed(server: Server, webhook: tuple[str, list[dict[str, Any]]]) -> None:
     url, received = webhook
     send(server, url, input={**PROMPT, "width": 33}, webhook_events_filter=["completed"])
     wait_for(lambda: bool(received))
     assert received[0]["status"] == "failed"
     assert "33" in received[0]["error"]
+
+
+@pytest.mark.parametrize("events_filter", [None, ["completed"]], ids=["every event", "completed"])
+def test_a_webhook_receives_that_a_prediction_was_cancelled(
+    server: Server, webhook: tuple[str, list[dict[str, Any]]], events_filter: list[str] | None
+) -> None:
+    url, received = webhook
+    chosen = {} if events_filter is None else {"webhook_events_filter": events_filter}
+    logged = server.log.stat().st_size
+    send(server, url, id="hooked", input=SLOW, **chosen)
+    wait_for(lambda: num_steps(server, logged) >= 1)
+    assert server.request("POST", "/predictions/hooked/cancel")[0] == 200
+    wait_for(lambda: any(one["status"] == "canceled" for one in received))
+    assert received[-1]["id"] == "hooked"
+    assert "succeeded" not in [one["status"] for one in received]
+    if events_filter is not None:
+        assert [one["status"] for one in received] == ["canceled"]
+    assert server.predict()["output"], "the slot must be free again"
