@@ -21,6 +21,7 @@ def measure(folder: Path, device: str, num_steps: int) -> tuple[float, float]:
     from jsd.options import SamplingOptions
     from jsd.pipeline import Pipeline
     from jsd.preview import load_preview
+    from jsd.safety import blank_unsafe
 
     pipeline = Pipeline.load(folder, device=device)
     drawing = load_preview(pipeline)
@@ -31,7 +32,8 @@ def measure(folder: Path, device: str, num_steps: int) -> tuple[float, float]:
         for state in pipeline.denoise(job):
             synchronize(pipeline.device)
             drawn = perf_counter()
-            save_image(drawing.draw(state.predicted), Path(scratch) / f"preview-{state.step}.png")
+            picture = blank_unsafe(pipeline.safety_checker, drawing.draw(state.predicted), job.options)
+            save_image(picture, Path(scratch) / f"preview-{state.step}.png")
             ended = perf_counter()
             steps.append(drawn - began)
             previews.append(ended - drawn)

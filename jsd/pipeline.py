@@ -258,9 +258,10 @@ class Pipeline:
     def _decode_picture(self, job: Job, index: int) -> Image.Image:
         with _out_of_memory():
             decoded = self.decode_latents(job.latents[index : index + 1])  # (1, 3, H, W)
-        if job.image is None and bool(decoded.amax() == 0):
-            raise GenerationError("generation.black", dtype=dtype_name(self.dtype))
         (picture,) = images.tensor_to_images(decoded)
+        # getbbox: of what is not black.
+        if picture.getbbox() is None and (job.image is None or job.image.getbbox() is not None):
+            raise GenerationError("generation.black", dtype=dtype_name(self.dtype))
         if job.image is not None and job.mask is not None:
             return Image.composite(picture, job.image, job.mask)
         return picture

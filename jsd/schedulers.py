@@ -42,6 +42,7 @@ STABLE_DIFFUSION = {
     "skip_prk_steps": True,
 }
 
+PREDICTION_TYPES = ("epsilon", "v_prediction", "sample")
 # Gauss and Legendre's two nodes on [-1, 1] are plus and minus this: exact for polynomials up to degree 3.
 GAUSS_LEGENDRE_NODE = 3**-0.5
 

@@ -199,10 +199,10 @@ def open_model_folder(folder: Path | str) -> Path:
 
 
 def _problems(folder: Path) -> Iterator[Problem]:
-    for name in ("model_index.json", "scheduler/scheduler_config.json"):
-        if (folder / name).exists() or name.startswith("scheduler"):
-            yield from _caught(read_json, folder / name)
+    if (folder / "model_index.json").exists():
+        yield from _caught(read_json, folder / "model_index.json")
     yield from _caught(guidance_scale, folder)
+    yield from _caught(check_noise_schedule, folder / "scheduler" / "scheduler_config.json")
     expected: dict[str, Shapes] = {}
     for component in (*MODELS, CHECKER) if has_safety_checker(folder) else MODELS:
         try:
@@ -226,14 +226,51 @@ def _caught(read: Callable[[Any], object], argument: object) -> Iterator[Problem
         yield Problem(error.code, error.params)
 
 
+def check_noise_schedule(path: Path) -> None:
+    """ModelFolderError where a scheduler_config.json lacks what a scheduler takes from it, or has wrong values."""
+    from jsd.schedulers import PREDICTION_TYPES, make_scheduler
+
+    config = read_json(path)
+    needed = ("beta_start", "beta_end", "beta_schedule", "num_train_timesteps")
+    missing = [name for name in needed if name not in config]
+    if missing:
+        raise ModelFolderError("folder.config", path=path, reason=f"no {', '.join(missing)}")
+    if config.get("prediction_type", "epsilon") not in PREDICTION_TYPES:
+        raise ModelFolderError("folder.config", path=path, reason=f"prediction_type {config['prediction_type']!r}")
+    try:
+        make_scheduler("DDIM", config, num_inference_steps=1)
+    except Exception as error:  # what a wrong value raises is up to diffusers
+        values = ", ".join(f"{name} {config[name]!r}" for name in needed)
+        raise ModelFolderError("folder.config", path=path, reason=f"{_first_line(error)} ({values})") from error
+
+
+def _check_values(path: Path, config: dict[str, Any]) -> None:
+    """What diffusers keeps in a config and does not look at."""
+    sample_size, scaling_factor = config.get("sample_size", 1), config.get("scaling_factor", 1)
+    shift_factor = config.get("shift_factor")
+    sides = sample_size if isinstance(sample_size, list) and len(sample_size) == 2 else [sample_size]
+    right = {
+        "sample_size": all(type(side) is int and side > 0 for side in sides),
+        "scaling_factor": type(scaling_factor) in (int, float) and scaling_factor > 0,
+        "shift_factor": shift_factor is None or type(shift_factor) in (int, float),
+    }
+    for name, is_right in right.items():
+        if not is_right:
+            raise ModelFolderError("folder.config", path=path, reason=f"{name} {config[name]!r}")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]
+
+
 def _expected_from_file(component: str, path: Path) -> Shapes:
     config = read_json(path)
+    _check_values(path, config)
     try:
         return expected_shapes(component, config)
     # What a wrong value in a config raises is up to diffusers and transformers.
     except Exception as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise ModelFolderError("folder.config", path=path, reason=reason) from error
+        raise ModelFolderError("folder.config", path=path, reason=_first_line(error)) from error
 
 
 def _weight_problems(folder: Path, component: str, expected: Shapes | None) -> Iterator[Problem]:
@@ -297,7 +334,7 @@ def read_json(path: Path) -> dict[str, Any]:
         value = json.loads(path.read_text("utf-8"))
     except OSError as error:
         raise ModelFolderError("folder.file_missing", path=path) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ModelFolderError("folder.not_json", path=path) from error
     if not isinstance(value, dict):
         raise ModelFolderError("folder.not_json", path=path)

@@ -1,4 +1,5 @@
 import json
+import os
 import random
 from io import BytesIO
 from pathlib import Path
@@ -230,3 +231,10 @@ def test_a_taken_name_is_not_used_again(tmp_path: Path) -> None:
 def test_tensors_keep_batch_order() -> None:
     images = tensor_to_images(torch.stack([torch.zeros(3, 2, 2), torch.ones(3, 2, 2)]))
     assert [image.getpixel((0, 0)) for image in images] == [(0, 0, 0), (255, 255, 255)]
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    """A pipe that nobody writes to would be read for ever."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ImageFileError, match="there is none at"):
+        load_image(tmp_path / "pipe", "image")

@@ -173,6 +173,34 @@ def test_a_config_of_no_model_is_named(folder: Path) -> None:
     assert "NoSuchBlock" in str(problem)
 
 
+@pytest.mark.parametrize(
+    ("file", "change"),
+    [
+        ("scheduler/scheduler_config.json", {"beta_schedule": "foo"}),
+        ("scheduler/scheduler_config.json", {"beta_start": "x"}),
+        ("scheduler/scheduler_config.json", {"prediction_type": "foo"}),
+        ("scheduler/scheduler_config.json", {"num_train_timesteps": 0}),
+        ("scheduler/scheduler_config.json", {"beta_end": ...}),
+        ("vae/config.json", {"scaling_factor": "x"}),
+        ("vae/config.json", {"scaling_factor": None}),
+        ("vae/config.json", {"shift_factor": "x"}),
+        ("unet/config.json", {"sample_size": None}),
+        ("unet/config.json", {"sample_size": "16"}),
+    ],
+)
+def test_a_value_that_nothing_can_be_drawn_with_is_named(folder: Path, file: str, change: dict[str, object]) -> None:
+    config = json.loads((folder / file).read_text("utf-8")) | change
+    kept = {name: value for name, value in config.items() if value is not ...}
+    (folder / file).write_text(json.dumps(kept), "utf-8")
+    (problem,) = verify_folder(folder)
+    assert problem.code == "folder.config" and next(iter(change)) in str(problem)
+
+
+def test_a_config_that_is_nested_without_end_is_named(folder: Path) -> None:
+    (folder / "model_index.json").write_text("[" * 200_000, "utf-8")
+    assert [problem.code for problem in verify_folder(folder)] == ["folder.not_json"]
+
+
 def test_a_tokenizer_of_another_model_is_named(folder: Path) -> None:
     (folder / "tokenizer/tokenizer_config.json").unlink()
     (problem,) = verify_folder(folder)

@@ -7,9 +7,10 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import NoReturn
 
 from jsd.errors import JsdError
-from jsd.messages import message
+from jsd.messages import message as sentence
 from jsd.tokenizer import printable
 
 # command -> one line of help; the module jsd.cli.<command> has add_arguments(parser) and run(args).
@@ -28,8 +29,15 @@ COMMANDS = {
 }
 
 
+class _Parser(argparse.ArgumentParser):
+    """Subcommands are parsed by the class of their parent."""
+
+    def error(self, message: str) -> NoReturn:
+        raise SystemExit(_say(sentence("cli.arguments", reason=message, command=self.prog), 2))
+
+
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="jsd", description="Japanese Stable Diffusion.")
+    parser = _Parser(prog="jsd", description="Japanese Stable Diffusion.")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, summary in COMMANDS.items():
         command = importlib.import_module(f"jsd.cli.{name}")
@@ -55,8 +63,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         reason = str(error) if error.strerror is None else error.strerror
         if error.filename is not None:
-            return _say(message("system.file", path=error.filename, reason=reason))
-        return _say(message("system.output", reason=reason), _close_output())
+            return _say(sentence("system.file", path=error.filename, reason=reason))
+        return _say(sentence("system.output", reason=reason), _close_output())
     except KeyboardInterrupt:
         return 130
     return 0

@@ -1,6 +1,7 @@
 """jsd train: one stage of a recipe, resumed by the same command."""
 
 import argparse
+import math
 from pathlib import Path
 
 from jsd.cli.generate import check_folder
@@ -51,7 +52,7 @@ def run(args: argparse.Namespace) -> None:
     stage = recipe.stages[args.stage]
     chosen = {name: getattr(args, name) for name in ("max_train_steps", "learning_rate", "train_batch_size")}
     for name, value in {**chosen, "checkpointing_steps": args.checkpointing_steps}.items():
-        if value is not None and not value > 0:  # not a number is refused too
+        if value is not None and not 0 < value < math.inf:  # not a number is refused too
             raise InvalidInputError("train.positive", field=name, value=value)
     if not 0 <= args.seed <= MAX_SEED:
         raise InvalidInputError("options.whole", field="seed", low=0, high=MAX_SEED, value=args.seed)

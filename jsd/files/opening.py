@@ -27,6 +27,8 @@ def open_image(source: Source, field: str) -> Iterator[Image.Image]:
             if isinstance(source, Image.Image):
                 yield source
                 return
+            if not isinstance(source, bytes) and Path(source).exists() and not Path(source).is_file():
+                raise FileNotFoundError(source)  # a pipe would be waited for
             with Image.open(BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS) as image:
                 yield image
         except FileNotFoundError as error:

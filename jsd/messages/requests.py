@@ -2,6 +2,10 @@
 
 # code -> (English, Japanese). Rule, value, remedy, in one line.
 ROWS: dict[str, tuple[str, str]] = {
+    "cli.arguments": (
+        "{reason}; {command} --help lists what there is",
+        "コマンドの引数に誤りがあります（{reason}）。{command} --help で確認してください",
+    ),
     "image.bomb": (
         "{field} must have at most {limit} pixels, {value} has more; make it smaller first",
         "{field} の画素数は {limit} までです（{value} は超えています）。縮小してから渡してください",
@@ -115,8 +119,8 @@ ROWS: dict[str, tuple[str, str]] = {
         "JSON に書き出すには {field} がファイルのパスである必要がありますが、メモリー上の画像です。ファイルに保存してパスを渡してください",
     ),
     "options.json": (
-        "{field} must be one JSON object of sampling options, got {value}; write it as SamplingOptions.to_json() does",
-        "{field} はサンプリング設定の JSON オブジェクトである必要があります（{value}）。SamplingOptions.to_json() の形式で書いてください",
+        "{field} must be one JSON object of sampling options, got {value}; write it like {{\"prompt\": \"桜\"}}",
+        "{field} はサンプリング設定の JSON オブジェクトである必要があります（{value}）。{{\"prompt\": \"桜\"}} のように書いてください",
     ),
     "options.last_seed": (
         "{field} + num_outputs - 1 must be at most 4294967295, got {field} {value} with num_outputs {num_outputs}; use a seed of at most {high}",

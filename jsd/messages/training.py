@@ -58,12 +58,12 @@ ROWS: dict[str, tuple[str, str]] = {
         "ステージ {stage} は {needs} の結果から始まりますが、まだモデルがありません。次を実行してください: jsd train --stage {needs}",
     ),
     "train.positive": (
-        "{field} must be more than 0, got {value}",
-        "{field} は 0 より大きい値にしてください（現在の値: {value}）",
+        "{field} must be a number more than 0, got {value}; give one",
+        "{field} には 0 より大きい数値を指定してください（現在の値: {value}）",
     ),
     "train.schedule": (
-        "training knows the noise schedule scaled_linear, the model folder's is {value}",
-        "学習できるノイズスケジュールは scaled_linear です（モデルフォルダーの値: {value}）",
+        "training knows the noise schedule scaled_linear, the model folder's is {value}; start from another folder",
+        "学習できるノイズスケジュールは scaled_linear だけです（モデルフォルダーの値: {value}）。別のフォルダーから始めてください",
     ),
     "train.stage": (
         "stage must be one of the recipe {recipe}: {stages}; got {value}",

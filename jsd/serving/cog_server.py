@@ -9,6 +9,7 @@ import jsd
 from jsd.errors import ServingError
 from jsd.serving.address import check_address
 from jsd.serving.schema import write_schema
+from jsd.weights import open_model_folder
 
 DEFAULT_PORT = 5000
 PREDICTOR = Path(jsd.__file__).parents[1] / "predict.py"
@@ -19,6 +20,7 @@ def serve(host: str, port: int, weights: Path) -> NoReturn:
     check_address(host, port, default=DEFAULT_PORT)
     if not PREDICTOR.is_file():
         raise ServingError("serve.no_predictor", path=PREDICTOR)
+    open_model_folder(weights)  # what setup() refuses, the server would log and go on without
     write_schema(PREDICTOR)
     environment = server_environment(port, weights.resolve())
     os.chdir(PREDICTOR.parent)

@@ -25,7 +25,7 @@ from jsd.training.loop import CHECKPOINT_FILE, check_settings, train
 from jsd.training.objectives import Losses, autoencoding_loss, contrastive_loss, denoising_loss
 from jsd.training.recipes import Recipe, Stage
 from jsd.training.vocabulary import train_tokenizer
-from jsd.weights import read_json
+from jsd.weights import check_noise_schedule, read_json
 
 LATENTS_FILE = "latents.pt"
 # Of a stage's row, what a run may change when it goes on.
@@ -73,7 +73,9 @@ def scheduler_config(recipe: Recipe, options: TrainOptions) -> dict[str, Any]:
         return recipe.scheduler
     if options.base is None:
         raise CheckpointError("train.base", recipe=recipe.name, component="scheduler", value=None)
-    config: dict[str, Any] = read_json(options.base / "scheduler" / "scheduler_config.json")
+    path = options.base / "scheduler" / "scheduler_config.json"
+    check_noise_schedule(path)
+    config: dict[str, Any] = read_json(path)
     names = ("beta_start", "beta_end", "beta_schedule", "num_train_timesteps")
     return {name: config[name] for name in names} | {"prediction_type": config.get("prediction_type", "epsilon")}
 
@@ -153,6 +155,9 @@ class Run:
 
     def __init__(self, recipe: Recipe, stage: Stage, options: TrainOptions, corpus: Corpus) -> None:
         self.recipe, self.stage, self.options, self.corpus = recipe, stage, options, corpus
+        if stage.objective == "denoising":
+            self.scheduler = scheduler_config(recipe, options)
+            self.alphas_cumprod = alphas_cumprod(self.scheduler).to(options.device)
         self.tokenizer = None if stage.language is None else self._tokenizer(stage.language)
         self.modules = {name: self._module(name) for name in MODULES[stage.objective]}
         for name, module in self.modules.items():
@@ -163,9 +168,6 @@ class Run:
         else:
             self.vae = components.load("vae", source_folder(recipe, stage, "vae", options)).to(options.device)
             self.batches = self._batches()
-        if stage.objective == "denoising":
-            self.scheduler = scheduler_config(recipe, options)
-            self.alphas_cumprod = alphas_cumprod(self.scheduler).to(options.device)
         losses: dict[str, Callable[[int], Losses]] = {
             "autoencoding": self._autoencoding, "contrastive": self._contrastive, "denoising": self._denoising
         }  # fmt: skip

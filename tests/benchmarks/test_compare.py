@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.run import main
+from benchmarks.run import ROOT, main
 
 
 def test_both_draw_the_same_picture_and_every_figure_is_written(
@@ -23,3 +23,17 @@ def test_both_draw_the_same_picture_and_every_figure_is_written(
         report["variants"]["diffusers float32"]["image_seconds"] / report["variants"]["jsd float32"]["image_seconds"]
     )
     assert "| jsd float32 |" in capsys.readouterr().out
+
+
+def test_a_picture_of_the_embedded_model_takes_at_most_1_5_seconds_on_two_cores() -> None:
+    result = json.loads((ROOT / "docs" / "results" / "benchmark_mini.json").read_text("utf-8"))
+    assert (result["model"], result["steps"]) == ("mini", 25) and "2 threads" in result["hardware"]
+    assert all(result["variants"][name]["image_seconds"] <= 1.5 for name in ("jsd float32", "jsd bfloat16"))
+
+
+def test_the_document_has_the_figures_of_the_result() -> None:
+    result = json.loads((ROOT / "docs" / "results" / "benchmark_mini.json").read_text("utf-8"))
+    rows = (ROOT / "docs" / "benchmarks.md").read_text("utf-8").splitlines()
+    for name, row in result["variants"].items():
+        (line,) = [text for text in rows if text.startswith(f"| {name} |")]
+        assert f"| {row['image_seconds']:.3f} ({result['ratios'][name]['image_seconds']:.2f}×) |" in line

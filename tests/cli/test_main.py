@@ -68,3 +68,16 @@ def test_a_record_with_half_a_surrogate_pair_is_shown(picture: Path) -> None:
 def test_japanese_can_be_printed_where_the_locale_has_none(picture: Path) -> None:
     done = jsd("info", str(picture), env={"PYTHONIOENCODING": "latin-1"})
     assert done.returncode == 0 and b"\\u732b" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["generate"], ["generate", "猫", "--seed", "1e3"], ["generate", "猫", "--colour", "red"], ["paint"],
+     ["evaluate", "--split", "foo"], ["serve", "--port", "abc"]],
+)  # fmt: skip
+def test_arguments_that_do_not_parse_are_one_line(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert ended.value.code == 2
+    assert line.startswith("jsd: ") and line.endswith("--help lists what there is")

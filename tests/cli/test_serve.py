@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from jsd.cli import serve
-from jsd.errors import InvalidInputError
+from jsd.errors import InvalidInputError, ModelFolderError
 from jsd.serving import cog_server
 
 
@@ -31,6 +31,11 @@ def test_a_port_out_of_range(port: int, tmp_path: Path) -> None:
 def test_a_folder_that_does_not_exist(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match="nowhere"):
         serve.run(parsed("--weights", str(tmp_path / "nowhere")))
+
+
+def test_a_folder_that_cannot_be_loaded_is_told_before_there_is_a_server(tmp_path: Path) -> None:
+    with pytest.raises(ModelFolderError, match="has 8 problem"):
+        serve.run(parsed("--weights", str(tmp_path)))
 
 
 def test_the_worker_is_this_python(tmp_path: Path) -> None:
