@@ -1,4 +1,4 @@
-"""What the page answers to bad input and to a full disk, without a browser."""
+"""What the page answers to bad input and to a full disk, and in which language it greets, without a browser."""
 
 import json
 import subprocess
@@ -14,9 +14,12 @@ from jsd.options import SamplingOptions
 
 pytestmark = pytest.mark.skipif(find_spec("gradio") is None, reason="the extra web is not installed")
 
-# In a process of its own: Gradio leaves an event loop open. Prints what the status says last in each case.
+# In a process of its own: Gradio leaves an event loop open. Prints what the status says last in each
+# case, and how each visitor is greeted.
 ANSWERS = r"""
 import errno, json, os, sys
+import gradio as gr
+from starlette.requests import Request
 from jsd import Pipeline, SamplingOptions
 from jsd.serving import page as module, pictures
 from jsd.serving.form import FORM
@@ -33,18 +36,43 @@ def say(prompt):
 def full(**_):
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
+def greet(chosen, accepted):
+    os.environ["JSD_LANG"] = chosen
+    headers = [] if accepted is None else [(b"accept-language", accepted.encode())]
+    language, *updates = page._greet(gr.Request(Request({"type": "http", "headers": headers})))
+    (button,) = [update for (one, _), update in zip(page.said, updates, strict=True) if one is page.draw_button]
+    return [language, button["value"]]
+
 said = {"megabyte": say("富士山" * 350_000), "control": say("猫\x00\x1b[31m")}
 said["applied"] = page._apply("en", {"prompt": "猫", "image": "photo.png", "num_inference_steps": 500})[page.status]
 said["most_steps"] = page.form["num_inference_steps"].maximum
+said["greetings"] = [greet(*visitor) for visitor in json.loads(sys.argv[2])]
 pictures.TemporaryDirectory = full
 said["full"] = say("猫")
 print(json.dumps(said))
 """
 
 
+# (JSD_LANG, the browser's Accept-Language): the page's language.
+VISITORS = {
+    ("", "ja"): "ja",
+    ("", "ja-JP,ja;q=0.9,en;q=0.8"): "ja",
+    ("", "JA"): "ja",
+    ("", "en"): "en",
+    ("", "en-US,en;q=0.9,ja;q=0.8"): "en",
+    ("", "fr"): "en",
+    ("", None): "en",
+    ("en", "ja"): "en",
+    ("ja", "en"): "ja",
+    ("ja_JP.UTF-8", "en"): "ja",
+    ("ja", None): "ja",
+}
+DRAW = {"ja": "生成", "en": "Draw"}
+
+
 @pytest.fixture(scope="module")
 def said(toy_folder: Path) -> dict[str, Any]:
-    command = [sys.executable, "-c", ANSWERS, str(toy_folder)]
+    command = [sys.executable, "-c", ANSWERS, str(toy_folder), json.dumps(list(VISITORS))]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=200)
     assert ended.returncode == 0, ended.stderr[-2000:]
     answers: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])
@@ -74,3 +102,12 @@ def test_the_page_takes_as_many_steps_as_a_request_may_ask_for(said: dict[str, A
     SamplingOptions(prompt="猫", num_inference_steps=said["most_steps"])
     with pytest.raises(InvalidInputError):
         SamplingOptions(prompt="猫", num_inference_steps=said["most_steps"] + 1)
+
+
+@pytest.mark.parametrize("visitor", VISITORS, ids=str)
+def test_the_page_greets_in_the_set_language_else_in_the_browsers_first(
+    said: dict[str, Any], visitor: tuple[str, str | None]
+) -> None:
+    language, word = said["greetings"][list(VISITORS).index(visitor)]
+    assert language == VISITORS[visitor]
+    assert word == DRAW[language], "the words must be in the language that is chosen"

@@ -244,6 +244,14 @@ def test_the_page_changes_its_language(page: Visitor) -> None:
     wait_for(lambda: page.find("html").get_attribute("lang") == "ja")
 
 
+def test_a_japanese_browser_is_greeted_in_japanese(running: tuple[str, Path], tmp_path: Path) -> None:
+    with browser(tmp_path, language="ja") as driver:
+        driver.get(running[0])
+        wait_for(lambda: driver.find_element("css selector", "#draw").text == "生成")
+        wait_for(lambda: driver.find_element("css selector", "#language input:checked").get_attribute("value") == "ja")
+        wait_for(lambda: driver.find_element("css selector", "html").get_attribute("lang") == "ja")
+
+
 def test_a_dropped_picture_fills_the_form(page: Visitor, tmp_path: Path) -> None:
     page.draw("桜", seed="12", height="64")
     page.status("finished")
