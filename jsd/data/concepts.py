@@ -3,11 +3,11 @@
 import json
 import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 
-from jsd.data.sources import SOURCES, fetch_source, read_members
+from jsd.data.sources import SOURCES, Source, fetch_source, read_members
 
 GENDER_SIGN = re.compile("\u200d[♀♂]")
 CLOCK_FACE = re.compile("[\U0001f550-\U0001f567]")
@@ -27,6 +27,9 @@ class Concept:
     keywords_en: tuple[str, ...]
     japan: bool  # belongs to the Japan split
     onomatopoeia: tuple[str, ...]  # those keywords_ja that stand in lists/onomatopoeia.txt or lists/japanglish.txt
+    # Of the names and keywords. Not in the repr, by which a training run knows what it was trained on.
+    source: str = field(default="", repr=False)  # package and version
+    licence: str = field(default="", repr=False)
 
     @property
     def code(self) -> str:
@@ -50,12 +53,17 @@ def select_concepts(sources: Path) -> list[Concept]:
     for emoji, group in _groups(sources).items():
         if emoji not in japanese or emoji not in english:
             continue
-        name_ja, keywords_ja = japanese[emoji]
+        name_ja, keywords_ja, package = japanese[emoji]
         found = tuple(word for word in sound_words if word in keywords_ja)
         if not (emoji in japan or _kept(emoji, group, bool(found), left_out)):
             continue
-        name_en, keywords_en = english[emoji]
-        concepts.append(Concept(emoji, group, name_ja, name_en, keywords_ja, keywords_en, emoji in japan, found))
+        name_en, keywords_en, _ = english[emoji]
+        concepts.append(
+            Concept(
+                emoji, group, name_ja, name_en, keywords_ja, keywords_en, emoji in japan, found,
+                f"{package.name} {package.version}", package.licence,
+            )
+        )  # fmt: skip
     return concepts
 
 
@@ -73,9 +81,9 @@ def _groups(sources: Path) -> dict[str, str]:
     return {emoji.replace("\ufe0f", ""): entry["group"] for emoji, entry in json.loads(content).items()}
 
 
-def _annotations(sources: Path, language: str) -> dict[str, tuple[str, tuple[str, ...]]]:
-    """emoji -> (short name, keywords)."""
-    found: dict[str, tuple[str, tuple[str, ...]]] = {}
+def _annotations(sources: Path, language: str) -> dict[str, tuple[str, tuple[str, ...], Source]]:
+    """emoji -> (short name, keywords, the package that has them: of an emoji, the same in every language)."""
+    found: dict[str, tuple[str, tuple[str, ...], Source]] = {}
     for name in ("cldr-annotations-full", "cldr-annotations-derived-full"):
         package = fetch_source(SOURCES[name], sources)
         ((_, content),) = read_members(package, (f"/{language}/annotations.json",))
@@ -83,7 +91,8 @@ def _annotations(sources: Path, language: str) -> dict[str, tuple[str, tuple[str
         for emoji, entry in document["annotations"].items():
             if "tts" in entry:
                 short = entry["tts"][0]
-                found[emoji] = (short, tuple(word for word in entry.get("default", []) if word != short))
+                keywords = tuple(word for word in entry.get("default", []) if word != short)
+                found[emoji] = (short, keywords, SOURCES[name])
     return found
 
 

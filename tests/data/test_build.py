@@ -17,6 +17,7 @@ from jsd.data.styles import BACKGROUNDS, DEFAULT_STYLE, STYLES
 from jsd.errors import CorpusError
 
 SALARYMAN = "1f9d1-200d-1f4bc"
+CAPTION_PACKAGES = ("cldr-annotations-full", "cldr-annotations-derived-full")
 BACKGROUNDS_A_CONCEPT = sum(style.takes_background for style in STYLES.values())
 
 
@@ -89,6 +90,13 @@ def test_every_picture_keeps_its_source_and_licence(corpus: Corpus) -> None:
         package = SOURCES[PICTURE_SETS[STYLES[record.style].picture_set]]
         assert (record.source, record.licence) == (f"{package.name} {package.version}", package.licence)
     assert {record.licence for record in corpus.records} == {"MIT", "OFL-1.1"}
+
+
+def test_every_caption_keeps_its_source_and_licence(corpus: Corpus) -> None:
+    packages = {f"{SOURCES[name].name} {SOURCES[name].version}" for name in CAPTION_PACKAGES}
+    kept = {(concept.source, concept.licence) for concept in corpus.concepts.values()}
+    assert kept == {(package, "Unicode-3.0") for package in packages}
+    assert corpus.concepts[SALARYMAN].source.startswith("cldr-annotations-derived-full "), "a composed emoji"
 
 
 def test_the_japan_split_is_marked_on_concepts_and_records(corpus: Corpus) -> None:
