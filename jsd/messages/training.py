@@ -77,4 +77,8 @@ ROWS: dict[str, tuple[str, str]] = {
         "training must be able to write {path}, and cannot: {reason}; make room, then run the same command again: it goes on from the last checkpoint",
         "{path} に書き込めません（{reason}）。空き容量を確保して、同じコマンドをもう一度実行してください。最後のチェックポイントから続きます",
     ),
+    "train.width": (
+        "the recipe {recipe} makes text features of {width}, the UNet of the base reads {value}; give another --base",
+        "レシピ {recipe} のテキスト特徴量の次元は {width} ですが、ベースの UNet は {value} です。別の --base を指定してください",
+    ),
 }

@@ -162,6 +162,8 @@ class Run:
         self.modules = {name: self._module(name) for name in MODULES[stage.objective]}
         for name, module in self.modules.items():
             module.requires_grad_(name in stage.trains)
+        if stage.objective == "denoising":
+            self._check_widths()
         self.trained = nn.ModuleDict({name: self.modules[name] for name in stage.trains})
         if stage.objective == "autoencoding":
             self.records = training_records(corpus, stage.with_japan)
@@ -172,6 +174,12 @@ class Run:
             "autoencoding": self._autoencoding, "contrastive": self._contrastive, "denoising": self._denoising
         }  # fmt: skip
         self.loss = losses[stage.objective]
+
+    def _check_widths(self) -> None:
+        """The UNet of a folder given as --base may read text of another width."""
+        width, read = self.modules["text_encoder"].config.hidden_size, self.modules["unet"].config.cross_attention_dim
+        if width != read:
+            raise CheckpointError("train.width", recipe=self.recipe.name, width=width, value=read)
 
     def _tokenizer(self, language: str) -> JapaneseTokenizer:
         """The one in the output folder: copied from `start_from`, or trained on the corpus, if there is none yet."""

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -9,10 +10,10 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
-from toy_recipe import TOY, TOY_FULL
+from toy_recipe import TEXT_ENCODER, TOY, TOY_FULL
 
 import jsd
-from jsd.errors import CheckpointError, CorpusError
+from jsd.errors import CheckpointError, CorpusError, ModelFolderError
 from jsd.training.recipes import FULL, MINI, RECIPES, Recipe
 from jsd.training.stages import Run, TrainOptions, run_stage, step_generator
 from jsd.weights import verify_folder
@@ -185,6 +186,25 @@ def test_a_folder_to_go_on_from_must_have_what_the_stage_needs(options: TrainOpt
 def test_the_full_recipe_without_a_base_folder_asks_for_one(options: TrainOptions, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="--base"):
         run_stage(TOY_FULL, "stage1", replace(options, output=tmp_path))
+
+
+def test_a_base_whose_unet_reads_another_width_is_refused(
+    options: TrainOptions, toy_folder: Path, tmp_path: Path
+) -> None:
+    wider = replace(TOY_FULL, components={"text_encoder": {**TEXT_ENCODER, "hidden_size": 64}})
+    with pytest.raises(CheckpointError, match="text features of 64, the UNet of the base reads 32"):
+        run_stage(wider, "stage1", replace(options, output=tmp_path, base=toy_folder))
+    assert not (tmp_path / "latents.pt").exists(), "refused before the pictures are encoded"
+
+
+def test_a_base_without_a_noise_schedule_is_refused(
+    options: TrainOptions, make_toy_folder: Callable[..., Path], tmp_path: Path
+) -> None:
+    base = make_toy_folder()
+    (base / "scheduler" / "scheduler_config.json").write_text("{}", "utf-8")
+    with pytest.raises(ModelFolderError, match="no beta_start"):
+        run_stage(TOY_FULL, "stage1", replace(options, output=tmp_path, base=base))
+    assert not (tmp_path / "latents.pt").exists(), "refused before the pictures are encoded"
 
 
 def test_training_without_a_corpus_says_how_to_make_one(options: TrainOptions, tmp_path: Path) -> None:
