@@ -92,8 +92,7 @@ def _convert(file: WeightsFile, component: str, dtype: torch.dtype) -> dict[str,
             continue
         cast = tensor.to(dtype, copy=True).contiguous()
         if not torch.isfinite(cast).all() and torch.isfinite(tensor).all():
-            name_of_dtype = dtype_name(dtype)
-            raise ModelFolderError("weights.overflow", path=file.path, name=name, dtype=name_of_dtype)
+            raise ModelFolderError("weights.overflow", path=file.path, name=name, dtype=dtype_name(dtype))
         converted[current] = cast
     return converted
 

@@ -43,9 +43,7 @@ def test_the_same_request_draws_the_same_picture_and_another_seed_another(pipeli
 
 
 @pytest.mark.parametrize("scheduler", ["DPMSolverMultistep", "K_EULER_ANCESTRAL"])
-def test_picture_i_of_a_request_is_the_single_picture_of_seed_plus_i(
-    pipeline: Pipeline, scheduler: str
-) -> None:
+def test_picture_i_of_a_request_is_the_single_picture_of_seed_plus_i(pipeline: Pipeline, scheduler: str) -> None:
     options = replace(OPTIONS, seed=5, num_outputs=4, scheduler=scheduler)
     four = pipeline.generate(options)
     assert [made.seed for made in four] == [5, 6, 7, 8]
