@@ -31,6 +31,8 @@ ELSEWHERE = ("image", "mask", "long_prompt", "disable_safety_checker", "safety_t
 TYPED = ("width", "height", "seed")
 # style: a name or ""; unknown_words: whether they are replaced; drawing and brush: see `pictures`.
 FORM = (*PLAIN, "style", "unknown_words", "drawing", "brush")
+# The image editor's canvas as long as no picture is on it, in pixels; a picture brings its own size.
+CANVAS = (512, 512)
 
 
 def to_options(tokenizer: JapaneseTokenizer, form: Mapping[str, Any]) -> SamplingOptions:
@@ -104,7 +106,8 @@ def _strokes(layers: list[Image.Image]) -> Image.Image | None:
 
 
 def _visible(picture: Image.Image | None) -> Image.Image | None:
-    """None for an untouched canvas, which is transparent everywhere."""
+    """None for a canvas with nothing on it: transparent everywhere, or, once a tool was chosen, plain white."""
     if picture is None or picture.convert("RGBA").getchannel("A").getbbox() is None:
         return None
-    return picture
+    blank = picture.size == CANVAS and picture.convert("RGBA").getextrema() == ((255, 255),) * 4
+    return None if blank else picture

@@ -19,7 +19,7 @@ from jsd.prompting.prompts import Prompts, read_prompts
 from jsd.safety import blank_unsafe
 from jsd.schedulers import SCHEDULERS
 from jsd.serving import markup
-from jsd.serving.form import FORM, from_record, in_kana, not_taken_over, to_options
+from jsd.serving.form import CANVAS, FORM, from_record, in_kana, not_taken_over, to_options
 from jsd.serving.pictures import picture_folder, save_picture
 
 TITLE = "Japanese Stable Diffusion"
@@ -159,8 +159,8 @@ class Page:
             self.form["drawing"] = self._add(
                 gr.ImageEditor, {"label": "web.upload"}, type="pil", format="png", layers=False,
                 sources=["upload", "clipboard"], buttons=[], transforms=["crop"],
-                brush=gr.Brush(colors=["#ffffff", "#000000", "#d33f2e", "#2e6fd3", "#3a9d4a", "#e8c547"]),
-                canvas_size=(512, 512), elem_id="drawing",
+                brush=gr.Brush(colors=["#d33f2e", "#2e6fd3", "#3a9d4a", "#e8c547", "#000000", "#ffffff"]),
+                canvas_size=CANVAS, elem_id="drawing",
             )  # fmt: skip
             self.form["brush"] = self._add(gr.Checkbox, {"label": "web.brush"}, container=False, elem_id="brush")
             self.form["prompt_strength"] = self._slider("prompt_strength", 0, 1, step=0.05)

@@ -9,7 +9,7 @@ from PIL import Image
 from jsd.errors import InvalidInputError
 from jsd.options import SamplingOptions
 from jsd.serving import markup
-from jsd.serving.form import FORM, from_record, in_kana, not_taken_over, pictures, to_options
+from jsd.serving.form import CANVAS, FORM, from_record, in_kana, not_taken_over, pictures, to_options
 from jsd.tokenizer import JapaneseTokenizer
 from runs.blocks import ROOT
 
@@ -100,9 +100,21 @@ def test_an_untouched_canvas_is_no_picture() -> None:
     assert pictures(editor(Image.new("RGBA", (8, 8)), Image.new("RGBA", (8, 8))), brush=False) == (None, None)
 
 
-def test_a_mask_without_a_picture_is_refused() -> None:
+def test_a_blank_canvas_is_no_picture() -> None:
+    """A tool was chosen and nothing painted: the editor sends a white canvas."""
+    blank = editor(Image.new("RGB", CANVAS, "white"), Image.new("RGBA", CANVAS))
+    assert pictures(blank, brush=False) == pictures(blank, brush=True) == (None, None)
+
+
+def test_a_white_picture_is_a_picture() -> None:
+    image, _ = pictures(editor(Image.new("RGB", (640, 480), "white"), None), brush=False)
+    assert image is not None
+
+
+@pytest.mark.parametrize("background", [None, Image.new("RGB", CANVAS, "white")])
+def test_a_mask_without_a_picture_is_refused(background: Image.Image | None) -> None:
     with pytest.raises(InvalidInputError, match="mask needs a picture"):
-        pictures(editor(None, painted()), brush=False)
+        pictures(editor(background, painted()), brush=False)
 
 
 @pytest.mark.parametrize("make", [markup.failed, lambda text: markup.finished(text, [text])])

@@ -21,6 +21,7 @@ MISSING = missing_browser()
 pytestmark = pytest.mark.skipif(MISSING is not None, reason=f"the program {MISSING} is not installed")
 
 PROMPT = "富士山 絵文字"
+BRUSH = (211, 63, 46)  # the first of the page's brushes
 HTML = "<img src=x onerror=\"document.title='taken'\">"
 # jsd web, which writes down whom it speaks to outside this machine, and each step that it draws.
 LISTENING = """
@@ -80,6 +81,22 @@ class Visitor:
         for name, text in settings.items():
             self.write(f"#{name} textarea, #{name} input", text)
         self.click("#draw")
+
+    def painted(self) -> object:
+        """The colour in the middle of the image editor."""
+        canvas = self.find("#drawing canvas")
+        self.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", canvas)
+        image = Image.open(BytesIO(canvas.screenshot_as_png)).convert("RGB")
+        return image.getpixel((image.width // 2, image.height // 2))
+
+    def paint(self) -> None:
+        """A stroke from the middle of the image editor, seen before it counts."""
+        from selenium.webdriver import ActionChains
+
+        self.click("#drawing [title*=rush], #drawing [aria-label*=rush]")
+        moves = ActionChains(self.driver).move_to_element(self.find("#drawing canvas")).click_and_hold()
+        moves.move_by_offset(20, 0).move_by_offset(0, 20).release().perform()
+        wait_for(lambda: self.painted() == BRUSH)
 
     def status(self, kind: str, words: str = "") -> str:
         """What the status of that kind says, as soon as `words` are in it: its kind changes before its words do."""
@@ -271,23 +288,25 @@ def test_a_dropped_picture_without_parameters_is_said_in_words(page: Visitor, tm
 
 
 def test_a_part_of_a_picture_is_repainted(page: Visitor, tmp_path: Path) -> None:
-    from selenium.webdriver import ActionChains
-
     Image.new("RGB", (128, 128), "navy").save(tmp_path / "navy.png")
     page.click("#start > button")
     wait_for(lambda: page.all("#drawing input[type=file]"))
     page.find("#drawing input[type=file]").send_keys(str(tmp_path / "navy.png"))
-    canvas = wait_for(lambda: page.find("#drawing canvas"))
-    page.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", canvas)
-    wait_for(lambda: page.find("#drawing [title*=rush], #drawing [aria-label*=rush]")).click()
-    moves = ActionChains(page.driver).move_to_element(canvas).click_and_hold()
-    moves.move_by_offset(20, 0).move_by_offset(0, 20).release().perform()
+    wait_for(lambda: page.painted() == (0, 0, 128))
+    page.paint()
     page.draw(PROMPT)
     page.status("finished")
     file, image, _ = page.newest(tmp_path)
     assert file.values["image"] == "in memory" and file.values["mask"] == "in memory"
     corner = image.convert("RGB").getpixel((0, 0))
     assert isinstance(corner, tuple) and corner[2] > corner[0] + 40, "what is not painted over stays"
+
+
+def test_painting_over_no_picture_is_answered_in_words(page: Visitor) -> None:
+    page.click("#start > button")
+    page.paint()
+    page.draw(PROMPT)
+    page.status("failed", "mask needs a picture to repaint")
 
 
 def test_no_other_host_is_asked_for_anything(driver: Any, running: tuple[str, Path]) -> None:
