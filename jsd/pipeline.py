@@ -4,7 +4,7 @@ import logging
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from time import perf_counter
@@ -19,61 +19,19 @@ from jsd.components import load_components
 from jsd.devices import choose_placement, dtype_name, synchronize
 from jsd.errors import GenerationError, InvalidInputError, UnsafeImagesError
 from jsd.files import provenance
+from jsd.job import GeneratedImage, Job
+from jsd.messages import message
 from jsd.options import MAX_SEED, SamplingOptions, shared_options
 from jsd.prompting.embeddings import EmbeddingCache
-from jsd.prompting.prompts import PromptReading, Prompts, read_prompt, read_prompts, shared_num_windows
-from jsd.safety import SafetyChecker, Withheld, find_checker, safety_status, withhold
-from jsd.sampling import DenoisingState, Start
+from jsd.prompting.prompts import PromptReading, read_prompt, read_prompts, shared_num_windows
+from jsd.safety import SafetyChecker, find_checker, safety_status, withhold
+from jsd.sampling import DenoisingState
 from jsd.schedulers import make_scheduler
 from jsd.sizes import SizeLimits
 from jsd.tokenizer import JapaneseTokenizer
 from jsd.weights import GUIDANCE_SCALE, choose_folder, guidance_scale, open_model_folder, read_json
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class GeneratedImage:
-    """A picture; `options` (sizes and seed resolved, one output) draw it again, whatever batch it came in."""
-
-    image: Image.Image
-    seed: int
-    options: SamplingOptions
-    model: str
-    device: str
-    dtype: str
-    seconds: dict[str, float]  # by phase: encode, denoise, decode; this picture's share of its batch
-    provenance: dict[str, object] = field(default_factory=dict)  # what else its file says: see `jsd.files`
-
-    @property
-    def metadata(self) -> dict[str, object]:
-        """What made the picture, for its file: no folders and no times, so equal pictures are equal files."""
-        values = {one.name: getattr(self.options, one.name) for one in fields(self.options)}
-        for name in ("image", "mask"):
-            if isinstance(values[name], Image.Image):
-                values[name] = "in memory"
-            elif values[name] is not None:
-                values[name] = Path(values[name]).name
-        names = {"model": self.model, "device": self.device.partition(":")[0], "dtype": self.dtype}
-        return values | names | self.provenance | {"pixels_sha256": provenance.pixel_digest(self.image)}
-
-
-@dataclass(kw_only=True)
-class Job:
-    """A batch on its way: `latents` and `seconds` grow as it is denoised, `withheld` as it is finished."""
-
-    options: tuple[SamplingOptions, ...]  # one per image, sizes and seed resolved
-    prompts: tuple[Prompts, ...]  # one per image: how its texts were read
-    start: Start
-    generators: list[torch.Generator]
-    prompt_embeds: Tensor  # (B, L, D)
-    negative_prompt_embeds: Tensor | None  # (B, L, D); None at guidance 1
-    guidance_scale: float
-    latents: Tensor  # (B, C, h, w) float32
-    image: Image.Image | None  # the input picture at the output's size
-    mask: Image.Image | None
-    seconds: dict[str, float] = field(default_factory=dict)
-    withheld: list[Withheld] = field(default_factory=list)  # the pictures that the safety checker flagged
 
 
 @dataclass(kw_only=True)
@@ -106,6 +64,12 @@ class Pipeline:
         )
         logger.info("model %s (%s), %s", path, reason, placement)
         return pipeline
+
+    def introduction(self, reason: str) -> list[str]:
+        """What is said once it is loaded; `reason`: why this folder (see `jsd.weights.choose_folder`)."""
+        dtype = dtype_name(self.dtype)
+        said = [message("generate.model", folder=self.folder, reason=reason, device=self.device, dtype=dtype)]
+        return said if self.safety_checker is not None else [*said, message("safety.none")]
 
     @property
     def device(self) -> torch.device:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from runs.blocks import ROOT
 
-SOURCE = Path("checkpoints") / "mini" / "stage2" / "model"
+SOURCE = Path("checkpoints") / "mini" / "decoder" / "model"
 MAX_BYTES = 45_000_000
 # Kept from the folder that is replaced.
 MODEL_CARD = "README.md"

@@ -141,15 +141,12 @@ def run(args: argparse.Namespace) -> None:
     # Here, because they import torch: a mistake in the arguments is answered before.
     from tqdm import tqdm
 
-    from jsd.devices import dtype_name
     from jsd.images import save_image, unused_path
     from jsd.pipeline import Pipeline
 
     pipeline = Pipeline.load(folder, device=args.device, dtype=args.dtype)
-    dtype = dtype_name(pipeline.dtype)
-    _say(message("generate.model", folder=folder, reason=reason, device=pipeline.device, dtype=dtype))
-    if pipeline.safety_checker is None:
-        _say(message("safety.none"))
+    for line in pipeline.introduction(reason):
+        _say(line)
 
     job = pipeline.prepare(options)
     for warning in job.prompts[0].warnings():

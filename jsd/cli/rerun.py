@@ -13,7 +13,8 @@ from jsd.options import SamplingOptions
 from jsd.weights import choose_folder, weights_root
 
 if TYPE_CHECKING:
-    from jsd.pipeline import GeneratedImage, Pipeline
+    from jsd.job import GeneratedImage
+    from jsd.pipeline import Pipeline
 
 # Pillow's name of a file's format -> ours
 FORMATS = {"PNG": "png", "JPEG": "jpg", "WEBP": "webp"}

@@ -10,9 +10,10 @@ import gradio as gr
 
 from jsd.errors import InvalidInputError, JsdError
 from jsd.files.metadata import read_picture_file
+from jsd.job import Job
 from jsd.messages import in_language, message
 from jsd.options import SamplingOptions
-from jsd.pipeline import Job, Pipeline
+from jsd.pipeline import Pipeline
 from jsd.preview import load_preview
 from jsd.prompting.presets import readable_styles, with_style
 from jsd.prompting.prompts import Prompts, read_prompts

@@ -7,13 +7,12 @@ import torch
 from cog import CancelationException
 from tqdm import tqdm
 
-from jsd.devices import dtype_name
 from jsd.errors import UnsafeImagesError
 from jsd.fetching import fetch_if_asked
 from jsd.images import tensor_to_images
-from jsd.messages import message
+from jsd.job import GeneratedImage, Job
 from jsd.options import SamplingOptions
-from jsd.pipeline import GeneratedImage, Job, Pipeline
+from jsd.pipeline import Pipeline
 from jsd.preview import load_preview
 from jsd.safety import blank_unsafe, safety_status
 from jsd.serving.pictures import picture_folder, save_picture
@@ -41,10 +40,7 @@ class Service:
         pipeline = Pipeline.load(folder)
         service = cls(pipeline)
         service.warm_up()
-        dtype = dtype_name(pipeline.dtype)
-        print(message("generate.model", folder=folder, reason=reason, device=pipeline.device, dtype=dtype))
-        if pipeline.safety_checker is None:
-            print(message("safety.none"))
+        print(*pipeline.introduction(reason), sep="\n")
         return service
 
     def warm_up(self) -> None:

@@ -35,7 +35,6 @@ def serve(
     try:
         import uvicorn
 
-        from jsd.devices import dtype_name
         from jsd.pipeline import Pipeline
         from jsd.serving.page import Page
     except ModuleNotFoundError as error:
@@ -46,10 +45,7 @@ def serve(
         os.environ["GRADIO_TEMP_DIR"] = folder  # uploads and pictures: they go when the server does
         chosen, reason = choose_folder(weights)
         pipeline = Pipeline.load(chosen, device, dtype)
-        name = dtype_name(pipeline.dtype)
-        print(message("generate.model", folder=chosen, reason=reason, device=pipeline.device, dtype=name))
-        if pipeline.safety_checker is None:
-            print(message("safety.none"))
+        print(*pipeline.introduction(reason), sep="\n")
         app = build_app(Page(pipeline))
         print(message("web.running", url=f"http://{f'[{host}]' if ':' in host else host}:{port}"), flush=True)
         uvicorn.run(

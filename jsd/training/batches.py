@@ -4,6 +4,7 @@ import random
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from jsd.data.captions import caption
@@ -20,6 +21,15 @@ def training_records(corpus: Corpus, with_japan: bool) -> list[Record]:
     return [record for record in corpus.records if not record.unseen and (with_japan or not record.japan)]
 
 
+def decoded_pictures(
+    corpus: Corpus, records: list[Record], latents: Tensor, batch_size: int, seed: int, step: int
+) -> tuple[Tensor, Tensor]:
+    """Random pictures: their `latents` (B, C, h, w), pixel_values (B, 3, H, W) in [-1, 1]."""
+    rng = np.random.default_rng((seed, step))
+    chosen = [records[i].index for i in rng.integers(len(records), size=batch_size)]
+    return latents[chosen], _pixel_values(corpus.pictures[chosen])
+
+
 def crops(corpus: Corpus, records: list[Record], batch_size: int, seed: int, step: int) -> Tensor:
     """pixel_values (B, 3, 64, 64) in [-1, 1]: random crops of random pictures."""
     rng = np.random.default_rng((seed, step))
@@ -32,7 +42,12 @@ def crops(corpus: Corpus, records: list[Record], batch_size: int, seed: int, ste
             for i, (y, x) in zip(chosen, corners, strict=True)
         ]
     )
-    return torch.from_numpy(batch).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return _pixel_values(batch)
+
+
+def _pixel_values(pictures: NDArray[np.uint8]) -> Tensor:
+    """(B, H, W, 3) bytes -> (B, 3, H, W) in [-1, 1]."""
+    return torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 class CaptionedLatents:

@@ -1,4 +1,4 @@
-"""The three losses of the method. Each takes components and a batch, and returns a scalar and what to log."""
+"""The losses of the method. Each takes components and a batch, and returns a scalar and what to log."""
 
 from typing import Any
 
@@ -9,26 +9,44 @@ from torch import Tensor
 Losses = tuple[Tensor, dict[str, Tensor]]  # the loss, and what to log
 KL_WEIGHT = 2e-4
 COLOUR_WEIGHT = 2.0
+LATENT_NOISE = 0.05  # standard deviation beside latents of about 1: a UNet's latents are not exact either
+
+
+def reconstruction_loss(decoded: Tensor, pixel_values: Tensor) -> Losses:
+    """L1 of the pixels, of their gradients (edges), and of the mean colour of each 8x8 cell (hues).
+
+    Both (B, 3, H, W), the second in [-1, 1].
+    """
+    pixel_l1 = F.l1_loss(decoded, pixel_values)
+    gradient_l1 = torch.stack([F.l1_loss(decoded.diff(dim=d), pixel_values.diff(dim=d)) for d in (2, 3)]).sum()
+    colour_l1 = F.l1_loss(F.avg_pool2d(decoded, 8), F.avg_pool2d(pixel_values, 8))
+    loss = pixel_l1 + gradient_l1 + COLOUR_WEIGHT * colour_l1
+    return loss, {"pixel_l1": pixel_l1, "gradient_l1": gradient_l1, "colour_l1": colour_l1}
 
 
 def autoencoding_loss(vae: Any, pixel_values: Tensor, generator: torch.Generator) -> Losses:
-    """Reconstruction in L1 and a little KL (Rombach et al., arXiv 2112.10752).
-
-    The L1 is that of the pixels, of their gradients (edges), and of the mean colour of each 8x8 cell (hues).
+    """Reconstruction and a little KL (Rombach et al., arXiv 2112.10752).
 
     pixel_values (B, 3, H, W) in [-1, 1].
     """
     posterior = vae.encode(pixel_values).latent_dist
     noise = torch.randn(posterior.mean.shape, generator=generator).to(pixel_values.device)
     latents = posterior.mean + posterior.std * noise  # (B, C, H/f, W/f)
-    decoded = vae.decode(latents).sample.float()  # (B, 3, H, W)
-    pixel_l1 = F.l1_loss(decoded, pixel_values)
-    gradient_l1 = torch.stack([F.l1_loss(decoded.diff(dim=d), pixel_values.diff(dim=d)) for d in (2, 3)]).sum()
-    colour_l1 = F.l1_loss(F.avg_pool2d(decoded, 8), F.avg_pool2d(pixel_values, 8))
+    reconstruction, metrics = reconstruction_loss(vae.decode(latents).sample.float(), pixel_values)
     mean, logvar = posterior.mean.float(), posterior.logvar.float()
     kl = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).mean()
-    loss = pixel_l1 + gradient_l1 + COLOUR_WEIGHT * colour_l1 + KL_WEIGHT * kl
-    return loss, {"pixel_l1": pixel_l1, "gradient_l1": gradient_l1, "colour_l1": colour_l1, "kl": kl}
+    return reconstruction + KL_WEIGHT * kl, {**metrics, "kl": kl}
+
+
+def decoding_loss(vae: Any, latents: Tensor, pixel_values: Tensor, generator: torch.Generator) -> Losses:
+    """Reconstruction from latents that stay as they are: what was trained on them goes on to fit
+    (the model card of stabilityai/sd-vae-ft-mse does the same).
+
+    latents (B, C, h, w), scaled; pixel_values (B, 3, H, W) in [-1, 1].
+    """
+    noise = torch.randn(latents.shape, generator=generator).to(latents.device)
+    noisy = (latents + LATENT_NOISE * noise) / vae.config.scaling_factor
+    return reconstruction_loss(vae.decode(noisy).sample.float(), pixel_values)
 
 
 def contrastive_loss(text_features: Tensor, image_features: Tensor, logit_scale: Tensor, concepts: Tensor) -> Losses:

@@ -16,10 +16,24 @@ BYTES_PER_FROZEN_PARAMETER = 4
 
 
 def count_parameters(recipe: Recipe, stage: Stage, options: TrainOptions) -> dict[str, int]:
-    """Component -> number of parameters, of all that the stage loads, without their memory."""
+    """Component -> number of parameters, of all that the stage loads, without their memory.
+
+    A component of which a part trains is counted without it, and the part by its own name.
+    """
     names = dict.fromkeys((*MODULES[stage.objective], *stage.starts_from))
     with torch.device("meta"):
-        return {name: sum(p.numel() for p in _build(recipe, stage, name, options).parameters()) for name in names}
+        modules = {name: _build(recipe, stage, name, options) for name in names}
+    counts = {name: _count(module) for name, module in modules.items()}
+    for name in stage.trains:
+        component, _, part = name.partition(".")
+        if part:
+            counts[name] = _count(modules[component].get_submodule(part))
+            counts[component] -= counts[name]
+    return counts
+
+
+def _count(module: torch.nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
 
 
 def _build(recipe: Recipe, stage: Stage, name: str, options: TrainOptions) -> Any:

@@ -3,7 +3,8 @@
 The method is Japanese Stable Diffusion's (model card of rinna/japanese-stable-diffusion, after PITI, arXiv
 2205.12952): stage1 trains a Japanese text encoder from scratch in front of a fixed latent diffusion model, stage2
 trains both.
-`vae`, `clip_en` and `base` make the stand-in for Stable Diffusion v1-4, which is trained on English captions.
+`vae`, `clip_en` and `base` make the stand-in for Stable Diffusion v1-4, which is trained on English captions;
+`decoder` sharpens what stage2 draws.
 """
 
 from dataclasses import dataclass, field
@@ -15,8 +16,8 @@ class Stage:
     """One row. Rates are per optimiser step; counts are optimiser steps or samples, as named."""
 
     name: str
-    objective: str  # "autoencoding", "contrastive" or "denoising"
-    trains: tuple[str, ...]  # component names; every other component stays bit-identical
+    objective: str  # "autoencoding", "contrastive", "denoising" or "decoding"
+    trains: tuple[str, ...]  # components, or parts of one; everything else stays bit-identical
     starts_from: dict[
         str, str
     ]  # component -> the stage, or "base" folder, whose weights it takes; absent: from scratch
@@ -123,6 +124,8 @@ MINI = Recipe(
               "ja", True, 64, 320, 1e-3, 50),
         Stage("stage2", "denoising", ("text_encoder", "unet"), {c: "stage1" for c in COMPONENTS}, "ja", True,
               64, 7800, 8e-4, 100, ema_decay=0.999),
+        Stage("decoder", "decoding", ("vae.post_quant_conv", "vae.decoder"), {c: "stage2" for c in COMPONENTS},
+              "ja", True, 8, 4000, 5e-4, 100, ema_decay=0.999),
     ),
 )  # fmt: skip
 

@@ -18,11 +18,11 @@ from jsd.errors import CheckpointError
 from jsd.files.writing import write_json
 from jsd.tokenizer import JapaneseTokenizer
 from jsd.training import components
-from jsd.training.batches import CaptionedLatents, crops, training_records
+from jsd.training.batches import CaptionedLatents, crops, decoded_pictures, training_records
 from jsd.training.latents import corpus_latents, encode_corpus
 from jsd.training.logs import Log, draw_samples, reconstruct
 from jsd.training.loop import CHECKPOINT_FILE, check_settings, train
-from jsd.training.objectives import Losses, autoencoding_loss, contrastive_loss, denoising_loss
+from jsd.training.objectives import Losses, autoencoding_loss, contrastive_loss, decoding_loss, denoising_loss
 from jsd.training.recipes import Recipe, Stage
 from jsd.training.vocabulary import train_tokenizer
 from jsd.weights import check_noise_schedule, read_json
@@ -34,6 +34,7 @@ MODULES = {
     "autoencoding": ("vae",),
     "contrastive": ("text_encoder", "image_encoder"),
     "denoising": ("text_encoder", "unet"),
+    "decoding": ("text_encoder", "unet", "vae"),
 }
 
 
@@ -155,25 +156,44 @@ class Run:
 
     def __init__(self, recipe: Recipe, stage: Stage, options: TrainOptions, corpus: Corpus) -> None:
         self.recipe, self.stage, self.options, self.corpus = recipe, stage, options, corpus
-        if stage.objective == "denoising":
+        if "unet" in MODULES[stage.objective]:
             self.scheduler = scheduler_config(recipe, options)
             self.alphas_cumprod = alphas_cumprod(self.scheduler).to(options.device)
         self.tokenizer = None if stage.language is None else self._tokenizer(stage.language)
         self.modules = {name: self._module(name) for name in MODULES[stage.objective]}
-        for name, module in self.modules.items():
-            module.requires_grad_(name in stage.trains)
+        for module in self.modules.values():
+            module.requires_grad_(False)
+        # A module's name has no dot.
+        self.trained = nn.ModuleDict({name.replace(".", "/"): self._part(name) for name in stage.trains})
+        self.trained.requires_grad_()
         if stage.objective == "denoising":
             self._check_widths()
-        self.trained = nn.ModuleDict({name: self.modules[name] for name in stage.trains})
-        if stage.objective == "autoencoding":
-            self.records = training_records(corpus, stage.with_japan)
+        self.records = training_records(corpus, stage.with_japan)
+        if "vae" in self.modules:
+            self.vae = self.modules["vae"]
         else:
             self.vae = components.load("vae", source_folder(recipe, stage, "vae", options)).to(options.device)
             self.batches = self._batches()
+        if stage.objective == "decoding":
+            self.latents = self._latents(corpus.pictures.shape[1])
         losses: dict[str, Callable[[int], Losses]] = {
-            "autoencoding": self._autoencoding, "contrastive": self._contrastive, "denoising": self._denoising
-        }  # fmt: skip
+            "autoencoding": self._autoencoding,
+            "contrastive": self._contrastive,
+            "denoising": self._denoising,
+            "decoding": self._decoding,
+        }
         self.loss = losses[stage.objective]
+
+    def _part(self, name: str) -> nn.Module:
+        """A component, or "vae.decoder": a part of one."""
+        component, _, part = name.partition(".")
+        module: nn.Module = self.modules[component].get_submodule(part)
+        return module
+
+    def _latents(self, size_px: int) -> Tensor:
+        """(N, C, h, w) of all pictures, scaled."""
+        cache = self.options.output / LATENTS_FILE
+        return corpus_latents(self.corpus, self.vae, size_px, self.options.device, cache)
 
     def _check_widths(self) -> None:
         """The UNet of a folder given as --base may read text of another width."""
@@ -206,10 +226,7 @@ class Run:
     def _batches(self) -> CaptionedLatents:
         assert self.tokenizer is not None
         unet = self.modules["unet"].config if "unet" in self.modules else self.recipe.components["unet"]
-        size_px = unet["sample_size"] * 2 ** (len(self.vae.config.block_out_channels) - 1)
-        latents = corpus_latents(
-            self.corpus, self.vae, size_px, self.options.device, self.options.output / LATENTS_FILE
-        )
+        latents = self._latents(unet["sample_size"] * 2 ** (len(self.vae.config.block_out_channels) - 1))
         dropout = self.stage.caption_dropout if self.stage.objective == "denoising" else 0.0
         return CaptionedLatents(self.corpus, latents, self.stage, self.tokenizer, self.options.seed, dropout)
 
@@ -239,18 +256,28 @@ class Run:
             step_generator(self.options.seed, step),
         )
 
+    def _decoding(self, step: int) -> Losses:
+        seed = self.options.seed
+        latents, pixel_values = (
+            tensor.to(self.options.device)
+            for tensor in decoded_pictures(
+                self.corpus, self.records, self.latents, self.stage.train_batch_size, seed, step
+            )
+        )
+        return decoding_loss(self.vae, latents, pixel_values, step_generator(seed, step))
+
     def sample(self, path: Path) -> None:
         """What the stage makes by now, as a PNG grid; a contrastive stage makes no pictures."""
         path.parent.mkdir(exist_ok=True)
         if self.stage.objective == "autoencoding":
             reconstruct(self.corpus, self.modules["vae"], path)
-        elif self.stage.objective == "denoising":
+        elif "unet" in self.modules:
             assert self.stage.language is not None and self.tokenizer is not None
             prompts = self.recipe.sample_prompts[self.stage.language]
             draw_samples(prompts, self.tokenizer, {**self.modules, "vae": self.vae}, self.scheduler, path)
 
     def export(self, folder: Path) -> None:
-        """A model folder: of the whole model after a denoising stage, of the trained components after the others."""
+        """A model folder: of the whole model where the stage has its UNet, else of the stage's components."""
         saved = {name: module for name, module in self.modules.items() if name in components.CLASSES}
         if self.stage.objective == "autoencoding":
             # One over the standard deviation of the corpus' latents (arXiv 2112.10752, appendix G).
@@ -258,7 +285,7 @@ class Run:
             latents = encode_corpus(self.corpus, vae, self.corpus.pictures.shape[1], self.options.device)
             vae.register_to_config(scaling_factor=1 / latents.std().item())
             torch.save(latents, self.options.output / LATENTS_FILE)
-        if self.stage.objective == "denoising":
+        if "unet" in self.modules:
             assert self.stage.language is not None
             components.write_model_folder(
                 folder, {**saved, "vae": self.vae}, self.scheduler, self.recipe.guidance_scale

@@ -10,10 +10,10 @@ from toy_recipe import TOY
 from jsd.data.corpus import Corpus
 from jsd.data.styles import DEFAULT_STYLE
 from jsd.tokenizer import JapaneseTokenizer
-from jsd.training.batches import CROP_PX, CaptionedLatents, crops, training_records
+from jsd.training.batches import CROP_PX, CaptionedLatents, crops, decoded_pictures, training_records
 from jsd.training.vocabulary import train_tokenizer
 
-LATENT_STAGES = [name for name, stage in TOY.stages.items() if stage.language is not None]
+CAPTIONED_STAGES = [name for name, stage in TOY.stages.items() if stage.objective in ("contrastive", "denoising")]
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def batches(
     return CaptionedLatents(corpus, numbers, row, tokenizers[row.language], seed, dropout)
 
 
-@pytest.mark.parametrize("stage", LATENT_STAGES)
+@pytest.mark.parametrize("stage", CAPTIONED_STAGES)
 def test_unseen_pairs_never_reach_a_batch(
     toy_corpus: Corpus, tokenizers: dict[str, JapaneseTokenizer], stage: str
 ) -> None:
@@ -44,7 +44,7 @@ def test_unseen_pairs_never_reach_a_batch(
     assert len(shown) == len(source.records), "everything else is shown"
 
 
-@pytest.mark.parametrize("stage", LATENT_STAGES)
+@pytest.mark.parametrize("stage", CAPTIONED_STAGES)
 def test_the_japan_split_is_shown_by_the_japanese_stages_alone(
     toy_corpus: Corpus, tokenizers: dict[str, JapaneseTokenizer], stage: str
 ) -> None:
@@ -75,6 +75,19 @@ def test_crops_are_pieces_of_pictures(toy_corpus: Corpus) -> None:
     places = np.lib.stride_tricks.sliding_window_view(pictures[0], (CROP_PX, CROP_PX, 3))[:, :, 0]
     for crop in ((batch + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy():
         assert (places == crop).all(axis=(2, 3, 4)).any(), "a crop must be found in its picture"
+
+
+def test_a_decoded_picture_comes_with_its_own_latents(toy_corpus: Corpus) -> None:
+    latents = torch.arange(len(toy_corpus.records)).float().reshape(-1, 1, 1, 1)
+    allowed = training_records(toy_corpus, with_japan=True)
+    numbers, pixel_values = decoded_pictures(toy_corpus, allowed, latents, 64, seed=0, step=0)
+    assert pixel_values.shape == (64, 3, *toy_corpus.pictures.shape[1:3])
+    for number, picture in zip(numbers.flatten().int().tolist(), pixel_values, strict=True):
+        shown = ((picture + 1) * 127.5).round().byte().permute(1, 2, 0).numpy()
+        assert (shown == toy_corpus.pictures[number]).all()
+        assert not toy_corpus.records[number].unseen
+    again, _ = decoded_pictures(toy_corpus, allowed, latents, 64, seed=0, step=1)
+    assert not torch.equal(numbers, again)
 
 
 def test_crops_depend_on_seed_and_step_alone(toy_corpus: Corpus) -> None:

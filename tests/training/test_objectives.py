@@ -7,7 +7,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from jsd.training.objectives import COLOUR_WEIGHT, KL_WEIGHT, autoencoding_loss, contrastive_loss, denoising_loss
+from jsd.training.objectives import (
+    COLOUR_WEIGHT,
+    KL_WEIGHT,
+    LATENT_NOISE,
+    autoencoding_loss,
+    contrastive_loss,
+    decoding_loss,
+    denoising_loss,
+)
 
 LATENTS = torch.tensor([1.0, -2.0]).reshape(1, 1, 1, 2)
 
@@ -128,6 +136,8 @@ def test_both_directions_count_alike() -> None:
 class StubVae:
     """Decodes to `decoded`, whatever the latents; a posterior of the given mean and variance."""
 
+    config = SimpleNamespace(scaling_factor=0.5)
+
     def __init__(self, decoded: Tensor, mean: float = 0.0, variance: float = 1.0) -> None:
         self.decoded, self.mean, self.variance = decoded, mean, variance
 
@@ -137,6 +147,7 @@ class StubVae:
         return SimpleNamespace(latent_dist=SimpleNamespace(mean=mean, std=(logvar / 2).exp(), logvar=logvar))
 
     def decode(self, latents: Tensor) -> SimpleNamespace:
+        self.latents = latents
         return SimpleNamespace(sample=self.decoded)
 
 
@@ -177,3 +188,12 @@ def test_kl_by_hand() -> None:
     kl = 0.5 * (4 + 0.5 - 1 - math.log(0.5))
     assert metrics["kl"].item() == pytest.approx(kl, rel=1e-5)
     assert loss == pytest.approx(KL_WEIGHT * kl, rel=1e-3)
+
+
+def test_latents_are_decoded_at_their_own_scale_with_a_little_noise() -> None:
+    latents, vae = torch.full((2, 4, 32, 32), 3.0), StubVae(PICTURE + 0.2)
+    loss, metrics = decoding_loss(vae, latents, PICTURE, torch.Generator().manual_seed(0))
+    assert vae.latents.mean().item() == pytest.approx(3.0 / 0.5, abs=0.01)
+    assert vae.latents.std().item() == pytest.approx(LATENT_NOISE / 0.5, rel=0.05)
+    assert loss.item() == pytest.approx(0.2 + COLOUR_WEIGHT * 0.2)
+    assert metrics["pixel_l1"].item() == pytest.approx(0.2)

@@ -75,6 +75,15 @@ def test_stage2_leaves_the_vae_bit_identical(trained: Path) -> None:
     assert same(trained / "stage2/model", trained / "vae/model", "vae")
 
 
+def test_the_decoder_stage_changes_the_decoder_alone(trained: Path) -> None:
+    before, after = weights(trained / "stage2/model", "vae"), weights(trained / "decoder/model", "vae")
+    decoding = {name for name in before if name.startswith(("decoder.", "post_quant_conv."))}
+    kept = {name for name in before if torch.equal(before[name], after[name])}
+    assert kept == before.keys() - decoding, "pictures are encoded as before, so the UNet fits"
+    assert same(trained / "decoder/model", trained / "stage2/model", "unet")
+    assert same(trained / "decoder/model", trained / "stage2/model", "text_encoder")
+
+
 def test_base_changes_the_text_encoder_that_clip_warmed_up(trained: Path) -> None:
     assert changed(trained / "base/model", trained / "clip_en/model", "text_encoder") > 0.9
 
@@ -99,8 +108,8 @@ def test_full_keeps_the_base_folders_noise_schedule(full: Path, toy_folder: Path
         assert ours[name] == theirs[name]
 
 
-@pytest.mark.parametrize("stage", ["base", "stage1", "stage2"])
-def test_a_denoising_stage_writes_a_whole_model_folder_that_draws(trained: Path, stage: str) -> None:
+@pytest.mark.parametrize("stage", ["base", "stage1", "stage2", "decoder"])
+def test_a_stage_with_a_unet_writes_a_whole_model_folder_that_draws(trained: Path, stage: str) -> None:
     folder = trained / stage / "model"
     assert verify_folder(folder) == []
     pipeline = jsd.Pipeline.load(folder, device="cpu", dtype="float32")
@@ -149,7 +158,7 @@ def test_the_log_has_losses_and_seconds(trained: Path) -> None:
     assert {"loss", "mse", "grad_norm", "lr", "seconds"} <= lines[-1].keys()
 
 
-@pytest.mark.parametrize("stage", ["vae", "base", "stage1", "stage2"])
+@pytest.mark.parametrize("stage", ["vae", "base", "stage1", "stage2", "decoder"])
 def test_samples_are_a_grid_of_pictures(trained: Path, stage: str) -> None:
     with Image.open(trained / stage / "samples/000002.png") as grid:
         assert min(grid.size) >= 32

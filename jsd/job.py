@@ -1,0 +1,58 @@
+"""A request on its way through the pipeline, and the picture that comes of it."""
+
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from jsd.files import provenance
+from jsd.options import SamplingOptions
+from jsd.prompting.prompts import Prompts
+from jsd.safety import Withheld
+from jsd.sampling import Start
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratedImage:
+    """A picture; `options` (sizes and seed resolved, one output) draw it again, whatever batch it came in."""
+
+    image: Image.Image
+    seed: int
+    options: SamplingOptions
+    model: str
+    device: str
+    dtype: str
+    seconds: dict[str, float]  # by phase: encode, denoise, decode; this picture's share of its batch
+    provenance: dict[str, object] = field(default_factory=dict)  # what else its file says: see `jsd.files`
+
+    @property
+    def metadata(self) -> dict[str, object]:
+        """What made the picture, for its file: no folders and no times, so equal pictures are equal files."""
+        values = {one.name: getattr(self.options, one.name) for one in fields(self.options)}
+        for name in ("image", "mask"):
+            if isinstance(values[name], Image.Image):
+                values[name] = "in memory"
+            elif values[name] is not None:
+                values[name] = Path(values[name]).name
+        names = {"model": self.model, "device": self.device.partition(":")[0], "dtype": self.dtype}
+        return values | names | self.provenance | {"pixels_sha256": provenance.pixel_digest(self.image)}
+
+
+@dataclass(kw_only=True)
+class Job:
+    """A batch on its way: `latents` and `seconds` grow as it is denoised, `withheld` as it is finished."""
+
+    options: tuple[SamplingOptions, ...]  # one per image, sizes and seed resolved
+    prompts: tuple[Prompts, ...]  # one per image: how its texts were read
+    start: Start
+    generators: list[torch.Generator]
+    prompt_embeds: Tensor  # (B, L, D)
+    negative_prompt_embeds: Tensor | None  # (B, L, D); None at guidance 1
+    guidance_scale: float
+    latents: Tensor  # (B, C, h, w) float32
+    image: Image.Image | None  # the input picture at the output's size
+    mask: Image.Image | None
+    seconds: dict[str, float] = field(default_factory=dict)
+    withheld: list[Withheld] = field(default_factory=list)  # the pictures that the safety checker flagged
