@@ -7,8 +7,9 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import NoReturn
+from typing import Any, NoReturn
 
+from jsd import __version__
 from jsd.errors import JsdError
 from jsd.messages import message as sentence
 from jsd.tokenizer import printable
@@ -32,12 +33,17 @@ COMMANDS = {
 class _Parser(argparse.ArgumentParser):
     """Subcommands are parsed by the class of their parent."""
 
+    def __init__(self, **settings: Any) -> None:
+        # An abbreviation would change its meaning as soon as another option begins like it.
+        super().__init__(allow_abbrev=False, **settings)
+
     def error(self, message: str) -> NoReturn:
         raise SystemExit(_say(sentence("cli.arguments", reason=message, command=self.prog), 2))
 
 
 def build_parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="jsd", description="Japanese Stable Diffusion.")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}", help="print the version")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, summary in COMMANDS.items():
         command = importlib.import_module(f"jsd.cli.{name}")

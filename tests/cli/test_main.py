@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+import jsd as package
 from jsd.cli import main
 from jsd.images import save_image
 
@@ -68,6 +69,22 @@ def test_a_record_with_half_a_surrogate_pair_is_shown(picture: Path) -> None:
 def test_japanese_can_be_printed_where_the_locale_has_none(picture: Path) -> None:
     done = jsd("info", str(picture), env={"PYTHONIOENCODING": "latin-1"})
     assert done.returncode == 0 and b"\\u732b" in done.stdout
+
+
+def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert (ended.value.code, capsys.readouterr().out) == (0, f"jsd {package.__version__}\n")
+
+
+@pytest.mark.parametrize(
+    "words", [["--vers", "weights", "list"], ["generate", "猫", "--width", "0", "--heig", "8"], ["info", "猫.png", "--js"]]
+)
+def test_an_option_is_written_out(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2
+    assert next(word for word in reversed(words) if word.startswith("--")) in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
