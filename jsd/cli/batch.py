@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from jsd.batch.rows import BadRow, Row, read_rows
 from jsd.cli.generate import add_model_arguments, add_output_arguments, check_output
+from jsd.cli.numbers import check_whole, whole
 from jsd.errors import InvalidInputError, JsdError
 from jsd.messages import message
 from jsd.prompting.presets import STYLES, with_style
@@ -42,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="|".join(ENGINES),
         help="ray: over a cluster, the same pictures (%(default)s)",
     )
-    add("--workers", type=int, metavar="N", help="with ray: default one for each GPU, else for each machine")
+    add("--workers", type=whole, metavar="N", help="with ray: default one for each GPU, else for each machine")
     add("--ray-address", metavar="HOST:PORT", help="with ray: a running cluster (RAY_ADDRESS, else none: start one)")
     add_model_arguments(parser)
     add_output_arguments(parser)
@@ -83,8 +84,8 @@ def _check_engine(args: argparse.Namespace) -> None:
     if args.engine not in ENGINES:
         names, value = ", ".join(ENGINES), repr(args.engine)
         raise InvalidInputError("options.choice", field="engine", choices=names, value=value)
-    if args.workers is not None and not 1 <= args.workers <= MAX_WORKERS:
-        raise InvalidInputError("options.whole", field="workers", low=1, high=MAX_WORKERS, value=args.workers)
+    if args.workers is not None:
+        check_whole("workers", args.workers, 1, MAX_WORKERS)
     for field in ("workers", "ray_address"):
         if args.engine != "ray" and getattr(args, field) is not None:
             raise InvalidInputError("batch.only_ray", field=field, value=args.engine)

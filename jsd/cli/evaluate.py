@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 
 from jsd.cli.generate import check_folder
+from jsd.cli.numbers import check_whole, number, whole
+from jsd.options import SamplingOptions
 
 MAX_SEEDS = 100
 
@@ -15,20 +17,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--corpus", type=Path, default=corpus, metavar="FOLDER", help="made by jsd data build (%(default)s)")
     add("--language", choices=("ja", "en"), default="ja", help="of the prompts (%(default)s)")
     add("--split", choices=("dev", "test"), default="test", help="dev to choose, test to report (%(default)s)")
-    add("--seeds", type=int, default=1, metavar="N", help="drawings of each prompt (%(default)s)")
-    add("--num-inference-steps", type=int, default=25, metavar="N", help="denoising steps (%(default)s)")
-    add("--guidance-scale", type=float, metavar="W", help="how closely to follow prompts (the model's own)")
+    add("--seeds", type=whole, default=1, metavar="N", help="drawings of each prompt (%(default)s)")
+    add("--num-inference-steps", type=whole, default=25, metavar="N", help="denoising steps (%(default)s)")
+    add("--guidance-scale", type=number, metavar="W", help="how closely to follow prompts (the model's own)")
     add("--output", type=Path, default=output, metavar="FOLDER", help="for report and contact sheet (%(default)s)")
 
 
 def run(args: argparse.Namespace) -> None:
     from jsd.data.corpus import Corpus
-    from jsd.errors import InvalidInputError
     from jsd.evaluation.evaluate import evaluate
     from jsd.pipeline import Pipeline
 
-    if not 1 <= args.seeds <= MAX_SEEDS:
-        raise InvalidInputError("options.whole", field="seeds", low=1, high=MAX_SEEDS, value=args.seeds)
+    check_whole("seeds", args.seeds, 1, MAX_SEEDS)
+    SamplingOptions(prompt="", num_inference_steps=args.num_inference_steps, guidance_scale=args.guidance_scale)
     check_folder(args.output, "output")
     corpus = Corpus.load(args.corpus)
     report = evaluate(

@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from jsd.cli.numbers import check_whole, number, whole
 from jsd.errors import InvalidInputError
 from jsd.messages import message
 from jsd.options import LONG_PROMPT, UNKNOWN_WORDS, SamplingOptions
@@ -22,11 +23,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("prompt", metavar="PROMPT", help=message("input.prompt"))
     add("--negative-prompt", default=defaults.negative_prompt, metavar="TEXT", help=message("input.negative_prompt"))
-    add("--width", type=int, metavar="PX", help=message("input.width"))
-    add("--height", type=int, metavar="PX", help=message("input.height"))
+    add("--width", type=whole, metavar="PX", help=message("input.width"))
+    add("--height", type=whole, metavar="PX", help=message("input.height"))
     add(
         "--num-outputs",
-        type=int,
+        type=whole,
         default=defaults.num_outputs,
         metavar="N",
         help=f"{message('input.num_outputs')} 1-4 (%(default)s)",
@@ -35,14 +36,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--steps",
         "--num-inference-steps",
         dest="num_inference_steps",
-        type=int,
+        type=whole,
         default=defaults.num_inference_steps,
         metavar="N",
         help=f"{message('input.num_inference_steps')} 1-500 (%(default)s)",
     )
     add(
         "--guidance-scale",
-        type=float,
+        type=number,
         metavar="W",
         help=f"{message('input.guidance_scale')} 1-20",
     )
@@ -52,12 +53,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help=f"{message('input.scheduler')} {', '.join(SCHEDULERS)} (%(default)s)",
     )
-    add("--seed", type=int, metavar="N", help=message("input.seed"))
+    add("--seed", type=whole, metavar="N", help=message("input.seed"))
     add("--image", type=Path, metavar="FILE", help=message("input.image"))
     add("--mask", type=Path, metavar="FILE", help=message("input.mask"))
     add(
         "--prompt-strength",
-        type=float,
+        type=number,
         default=defaults.prompt_strength,
         metavar="S",
         help=f"{message('input.prompt_strength')} (%(default)s)",
@@ -81,7 +82,7 @@ def add_output_arguments(parser: argparse.ArgumentParser, format: str | None = O
     shown = "that of FILE" if format is None else format
     add("--output-dir", type=Path, default=Path("outputs"), metavar="FOLDER", help="for the pictures (%(default)s)")
     add("--output-format", default=format, metavar="NAME", help=f"{', '.join(OUTPUT_FORMATS)} ({shown})")
-    add("--output-quality", type=int, default=80, metavar="N", help="of webp and jpg, 0 to 100 (%(default)s)")
+    add("--output-quality", type=whole, default=80, metavar="N", help="of webp and jpg, 0 to 100 (%(default)s)")
     add("--no-metadata", action="store_true", help="do not write into the files what made them")
 
 
@@ -106,7 +107,7 @@ def add_safety_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--disable-safety-checker", action="store_true", help=message("input.disable_safety_checker"))
     parser.add_argument(
         "--safety-threshold",
-        type=float,
+        type=number,
         default=SamplingOptions.safety_threshold,
         metavar="T",
         help=f"{message('input.safety_threshold')} -0.1-0.1 (%(default)s)",
@@ -170,8 +171,7 @@ def check_output(args: argparse.Namespace) -> None:
     if args.output_format not in OUTPUT_FORMATS:
         names, value = ", ".join(OUTPUT_FORMATS), repr(args.output_format)
         raise InvalidInputError("options.choice", field="output_format", choices=names, value=value)
-    if not 0 <= args.output_quality <= 100:
-        raise InvalidInputError("options.whole", field="output_quality", low=0, high=100, value=args.output_quality)
+    check_whole("output_quality", args.output_quality, 0, 100)
     check_folder(args.output_dir, "output_dir")
 
 

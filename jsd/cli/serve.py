@@ -3,19 +3,22 @@
 import argparse
 from pathlib import Path
 
+from jsd.cli.numbers import check_port, whole
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default="127.0.0.1", metavar="NAME", help="address to listen on (%(default)s)")
-    parser.add_argument("--port", type=int, default=5000, metavar="N", help="port to listen on (%(default)s)")
+    parser.add_argument("--port", type=whole, default=5000, metavar="N", help="port to listen on (%(default)s)")
     parser.add_argument(
         "--weights", type=Path, metavar="FOLDER", help="model folder (JSD_WEIGHTS, else weights/rinna, else mini)"
     )
 
 
 def run(args: argparse.Namespace) -> None:
-    from jsd.serving.cog_server import serve
+    from jsd.serving.cog_server import DEFAULT_PORT, serve
     from jsd.weights import choose_folder
 
+    check_port(args.port, default=DEFAULT_PORT)
     folder, reason = choose_folder(args.weights)
     print(f"{folder} ({reason})", flush=True)  # serve() replaces this process
     serve(args.host, args.port, folder)

@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 
 from jsd.cli.generate import check_folder
+from jsd.cli.numbers import check_whole, number, whole
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,13 +21,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--base", type=Path, metavar="FOLDER", help="Stable Diffusion v1 folder that --recipe full starts from")
     add("--start-from", type=Path, metavar="FOLDER",
         help="model folder to go on from (weights/mini), instead of the stages before")  # fmt: skip
-    add("--seed", type=int, default=0, metavar="N", help="of weights, batches and noise (%(default)s)")
-    add("--max-train-steps", type=int, metavar="N", help="instead of the stage's own number")
-    add("--learning-rate", type=float, metavar="RATE", help="instead of the stage's own")
-    add("--train-batch-size", type=int, metavar="N", help="instead of the stage's own")
+    add("--seed", type=whole, default=0, metavar="N", help="of weights, batches and noise (%(default)s)")
+    add("--max-train-steps", type=whole, metavar="N", help="instead of the stage's own number")
+    add("--learning-rate", type=number, metavar="RATE", help="instead of the stage's own")
+    add("--train-batch-size", type=whole, metavar="N", help="instead of the stage's own")
     add("--from-scratch", action="append", default=[], metavar="COMPONENT",
         help="begin with this component's weights at random, not from an earlier stage")  # fmt: skip
-    add("--checkpointing-steps", type=int, default=200, metavar="N",
+    add("--checkpointing-steps", type=whole, default=200, metavar="N",
         help="steps from one checkpoint and its samples to the next (%(default)s)")  # fmt: skip
     add("--device", choices=("cpu", "cuda"), help="cuda where there is one, else cpu")
     add("--mixed-precision", choices=("bf16", "no"), help="format of the arithmetic (default: bf16 where it is fast)")
@@ -52,10 +53,10 @@ def run(args: argparse.Namespace) -> None:
     stage = recipe.stages[args.stage]
     chosen = {name: getattr(args, name) for name in ("max_train_steps", "learning_rate", "train_batch_size")}
     for name, value in {**chosen, "checkpointing_steps": args.checkpointing_steps}.items():
-        if value is not None and not 0 < value < math.inf:  # not a number is refused too
-            raise InvalidInputError("train.positive", field=name, value=value)
-    if not 0 <= args.seed <= MAX_SEED:
-        raise InvalidInputError("options.whole", field="seed", low=0, high=MAX_SEED, value=args.seed)
+        if value is not None and (isinstance(value, str) or not 0 < value < math.inf):  # NaN is refused too
+            code = "train.positive" if name == "learning_rate" else "train.positive_whole"
+            raise InvalidInputError(code, field=name, value=repr(value))
+    check_whole("seed", args.seed, 0, MAX_SEED)
     can_start_afresh = [part for part in stage.starts_from if part in stage.trains and part in recipe.components]
     for part in args.from_scratch:
         if part not in can_start_afresh:

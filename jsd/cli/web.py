@@ -3,15 +3,17 @@
 import argparse
 
 from jsd.cli.generate import add_model_arguments
+from jsd.cli.numbers import check_port, whole
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default="127.0.0.1", metavar="NAME", help="address to listen on (%(default)s)")
-    parser.add_argument("--port", type=int, default=7860, metavar="N", help="port to listen on (%(default)s)")
+    parser.add_argument("--port", type=whole, default=7860, metavar="N", help="port to listen on (%(default)s)")
     add_model_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> None:
-    from jsd.serving.web import serve
+    from jsd.serving.web import DEFAULT_PORT, serve
 
+    check_port(args.port, default=DEFAULT_PORT)
     serve(args.host, args.port, weights=args.weights, device=args.device, dtype=args.dtype)

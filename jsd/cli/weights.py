@@ -6,8 +6,10 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
+from jsd.cli.numbers import check_whole, whole
 from jsd.errors import JsdError, ModelFolderError
 from jsd.messages import message
+from jsd.options import MAX_SEED
 from jsd.tokenizer import printable
 from jsd.weights import MODELS, WEIGHT_STEMS, choose_folder, verify_folder, weights_files, weights_root
 
@@ -30,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     random = actions.add_parser("random", help="write a folder of random weights, to measure speed with")
     random.add_argument("folder", metavar="FOLDER", help="to make")
     random.add_argument("--size", choices=("mini", "full"), default="mini", help="of which model (%(default)s)")
-    random.add_argument("--seed", type=int, default=0, metavar="N", help="of the weights (%(default)s)")
+    random.add_argument("--seed", type=whole, default=0, metavar="N", help="of the weights (%(default)s)")
     preview = actions.add_parser("preview", help="fit what draws previews to pictures, and write it into the folder")
     preview.add_argument("folder", metavar="FOLDER", help="a model folder")
     preview.add_argument("pictures", metavar="PICTURES", help="a corpus, or a folder of pictures")
@@ -109,6 +111,7 @@ def _random(args: argparse.Namespace) -> None:
     from jsd.devices import dtype_name
     from jsd.random_weights import write_random_folder
 
+    check_whole("seed", args.seed, 0, MAX_SEED)
     dtype = write_random_folder(args.folder, args.size, args.dtype, args.seed)
     print(message("weights.written_in", folder=args.folder, dtype=dtype_name(dtype)))
     print(message("weights.are_random"))

@@ -61,6 +61,10 @@ ROWS: dict[str, tuple[str, str]] = {
         "{field} must be a number more than 0, got {value}; give one",
         "{field} には 0 より大きい数値を指定してください（現在の値: {value}）",
     ),
+    "train.positive_whole": (
+        "{field} must be a whole number more than 0, got {value}; give one",
+        "{field} には 0 より大きい整数を指定してください（現在の値: {value}）",
+    ),
     "train.schedule": (
         "training knows the noise schedule scaled_linear, the model folder's is {value}; start from another folder",
         "学習できるノイズスケジュールは scaled_linear だけです（モデルフォルダーの値: {value}）。別のフォルダーから始めてください",
