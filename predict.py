@@ -10,6 +10,7 @@ from cog import BasePredictor, Input, Path, streaming
 
 from jsd import SamplingOptions
 from jsd.images import load_image, load_mask
+from jsd.serving.pictures import received
 from jsd.serving.prediction import Service
 
 
@@ -98,8 +99,8 @@ class Predictor(BasePredictor):
             prompt=prompt,
             negative_prompt=negative_prompt,
             # Opened here: the name of Cog's temporary file would go into the picture's metadata.
-            image=None if image is None else load_image(image, "image"),
-            mask=None if mask is None else load_mask(mask, "mask"),
+            image=None if image is None else load_image(received(image, "image"), "image"),
+            mask=None if mask is None else load_mask(received(mask, "mask"), "mask"),
             prompt_strength=prompt_strength,
             unknown_words=unknown_words,
             long_prompt=long_prompt,

@@ -33,6 +33,19 @@ from jsd.weights import GUIDANCE_SCALE, choose_folder, guidance_scale, open_mode
 
 logger = logging.getLogger(__name__)
 
+# What the allocators of the CPU and of MPS say: they raise a RuntimeError, not torch.OutOfMemoryError, which is one.
+OUT_OF_MEMORY = ("DefaultCPUAllocator", "MPS backend out of memory")
+
+
+@contextmanager
+def _out_of_memory() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        if isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in OUT_OF_MEMORY):
+            raise GenerationError("generation.memory") from error
+        raise
+
 
 @dataclass(kw_only=True)
 class Pipeline:
@@ -114,6 +127,7 @@ class Pipeline:
             pass
         return self.finish(job)
 
+    @_out_of_memory()
     def prepare(self, options: SamplingOptions | Sequence[SamplingOptions]) -> Job:
         """Check the request against the model, read its prompts and pictures, draw its noise.
 
@@ -295,14 +309,6 @@ class Pipeline:
         """A mask (H, W) -> (1, 1, h, w): a latent is repainted where any of its pixels is."""
         pixels = images.mask_to_tensor(mask).to(self.device)
         return torch.nn.functional.max_pool2d(pixels, self.vae_factor)
-
-
-@contextmanager
-def _out_of_memory() -> Iterator[None]:
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        raise GenerationError("generation.memory") from error
 
 
 def _seeds(options: SamplingOptions) -> range:

@@ -5,10 +5,11 @@ import hashlib
 import io
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import MISSING, dataclass, fields, replace
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -38,25 +39,26 @@ class BadRow:
     error: InvalidInputError
 
 
-def read_rows(path: Path, restyle: Callable[[str], str] | None = None) -> list[Row | BadRow]:
+def read_rows(
+    path: Path, restyle: Callable[[str], str] | None = None, output: Mapping[str, object] | None = None
+) -> list[Row | BadRow]:
     """The rows in order, each prompt through `restyle`; InvalidInputError where the file as a whole cannot be read.
-    Pictures are looked for beside the file."""
+
+    Pictures are looked for beside the file. `output`: what all rows ask for beside their options, and is no default.
+    """
     readers: dict[str, Callable[[str], Iterator[Numbered]]] = {
         ".jsonl": partial(_lines, make=_options_of_json),
-        ".csv": _csv_rows,
+        ".csv": partial(_csv_rows, path=path),
         ".txt": partial(_lines, make=lambda line: SamplingOptions(prompt=line.strip())),
     }
     if path.suffix.lower() not in readers:
         raise InvalidInputError("batch.suffix", field="FILE", value=path, choices=", ".join(readers))
-    try:
-        found = list(readers[path.suffix.lower()](_text(path)))
-    except csv.Error as error:
-        raise InvalidInputError("batch.unreadable", field="FILE", value=path, reason=error) from error
+    found = list(readers[path.suffix.lower()](_text(path)))
     if not found:
         raise InvalidInputError("batch.no_rows", field="FILE", value=path)
     if restyle is not None:
         found = [(number, _restyled(asked, restyle)) for number, asked in found]
-    return _with_keys(found, path.parent)
+    return _with_keys(found, path.parent, {} if output is None else output)
 
 
 def _text(path: Path) -> str:
@@ -79,8 +81,8 @@ def _lines(text: str, make: Callable[[str], SamplingOptions]) -> Iterator[Number
 
 def _options_of_json(line: str) -> SamplingOptions:
     def no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        for name, count in Counter(name for name, _ in pairs).items():
-            if count > 1:
+        for name, times in Counter(name for name, _ in pairs).items():
+            if times > 1:
                 raise InvalidInputError("batch.twice", field=name)
         return dict(pairs)
 
@@ -93,9 +95,9 @@ def _options_of_json(line: str) -> SamplingOptions:
     return SamplingOptions.from_json(line)
 
 
-def _csv_rows(text: str) -> Iterator[Numbered]:
+def _csv_rows(text: str, path: Path) -> Iterator[Numbered]:
     csv.field_size_limit(MAX_CELL_CHARACTERS)
-    reader = csv.reader(io.StringIO(text, newline=""))
+    reader = _cells(text, path)
     header = [name.strip() for name in next(reader, [])]
     names = [field.name for field in fields(SamplingOptions)]
     for name in header:
@@ -108,6 +110,17 @@ def _csv_rows(text: str) -> Iterator[Numbered]:
     for number, cells in enumerate(reader, start=2):
         if any(cell.strip() != "" for cell in cells):
             yield number, _caught(partial(_options_of_cells, header, cells))
+
+
+def _cells(text: str, path: Path) -> Iterator[list[str]]:
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    for number in count(1):
+        try:
+            yield next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            raise InvalidInputError("batch.csv", field="FILE", value=path, row=number, reason=error) from error
 
 
 def _options_of_cells(header: list[str], cells: list[str]) -> SamplingOptions:
@@ -149,7 +162,7 @@ def _caught(make: Callable[[], SamplingOptions]) -> Asked:
         return error
 
 
-def _with_keys(found: Iterable[Numbered], folder: Path) -> list[Row | BadRow]:
+def _with_keys(found: Iterable[Numbered], folder: Path, output: Mapping[str, object]) -> list[Row | BadRow]:
     """Rows that ask for the same get different keys, so that each is drawn."""
     rows: list[Row | BadRow] = []
     seen: Counter[str] = Counter()
@@ -157,7 +170,7 @@ def _with_keys(found: Iterable[Numbered], folder: Path) -> list[Row | BadRow]:
         if isinstance(options, InvalidInputError):
             rows.append(BadRow(number=number, error=options))
             continue
-        text = _non_defaults(options)
+        text = json.dumps({**_non_defaults(options), **output})
         seen[text] += 1
         key = hashlib.sha256(f"{seen[text]} {text}".encode("utf-8", "surrogatepass")).hexdigest()[:16]
         paths = {name: getattr(options, name) for name in ("image", "mask")}
@@ -166,8 +179,8 @@ def _with_keys(found: Iterable[Numbered], folder: Path) -> list[Row | BadRow]:
     return rows
 
 
-def _non_defaults(options: SamplingOptions) -> str:
-    """As JSON; of these alone, so that an option of a later version leaves old keys as they are."""
-    values = json.loads(options.to_json())
+def _non_defaults(options: SamplingOptions) -> dict[str, object]:
+    """Of these alone, so that an option of a later version leaves old keys as they are."""
+    values: dict[str, object] = json.loads(options.to_json())
     defaults = {field.name: field.default for field in fields(SamplingOptions) if field.default is not MISSING}
-    return json.dumps({name: value for name, value in values.items() if value != defaults.get(name, MISSING)})
+    return {name: value for name, value in values.items() if value != defaults.get(name, MISSING)}

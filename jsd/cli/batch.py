@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     check_output(args)
     _check_engine(args)
-    rows = read_rows(args.file, None if args.style is None else _restyle(args))
+    rows = read_rows(args.file, None if args.style is None else _restyle(args), _asked_of_files(args))
     failures = {row.number: str(row.error) for row in rows if isinstance(row, BadRow)}
     for number, words in failures.items():
         _say(f"{message('batch.row', number=number)}: {words}")
@@ -75,9 +75,17 @@ def run(args: argparse.Namespace) -> None:
     records = [{**finished[row.key], "row": row.number} for row in good if row.key in finished]
     if records:
         print(write_grid(args.output_dir, [name for record in records for name in record["files"]]))
-    print(write_page(args.output_dir, args.file.name, records, sorted(failures.items())))
+    page = write_page(args.output_dir, args.file.name, records, sorted(failures.items()))
+    print(page)
     if failures:
-        raise JsdError("batch.failed", count=len(failures), total=len(rows), results=results.path)
+        raise JsdError("batch.failed", count=len(failures), total=len(rows), page=page)
+
+
+def _asked_of_files(args: argparse.Namespace) -> dict[str, object]:
+    """What makes other files of the same pictures: these are drawn anew."""
+    has_quality = args.output_format != "png"
+    asked = {"output_format": args.output_format, "output_quality": args.output_quality} if has_quality else {}
+    return {**asked, "no_metadata": True} if args.no_metadata else asked
 
 
 def _check_engine(args: argparse.Namespace) -> None:

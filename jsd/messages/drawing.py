@@ -18,9 +18,13 @@ ROWS: dict[str, tuple[str, str]] = {
         "{field} must hold at least one request, and is empty; pass one",
         "{field} が空です。リクエストを 1 つ以上渡してください",
     ),
+    "batch.csv": (
+        "{field} must be CSV, and row {row} of {value} is not: {reason}; close its quotes and double those inside a cell",
+        "{field} は CSV にしてください。{value} の {row} 行目が CSV ではありません: {reason}。引用符を閉じ、セルの中の引用符は二重にしてください",
+    ),
     "batch.failed": (
-        "{count} of {total} rows failed, each named above and in {results}; correct them and run the same command again: finished rows are kept",
-        "{total} 行のうち {count} 行が失敗しました（詳細は上の表示と {results}）。修正して同じコマンドをもう一度実行してください。完了した行はそのまま残ります",
+        "{count} of {total} rows failed, each named above and in {page}; correct them and run the same command again: finished rows are kept",
+        "{total} 行のうち {count} 行が失敗しました（詳細は上の表示と {page}）。修正して同じコマンドをもう一度実行してください。完了した行はそのまま残ります",
     ),
     "batch.in_use": (
         "{field} must not be in use by another run, and {value} is; wait for it, or choose another folder",

@@ -6,6 +6,10 @@ ROWS: dict[str, tuple[str, str]] = {
         "{reason}; {command} --help lists what there is",
         "コマンドの引数に誤りがあります（{reason}）。{command} --help で確認してください",
     ),
+    "image.address": (
+        "{field} must be an https:// or http:// address or a data: URI, got {value}; send the picture itself as a data: URI",
+        "{field} は https:// か http:// のアドレス、または data: URI にしてください（指定値: {value}）。画像そのものを data: URI で送れます",
+    ),
     "image.bomb": (
         "{field} must have at most {limit} pixels, {value} has more; make it smaller first",
         "{field} の画素数は {limit} までです（{value} は超えています）。縮小してから渡してください",

@@ -8,9 +8,17 @@ from tempfile import TemporaryDirectory
 
 from PIL import Image
 
-from jsd.errors import ServingError
+from jsd.errors import InvalidInputError, ServingError
 from jsd.files.writing import write_file
 from jsd.images import encode_image
+
+
+def received(path: Path, field: str) -> Path:
+    """`path`, if Cog wrote it for this request: what is no address and no data: URI reaches us as a path of this
+    machine, and a client must not have its files read."""
+    if path.parent != Path(tempfile.gettempdir()) or not path.name.startswith(tempfile.gettempprefix()):
+        raise InvalidInputError("image.address", field=field, value=path)
+    return path
 
 
 def picture_folder() -> "TemporaryDirectory[str]":

@@ -63,8 +63,19 @@ def test_a_cell_of_a_megabyte_is_its_rows_mistake(tmp_path: Path) -> None:
 
 
 def test_a_cell_without_an_end_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInputError, match=r"a\.csv"):
+    with pytest.raises(InvalidInputError, match=r"row 2 of .*a\.csv"):
         rows_of(tmp_path, "a.csv", 'prompt\n"' + "a" * 2**20 + "a")
+
+
+def test_a_quote_that_is_not_closed_does_not_swallow_the_rows_below(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match=r"row 3 of .*a\.csv is not: unexpected end of data; close its quotes"):
+        rows_of(tmp_path, "a.csv", 'prompt,seed\n"猫、犬",1\n"桜,1\n雲,2\n')
+
+
+def test_what_all_rows_ask_for_is_part_of_what_each_asks_for(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("猫\n", "utf-8")
+    keys = {good(read_rows(tmp_path / "a.txt", output=output)[0]).key for output in ({}, {"output_format": "webp"})}
+    assert len(keys) == 2
 
 
 @pytest.mark.parametrize(

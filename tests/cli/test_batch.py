@@ -101,11 +101,11 @@ def test_a_bad_row_is_reported_by_number_and_the_others_are_drawn(
     file = write(tmp_path / "rows.jsonl", rows)
     assert main(command(file, toy_folder)) == 2
     error = capsys.readouterr().err
-    for words in ("row 2: steps", "row 3: width", "row 4: image", "3 of 5 rows failed"):
+    for words in ("row 2: steps", "row 3: width", "row 4: image", "3 of 5 rows failed", "index.html"):
         assert words in error, f"«{words}» was not said"
     assert len(pictures(tmp_path / "out")) == 2
     page = (tmp_path / "out" / "index.html").read_text("utf-8")
-    assert "row 2" in page and "row 4" in page
+    assert all(f"row {number}" in page for number in (2, 3, 4))
 
 
 def test_what_a_row_loses_is_told_and_recorded(
@@ -140,6 +140,15 @@ def test_a_corrected_file_draws_only_what_failed_or_is_new(toy_folder: Path, tmp
     assert main(command(file, toy_folder)) == 0
     after = pictures(tmp_path / "out")
     assert len(after) == 3 and before.items() < after.items(), "a finished row was drawn again"
+
+
+def test_another_format_is_drawn_anew_and_the_first_one_is_kept(toy_folder: Path, tmp_path: Path) -> None:
+    file = write(tmp_path / "rows.jsonl", ROWS)
+    assert main(command(file, toy_folder)) == 0
+    before = pictures(tmp_path / "out")
+    assert main([*command(file, toy_folder), "--output-format", "webp"]) == 0
+    assert len(list((tmp_path / "out").glob("[0-9]*.webp"))) == len(ROWS)
+    assert pictures(tmp_path / "out") == before
 
 
 def test_a_picture_that_was_removed_is_drawn_again(toy_folder: Path, tmp_path: Path) -> None:
@@ -271,10 +280,10 @@ def test_no_metadata_leaves_nothing_in_any_file(format: str, toy_folder: Path, t
     assert traces(bare) == traces(tmp_path / "out" / "grid.png") == set()
     with Image.open(bare) as image:
         pixels = image.tobytes()
-    bare.unlink()
     assert main(words) == 0, "it is drawn again, with metadata"
-    with Image.open(bare) as image:
-        assert traces(bare) != set() and image.tobytes() == pixels, "the metadata changed the picture"
+    (full,) = {*(tmp_path / "out").glob(f"[0-9]*.{format}")} - {bare}
+    with Image.open(full) as image:
+        assert traces(full) != set() and image.tobytes() == pixels, "the metadata changed the picture"
 
 
 @pytest.mark.parametrize("format", ["webp", "jpg"])
