@@ -1,4 +1,5 @@
-"""One Cog server for all tests of this folder, on the toy model folder with a safety checker that flags one picture."""
+"""One Cog server for all tests of this folder, on the toy model folder with a safety checker that flags one picture and
+the previews of it."""
 
 import os
 import shutil
@@ -17,10 +18,14 @@ from toy_checker import write_toy_checker
 def guarded_folder(toy_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from jsd.options import SamplingOptions
     from jsd.pipeline import Pipeline
+    from jsd.preview import load_preview
 
-    (unsafe,) = Pipeline.load(toy_folder).generate(SamplingOptions(**UNSAFE))
+    pipeline = Pipeline.load(toy_folder)
+    preview, job = load_preview(pipeline), pipeline.prepare(SamplingOptions(**UNSAFE))
+    previews = [preview.draw(state.predicted) for state in pipeline.denoise(job)]
+    (unsafe,) = pipeline.finish_each(job)
     folder = shutil.copytree(toy_folder, tmp_path_factory.mktemp("guarded") / "toy")
-    return write_toy_checker(folder, unsafe=[unsafe.image])
+    return write_toy_checker(folder, unsafe=[unsafe.image, *previews])
 
 
 @pytest.fixture(scope="session")

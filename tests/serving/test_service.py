@@ -2,6 +2,7 @@
 
 import gc
 import weakref
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,17 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 
 from jsd import Pipeline, SamplingOptions
 from jsd.serving.prediction import Service
+from predict import Predictor
 from runs.blocks import ROOT
 
 FILES = {"output_format": "png", "output_quality": 80}
 
 
 @pytest.fixture(scope="module")
-def service() -> Service:
-    return Service(Pipeline.load(ROOT / "weights" / "mini", device="cpu"))
+def service() -> Iterator[Service]:
+    service = Service(Pipeline.load(ROOT / "weights" / "mini", device="cpu"))
+    yield service
+    service.files.cleanup()
 
 
 def test_the_licence_is_in_the_metrics(service: Service) -> None:
@@ -57,6 +61,14 @@ def test_a_device_that_no_longer_computes_is_not_healthy(service: Service, monke
     assert service.is_healthy()
     monkeypatch.setattr(Pipeline, "device", torch.device("meta"))
     assert not service.is_healthy()
+
+
+def test_the_predictor_is_as_healthy_as_its_service(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    predictor = Predictor()
+    predictor.service = service
+    assert predictor.healthcheck() is True
+    monkeypatch.setattr(Pipeline, "device", torch.device("meta"))
+    assert predictor.healthcheck() is False
 
 
 def test_a_cancelled_prediction_holds_nothing(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:

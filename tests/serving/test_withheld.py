@@ -1,10 +1,14 @@
 """The safety checker on the real Cog server: one picture withheld, all withheld, none asked for."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from cog_client import UNSAFE, Server, opened
+from PIL import Image
 
+from jsd import Pipeline, SamplingOptions
+from jsd.errors import UnsafeImagesError
 from jsd.serving.prediction import Service
 
 THREE = {**UNSAFE, "seed": UNSAFE["seed"] - 1, "num_outputs": 3}
@@ -63,3 +67,20 @@ def test_the_checker_is_loaded_before_the_first_prediction(
     service = Service.load()
     service.files.cleanup()
     assert "_model" in vars(service.pipeline.safety_checker)
+
+
+def test_the_preview_of_an_unsafe_picture_is_black_unless_the_checker_is_disabled(guarded_folder: Path) -> None:
+    service = Service(Pipeline.load(guarded_folder))
+    brightest = []
+    for disabled in (False, True):
+        options = SamplingOptions(**UNSAFE, disable_safety_checker=disabled)
+        drawing = service.draw(options, lambda *_: None, output_format="png", output_quality=80, preview_every=1)
+        with suppress(UnsafeImagesError):
+            for path in drawing:
+                if path.name.startswith("preview-"):
+                    with Image.open(path) as preview:
+                        brightest.append(max(high for _, high in preview.getextrema()))
+    service.files.cleanup()
+    blanked, shown = brightest
+    assert blanked == 0, "nothing of a withheld picture may be sent"
+    assert shown > 0
