@@ -50,8 +50,7 @@ class Predictor(BasePredictor):
         ),
         num_outputs: int = Input(description="Number of pictures. 枚数。", default=1, ge=1, le=4),
         num_inference_steps: int = Input(
-            description="Denoising steps. ノイズ除去のステップ数。", default=25, ge=1, le=500
-        ),
+            description="Denoising steps. ノイズ除去のステップ数。", default=25, ge=1, le=500),
         guidance_scale: float | None = Input(
             description="Weight of the prompt. Unset: the model's own. プロンプトに従う強さ。未指定ならモデルの値。",
             default=None, ge=1, le=20,

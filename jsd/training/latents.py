@@ -1,6 +1,7 @@
 """The corpus as latents, computed once."""
 
 import hashlib
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,10 @@ def encode_corpus(corpus: Corpus, vae: Any, size_px: int, device: str) -> Tensor
 def corpus_latents(corpus: Corpus, vae: Any, size_px: int, device: str, cache: Path) -> Tensor:
     """(N, C, h, w), times the VAE's scaling factor; kept in `cache` for as long as the pictures and the VAE stay."""
     key = _fingerprint(corpus, vae, size_px)
-    kept = torch.load(cache, weights_only=True) if cache.exists() else {}
+    try:
+        kept = torch.load(cache, weights_only=True)
+    except (EOFError, OSError, RuntimeError, pickle.UnpicklingError):  # none yet, or damaged
+        kept = {}
     if not isinstance(kept, dict) or kept.get("key") != key:
         kept = {"key": key, "latents": encode_corpus(corpus, vae, size_px, device)}
         save_atomically(kept, cache)

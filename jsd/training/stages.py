@@ -284,7 +284,6 @@ class Run:
             vae = saved["vae"]
             latents = encode_corpus(self.corpus, vae, self.corpus.pictures.shape[1], self.options.device)
             vae.register_to_config(scaling_factor=1 / latents.std().item())
-            torch.save(latents, self.options.output / LATENTS_FILE)
         if "unet" in self.modules:
             assert self.stage.language is not None
             components.write_model_folder(

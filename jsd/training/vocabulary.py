@@ -1,14 +1,15 @@
 """A SentencePiece vocabulary from the corpus' own captions, with the control ids of the released model."""
 
 import io
-import json
 import random
+import shutil
 from pathlib import Path
 
 import sentencepiece
 
 from jsd.data.captions import caption
 from jsd.data.corpus import Corpus
+from jsd.files.writing import write_json
 
 CAPTIONS_PER_PICTURE = 3
 # Pieces of their own: a vocabulary of so few captions would otherwise learn 「の富士山」 as one word.
@@ -16,7 +17,8 @@ JOINTS = {"ja": ["の", "、"], "en": [","]}
 
 
 def train_tokenizer(corpus: Corpus, language: str, vocab_size: int, model_max_length: int, folder: Path) -> None:
-    """Write `folder`/spiece.model and tokenizer_config.json: unigram, nmt_nfkc, lower-cased, no byte fallback."""
+    """Write `folder`, which must not be there yet: spiece.model (unigram, nmt_nfkc, lower-cased, no byte fallback) and
+    tokenizer_config.json."""
     words = corpus.words(language)
     rng = random.Random(0)
     sentences = [
@@ -44,7 +46,10 @@ def train_tokenizer(corpus: Corpus, language: str, vocab_size: int, model_max_le
         pad_piece="[PAD]",
         minloglevel=2,
     )
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "spiece.model").write_bytes(model.getvalue())
-    config = {"model_max_length": model_max_length, "do_lower_case": True}
-    (folder / "tokenizer_config.json").write_text(json.dumps(config) + "\n", encoding="utf-8")
+    # In one move: spiece.model alone would mean 77 tokens.
+    partial = folder.with_name(f"{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    (partial / "spiece.model").write_bytes(model.getvalue())
+    write_json(partial / "tokenizer_config.json", {"model_max_length": model_max_length, "do_lower_case": True})
+    partial.rename(folder)

@@ -48,6 +48,17 @@ def test_latents_are_computed_once(corpus: Corpus, vae: torch.nn.Module, tmp_pat
     assert cache.stat().st_mtime_ns == written
 
 
+@pytest.mark.parametrize("keep", [0, 10, 0.5])
+def test_damaged_latents_are_computed_anew(
+    corpus: Corpus, vae: torch.nn.Module, tmp_path: Path, keep: float
+) -> None:
+    cache = tmp_path / "latents.pt"
+    first = corpus_latents(corpus, vae, 32, "cpu", cache)
+    data = cache.read_bytes()
+    cache.write_bytes(data[: int(keep * len(data)) if keep < 1 else int(keep)])
+    assert torch.equal(corpus_latents(corpus, vae, 32, "cpu", cache), first)
+
+
 def test_another_vae_gives_new_latents(corpus: Corpus, vae: torch.nn.Module, tmp_path: Path) -> None:
     cache = tmp_path / "latents.pt"
     corpus_latents(corpus, vae, 32, "cpu", cache)

@@ -59,6 +59,21 @@ def test_the_same_corpus_gives_the_same_vocabulary(toy_corpus: Corpus, folder: P
     assert (tmp_path / "spiece.model").read_bytes() == (folder / "spiece.model").read_bytes()
 
 
+def test_a_vocabulary_that_is_interrupted_is_not_there(
+    toy_corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as context:
+        context.setattr("jsd.training.vocabulary.write_json", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            train_tokenizer(toy_corpus, "ja", 200, 16, tmp_path / "new")
+    assert not (tmp_path / "new").exists(), "a stage would take it, with 77 tokens"
+    train_tokenizer(toy_corpus, "ja", 200, 16, tmp_path / "new")
+    assert JapaneseTokenizer.load(tmp_path / "new").model_max_length == 16
+
+
 def test_an_english_vocabulary_cannot_read_japanese(toy_corpus: Corpus, tmp_path: Path) -> None:
     train_tokenizer(toy_corpus, "en", 200, 16, tmp_path)
     tokenizer = JapaneseTokenizer.load(tmp_path)
