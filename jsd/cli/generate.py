@@ -1,6 +1,7 @@
 """jsd generate PROMPT [--seed N] [--image FILE [--mask FILE]] ... [--output-dir outputs]"""
 
 import argparse
+import errno
 import os
 import sys
 from dataclasses import replace
@@ -16,6 +17,8 @@ from jsd.tokenizer import JapaneseTokenizer
 from jsd.weights import choose_folder
 
 OUTPUT_FORMATS = ("png", "webp", "jpg")
+# As long as any that is made in an output folder.
+LONGEST_NAME = "n" * 64
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -177,9 +180,29 @@ def check_output(args: argparse.Namespace) -> None:
 
 def check_folder(folder: Path, field: str) -> None:
     """That `folder` can be made and written to; a disk may still be full later."""
-    existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
-    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        raise InvalidInputError("generate.output_dir", field=field, value=folder, path=existing)
+    whole = folder.absolute()
+    existing = next(path for path in (whole, *whole.parents) if os.path.lexists(path))
+    to_make = whole.parts[len(existing.parts) :]
+    if existing.is_symlink() and not os.access(existing, os.F_OK):
+        reason = message("generate.output_dir_link")
+    elif not existing.is_dir():
+        reason = message("generate.output_dir_file")
+    elif not os.access(existing, os.W_OK | os.X_OK):
+        reason = message("generate.output_dir_locked")
+    elif any(_is_too_long(path) for path in (*(existing / name for name in to_make), folder / LONGEST_NAME)):
+        raise InvalidInputError("generate.output_dir_long", field=field, value=folder)
+    else:
+        return
+    raise InvalidInputError("generate.output_dir", field=field, value=folder, path=existing, reason=reason)
+
+
+def _is_too_long(path: Path) -> bool:
+    """As the file system says."""
+    try:
+        path.lstat()
+    except OSError as error:
+        return error.errno == errno.ENAMETOOLONG
+    return False
 
 
 def _say(sentence: str) -> None:

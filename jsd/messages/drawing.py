@@ -115,8 +115,24 @@ ROWS: dict[str, tuple[str, str]] = {
         "モデル {folder}（{reason}）、{device}、{dtype}",
     ),
     "generate.output_dir": (
-        "{field} must be a folder that can be made and written to, got {value}, and {path} is not; choose another",
-        "{field} には書き込めるフォルダーを指定してください（指定: {value}、問題の場所: {path}）",
+        "{field} must be a folder that can be made and written to, got {value}, and {path} is not: {reason}; choose another",
+        "{field} には書き込めるフォルダーを指定してください（指定値: {value}、問題の場所: {path}、理由: {reason}）",
+    ),
+    "generate.output_dir_file": (
+        "it is not a folder",
+        "フォルダーではありません",
+    ),
+    "generate.output_dir_link": (
+        "it is a link that leads nowhere",
+        "リンク先がありません",
+    ),
+    "generate.output_dir_locked": (
+        "it may not be written to",
+        "書き込みが許可されていません",
+    ),
+    "generate.output_dir_long": (
+        "{field} must be no longer than the file system allows, files within it too, and {value} is; choose a shorter name",
+        "{field} の名前は、中に作るファイルも含めてファイルシステムの上限を超えないようにしてください（指定値: {value}）。短い名前を指定してください",
     ),
     "generation.black": (
         "a picture must not be all black, and this one is, computed in {dtype}; use another seed, or dtype float32",

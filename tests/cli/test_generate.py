@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -154,6 +155,48 @@ def test_an_output_folder_that_is_a_file_is_refused_before_the_work(
     error = capsys.readouterr().err
     assert "output_dir" in error and len(error.splitlines()) == 1, "the model was loaded first"
     assert (tmp_path / "out").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("dangling", "leads nowhere"),
+        ("dangling/new", "leads nowhere"),
+        ("loop", "leads nowhere"),
+        ("file/new", "not a folder"),
+        ("n" * 256, "a shorter name"),
+        ("new/" + "n" * 256, "a shorter name"),
+        ("new/" * 1100, "a shorter name"),
+        ("./" + "桜" * 86, "a shorter name"),
+    ],
+    ids=["link", "below a link", "loop", "file", "long", "long below a new one", "deep", "long in bytes"],
+)
+def test_an_output_folder_that_cannot_be_made_is_refused_before_the_work(
+    name: str, why: str, arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    (tmp_path / "file").write_text("mine")
+    assert main([*arguments, "--output-dir", f"{tmp_path}/{name}"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("jsd: output_dir must be") and why in line and str(tmp_path) in line
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["dangling", "file", "loop"]
+
+
+@pytest.mark.skipif(os.access("/", os.W_OK), reason="the superuser may write everywhere")
+def test_an_output_folder_that_may_not_be_written_to_is_refused_before_the_work(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "locked").mkdir(mode=0o500)
+    assert main([*arguments, "--output-dir", str(tmp_path / "locked" / "new")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"{tmp_path / 'locked'} is not: it may not be written to" in line
+
+
+def test_an_output_folder_may_have_the_longest_name_and_be_a_link(arguments: list[str], tmp_path: Path) -> None:
+    (tmp_path / ("n" * 255)).symlink_to(tmp_path)
+    assert main([*arguments, "--seed", "7", "--output-dir", str(tmp_path / ("n" * 255))]) == 0
+    assert (tmp_path / "jsd-7.png").is_file()
 
 
 @pytest.mark.parametrize("format", ["png", "webp", "jpg"])

@@ -42,11 +42,11 @@ def test_a_reader_that_goes_away_is_no_fault_to_speak_of(picture: Path) -> None:
     assert (done.returncode, done.stderr) == (1, b"")
 
 
-def test_a_file_that_cannot_be_made_is_one_line_with_its_name(
+def test_a_file_that_cannot_be_read_is_one_line_with_its_name(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     name = tmp_path / ("n" * 300)
-    assert main(["generate", "猫", "--output-dir", str(name)]) == 1
+    assert main(["weights", "verify", str(name)]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"jsd: {name} must be a place") and "too long" in line
 
