@@ -197,8 +197,8 @@ ROWS: dict[str, tuple[str, str]] = {
         "モデルフォルダー {path} に書き込めません（{reason}）。空き容量を確保するか別のフォルダーを指定して、同じコマンドをもう一度実行してください",
     ),
     "weights.whole": (
-        "the model folder {folder} is whole",
-        "モデルフォルダー {folder} に問題はありません",
+        "the model folder {folder} is whole: every file and tensor is there in its shape (values are not compared)",
+        "モデルフォルダー {folder} に問題はありません。ファイルとテンソルがすべてあり、形も合っています（値は比較していません）",
     ),
     "weights.written": (
         "written: {folder}",

@@ -66,9 +66,22 @@ def test_list_without_any_folder_says_how_to_name_one(root: Path, capsys: pytest
     assert "JSD_WEIGHTS" in capsys.readouterr().out
 
 
-def test_verify_says_that_a_folder_is_whole(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [("en", ("is whole", "every file and tensor", "values are not compared")),
+     ("ja", ("問題はありません", "ファイルとテンソル", "値は比較していません"))],
+)  # fmt: skip
+def test_verify_says_what_of_a_whole_folder_it_checked(
+    language: str,
+    words: tuple[str, ...],
+    root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("JSD_LANG", language)
     assert main(["weights", "verify", str(root / "mini")]) == 0
-    assert "is whole" in capsys.readouterr().out
+    (line,) = capsys.readouterr().out.splitlines()
+    assert [word for word in words if word not in line] == []
 
 
 def test_verify_lists_every_problem_and_fails(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
