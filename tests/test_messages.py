@@ -69,6 +69,10 @@ def test_the_language_is_the_users(language: str, words: str, monkeypatch: pytes
         ({"LANG": "ja_JP.UTF-8", "LC_ALL": "C.UTF-8"}, "en"),
         ({"LANG": "en_US.UTF-8", "LC_MESSAGES": "ja_JP.UTF-8"}, "ja"),
         ({"LANG": "ja_JP.UTF-8", "JSD_LANG": "en"}, "en"),
+        ({"LANG": "en_US.UTF-8", "JSD_LANG": "JA"}, "ja"),
+        ({"LANG": "ja_JP.UTF-8", "JSD_LANG": "xx"}, "ja"),
+        ({"LANG": "ja_JP.UTF-8", "LC_ALL": "en_GB.UTF-8", "JSD_LANG": ""}, "en"),
+        ({"JSD_LANG": "xx"}, "en"),
     ],
 )
 def test_the_language_is_jsd_lang_else_the_locale(

@@ -13,6 +13,8 @@ from jsd.messages import drawing, models, requests, serving, training
 
 MESSAGES: dict[str, tuple[str, str]] = drawing.ROWS | models.ROWS | requests.ROWS | serving.ROWS | training.ROWS
 
+LANGUAGES = ("en", "ja")
+
 # Of whom a sentence is for, where that is not who started the program: a visitor of the web page.
 _LISTENER: ContextVar[str | None] = ContextVar("language", default=None)
 
@@ -32,7 +34,10 @@ def language() -> str:
     listener = _LISTENER.get()
     if listener is not None:
         return listener
-    for name in ("JSD_LANG", "LC_ALL", "LC_MESSAGES", "LANG"):
+    asked = os.environ.get("JSD_LANG", "").lower()[:2]
+    if asked in LANGUAGES:
+        return asked
+    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
         value = os.environ.get(name)
         if value:
             return "ja" if value.lower().startswith("ja") else "en"
