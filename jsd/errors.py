@@ -25,6 +25,8 @@ from jsd.messages import message
 if TYPE_CHECKING:
     from jsd.safety import Withheld
 
+MAX_SHOWN = 200  # characters of a value in its sentence; `params` has them all
+
 
 class JsdError(Exception):
     """`code` is a key of `jsd.messages.MESSAGES`; `params` are the values that its sentence names."""
@@ -37,7 +39,10 @@ class JsdError(Exception):
         self.params = params
 
     def __str__(self) -> str:
-        return message(self.code, **self.params)
+        shown = dict(self.params)
+        if len(str(shown.get("value", ""))) > MAX_SHOWN:
+            shown["value"] = f"{str(shown['value'])[:MAX_SHOWN]}…"
+        return message(self.code, **shown)
 
 
 class InvalidInputError(JsdError, ValueError):

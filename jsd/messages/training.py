@@ -38,8 +38,12 @@ ROWS: dict[str, tuple[str, str]] = {
         "{package} の展開には {client} が必要ですが、見つかりません。インストールして、もう一度実行してください",
     ),
     "train.base": (
-        "the recipe {recipe} takes its {component} from a Stable Diffusion v1 folder, --base is {value}; give one",
-        "レシピ {recipe} の {component} は Stable Diffusion v1 のフォルダーから読み込みます（--base の値: {value}）。フォルダーを指定してください",
+        "the recipe {recipe} takes its {component} from a Stable Diffusion v1 folder, and --base is not given; give one",
+        "レシピ {recipe} の {component} は Stable Diffusion v1 のフォルダーから読み込みます。--base でフォルダーを指定してください",
+    ),
+    "train.base_lacks": (
+        "--base must be a Stable Diffusion v1 folder with a {component}/, and {value} has none; check the path",
+        "--base は {component}/ のある Stable Diffusion v1 のフォルダーにしてください。{value} にはありません。パスを確認してください",
     ),
     "train.checkpoint": (
         "the checkpoint {path} does not fit this stage or is damaged ({reason}); remove it to start the stage again",

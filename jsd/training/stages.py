@@ -64,8 +64,10 @@ def source_folder(recipe: Recipe, stage: Stage, component: str, options: TrainOp
         if not (folder / component).is_dir():
             raise CheckpointError("train.order", stage=stage.name, needs=name)
         return folder
-    if options.base is None or not (options.base / component).is_dir():
-        raise CheckpointError("train.base", recipe=recipe.name, component=component, value=options.base)
+    if options.base is None:
+        raise CheckpointError("train.base", recipe=recipe.name, component=component)
+    if not (options.base / component).is_dir():
+        raise CheckpointError("train.base_lacks", component=component, value=options.base)
     return options.base
 
 
@@ -73,7 +75,7 @@ def scheduler_config(recipe: Recipe, options: TrainOptions) -> dict[str, Any]:
     if recipe.scheduler is not None:
         return recipe.scheduler
     if options.base is None:
-        raise CheckpointError("train.base", recipe=recipe.name, component="scheduler", value=None)
+        raise CheckpointError("train.base", recipe=recipe.name, component="scheduler")
     path = options.base / "scheduler" / "scheduler_config.json"
     check_noise_schedule(path)
     config: dict[str, Any] = read_json(path)

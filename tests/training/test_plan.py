@@ -83,3 +83,16 @@ def test_the_image_encoder_of_a_contrastive_stage_is_counted(tmp_path: Path) -> 
 def test_a_plan_without_a_base_folder_asks_for_one(options: TrainOptions) -> None:
     with pytest.raises(CheckpointError, match="--base"):
         plan(FULL, "stage1", replace(options, base=None))
+
+
+def test_a_base_that_is_not_there_is_named(tmp_path: Path) -> None:
+    options = TrainOptions(tmp_path, tmp_path / "out", base=tmp_path / "nowhere")
+    with pytest.raises(CheckpointError, match=r"--base must be .* with a unet/, and .*nowhere has none"):
+        plan(FULL, "stage1", options)
+
+
+def test_a_part_that_trains_is_counted_by_itself(tmp_path: Path) -> None:
+    counts = count_parameters(MINI, MINI.stages["decoder"], TrainOptions(tmp_path, tmp_path / "out"))
+    whole = count_parameters(MINI, MINI.stages["vae"], TrainOptions(tmp_path, tmp_path / "out"))
+    assert counts["vae"] + counts["vae.decoder"] + counts["vae.post_quant_conv"] == whole["vae"]
+    assert 0 < counts["vae"] < whole["vae"]
