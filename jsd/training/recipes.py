@@ -125,7 +125,7 @@ MINI = Recipe(
         Stage("stage2", "denoising", ("text_encoder", "unet"), {c: "stage1" for c in COMPONENTS}, "ja", True,
               64, 7800, 8e-4, 100, ema_decay=0.999),
         Stage("decoder", "decoding", ("vae.post_quant_conv", "vae.decoder"), {c: "stage2" for c in COMPONENTS},
-              "ja", True, 8, 6500, 5e-4, 100, ema_decay=0.999),
+              "ja", True, 8, 5000, 5e-4, 100, ema_decay=0.999),
     ),
 )  # fmt: skip
 
