@@ -1,15 +1,32 @@
 """Previews, cancelling, health and webhooks on the real Cog server."""
 
+import contextlib
 import json
 import re
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
-from cog_client import PROMPT, Server, Stream, file_bytes, free_port, opened, wait_for
+from cog_client import (
+    PROMPT,
+    START_SECONDS,
+    Server,
+    Stream,
+    file_bytes,
+    free_port,
+    opened,
+    wait_for,
+)
+
+from jsd.serving.cog_server import PREDICTOR, server_environment
+from jsd.serving.schema import write_schema
 
 # Steps that take longer than a request to cancel them: four pictures of the largest size.
 SLOW = {**PROMPT, "width": 64, "height": 64, "num_outputs": 4, "preview_every": 1, "num_inference_steps": 500}
@@ -146,6 +163,46 @@ def test_a_server_that_computes_is_healthy(server: Server) -> None:
     health = server.request("GET", "/health-check")[1]
     assert health["status"] == "READY"
     assert not health.get("user_healthcheck_error")
+
+
+# Its device is lost once the model is loaded, as after a fault of CUDA.
+LOST = """
+import torch
+import predict
+from jsd import Pipeline
+
+class Predictor(predict.Predictor):
+    def setup(self) -> None:
+        super().setup()
+        Pipeline.device = torch.device("meta")
+"""
+
+
+def test_a_server_whose_device_no_longer_computes_is_unhealthy(toy_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "lost.py").write_text(LOST, "utf-8")
+    write_schema(PREDICTOR)
+    port = free_port()
+    environment = server_environment(port, toy_folder)
+    environment |= {"COG_PREDICT_TYPE_STUB": f"{tmp_path}/lost.py:Predictor", "PYTHONPATH": str(PREDICTOR.parent)}
+    command = [sys.executable, "-m", "cog.server.http", "--host", "127.0.0.1"]
+    server = Server(f"http://127.0.0.1:{port}", tmp_path / "log.txt", tmp_path)
+    health: dict[str, Any] = {"status": "STARTING"}
+
+    def started() -> bool:
+        assert process.poll() is None, server.log.read_text("utf-8")
+        with contextlib.suppress(OSError):
+            health.update(server.request("GET", "/health-check")[1])
+        return health["status"] != "STARTING"
+
+    with server.log.open("w") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment, cwd=PREDICTOR.parent)
+    try:
+        wait_for(started, START_SECONDS)
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(60)
+    assert health["status"] == "UNHEALTHY", health
+    assert health["user_healthcheck_error"], health
 
 
 def test_the_model_is_named_in_the_metrics(server: Server) -> None:

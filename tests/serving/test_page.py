@@ -1,6 +1,8 @@
-"""What the page answers to bad input and to a full disk, and in which language it greets, without a browser."""
+"""What the page answers to bad input and to a full disk, what it shows of an unsafe picture, and in which language it
+greets, without a browser."""
 
 import json
+import re
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -8,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cog_client import UNSAFE, opened
 
 from jsd.errors import InvalidInputError
 from jsd.options import SamplingOptions
@@ -29,9 +32,11 @@ values = {name: getattr(SamplingOptions, name, None) for name in FORM}
 values |= dict.fromkeys(("width", "height", "seed", "style"), "")
 values |= {"unknown_words": False, "brush": False, "num_inference_steps": 2}
 
+def draw(page, **asked):
+    return list(page._draw("en", None, *({**values, **asked}[name] for name in FORM)))
+
 def say(prompt):
-    updates = page._draw("en", None, *({**values, "prompt": prompt}[name] for name in FORM))
-    return [update[page.status] for update in updates if page.status in update][-1]
+    return [update[page.status] for update in draw(page, prompt=prompt) if page.status in update][-1]
 
 def full(**_):
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -47,6 +52,12 @@ said = {"megabyte": say("富士山" * 350_000), "control": say("猫\x00\x1b[31m"
 said["applied"] = page._apply("en", {"prompt": "猫", "image": "photo.png", "num_inference_steps": 500})[page.status]
 said["most_steps"] = page.form["num_inference_steps"].maximum
 said["greetings"] = [greet(*visitor) for visitor in json.loads(sys.argv[2])]
+module.PREVIEW_SECONDS = 0
+guarded = module.Page(Pipeline.load(sys.argv[3]))  # in the dtype of the pictures that its checker flags
+for name, one in (("unguarded", page), ("guarded", guarded)):
+    updates = draw(one, **json.loads(sys.argv[4]))
+    said[name] = [update[one.status] for update in updates if one.status in update]
+    said[name + "_pictures"] = sum(one.gallery in update for update in updates)
 pictures.TemporaryDirectory = full
 said["full"] = say("猫")
 print(json.dumps(said))
@@ -71,8 +82,10 @@ DRAW = {"ja": "生成", "en": "Draw"}
 
 
 @pytest.fixture(scope="module")
-def said(toy_folder: Path) -> dict[str, Any]:
-    command = [sys.executable, "-c", ANSWERS, str(toy_folder), json.dumps(list(VISITORS))]
+def said(toy_folder: Path, guarded_folder: Path) -> dict[str, Any]:
+    typed = {**UNSAFE, "seed": str(UNSAFE["seed"])}
+    arguments = [toy_folder, json.dumps(list(VISITORS)), guarded_folder, json.dumps(typed)]
+    command = [sys.executable, "-c", ANSWERS, *map(str, arguments)]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=200)
     assert ended.returncode == 0, ended.stderr[-2000:]
     answers: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])
@@ -92,6 +105,24 @@ def test_control_characters_are_named_and_stay_out_of_the_page(said: dict[str, A
 def test_a_full_disk_is_said_in_words(said: dict[str, Any]) -> None:
     assert "No space left on device" in said["full"]
     assert "make room" in said["full"]
+
+
+def brightest(statuses: list[str]) -> list[int]:
+    """Of each preview, 0 to 255."""
+    uris = re.findall(r"data:image/png;base64,[^\"]+", "".join(statuses))
+    return [max(high for _, high in opened(uri).getextrema()) for uri in uris]
+
+
+def test_the_previews_of_an_unsafe_picture_are_black(said: dict[str, Any]) -> None:
+    steps = UNSAFE["num_inference_steps"]
+    shown = brightest(said["unguarded"])
+    assert len(shown) == steps and min(shown) > 0, "without a checker they are shown"
+    assert brightest(said["guarded"]) == [0] * steps, "nothing of a withheld picture may be sent"
+
+
+def test_an_unsafe_picture_stays_out_of_the_gallery_and_the_reason_is_said(said: dict[str, Any]) -> None:
+    assert (said["unguarded_pictures"], said["guarded_pictures"]) == (1, 0)
+    assert "NSFW content detected" in said["guarded"][-1] and str(UNSAFE["seed"]) in said["guarded"][-1]
 
 
 def test_what_a_file_says_and_the_page_cannot_take_over_is_named(said: dict[str, Any]) -> None:
