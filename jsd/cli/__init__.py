@@ -1,53 +1,43 @@
 """The `jsd` command. Each command is one file here; it answers `--help` without importing torch."""
 
-import argparse
 import importlib
 import io
 import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, NoReturn
 
 from jsd import __version__
+from jsd.cli.parser import Parser
 from jsd.errors import JsdError
-from jsd.messages import message as sentence
+from jsd.messages import message
 from jsd.tokenizer import printable
 
-# command -> one line of help; the module jsd.cli.<command> has add_arguments(parser) and run(args).
-COMMANDS = {
-    "generate": "draw pictures from a Japanese prompt",
-    "batch": "draw a picture for every row of a file; run again, it goes on where it was",
-    "info": "show what made a picture, as its file says",
-    "rerun": "draw a picture again from what its file says",
-    "prompt": "show how a prompt is read: its tokens, and what is unread or cut off",
-    "weights": "list, verify, fetch, convert model folders, or write one with random weights",
-    "serve": "serve the Cog predictor over HTTP, without Docker",
-    "web": "open a web page that draws: previews, a gallery, parameters of a picture",
-    "data": "build the training corpus, or describe it",
-    "train": "train a model, stage by stage",
-    "evaluate": "measure how well a model draws what its prompts say",
-}
+# The module jsd.cli.<command> has add_arguments(parser) and run(args).
+COMMANDS = (
+    "generate",
+    "batch",
+    "info",
+    "rerun",
+    "prompt",
+    "weights",
+    "serve",
+    "web",
+    "data",
+    "train",
+    "evaluate",
+)
 
 
-class _Parser(argparse.ArgumentParser):
-    """Subcommands are parsed by the class of their parent."""
-
-    def __init__(self, **settings: Any) -> None:
-        # An abbreviation would change its meaning as soon as another option begins like it.
-        super().__init__(allow_abbrev=False, **settings)
-
-    def error(self, message: str) -> NoReturn:
-        raise SystemExit(_say(sentence("cli.arguments", reason=message, command=self.prog), 2))
-
-
-def build_parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="jsd", description="Japanese Stable Diffusion.")
-    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}", help="print the version")
+def build_parser() -> Parser:
+    parser = Parser(prog="jsd", description=message("command.jsd"))
+    shown = f"%(prog)s {__version__}"
+    parser.add_argument("--version", action="version", version=shown, help=message("help.version"))
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, summary in COMMANDS.items():
+    for name in COMMANDS:
+        summary = message(f"command.{name}")
         command = importlib.import_module(f"jsd.cli.{name}")
-        subparser = subparsers.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
+        subparser = subparsers.add_parser(name, help=summary, description=summary)
         command.add_arguments(subparser)
         subparser.set_defaults(run=command.run)
     return parser
@@ -69,8 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         reason = str(error) if error.strerror is None else error.strerror
         if error.filename is not None:
-            return _say(sentence("system.file", path=error.filename, reason=reason))
-        return _say(sentence("system.output", reason=reason), _close_output())
+            return _say(message("system.file", path=error.filename, reason=reason))
+        return _say(message("system.output", reason=reason), _close_output())
     except KeyboardInterrupt:
         return 130
     return 0

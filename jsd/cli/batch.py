@@ -30,21 +30,16 @@ SECONDS_BETWEEN_LOG_LINES = 10
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add(
-        "file",
-        type=Path,
-        metavar="FILE",
-        help="JSON lines or CSV (columns are sampling options: prompt, seed, width, ...), or .txt: one prompt a line",
-    )
+    add("file", type=Path, metavar="FILE", help=message("help.rows"))
     add("--style", metavar="NAME", help=f"{message('input.style')} {' '.join(STYLES)}")
     add(
         "--engine",
         default=ENGINES[0],
         metavar="|".join(ENGINES),
-        help="ray: over a cluster, the same pictures (%(default)s)",
+        help=f"{message('help.engine')} (%(default)s)",
     )
-    add("--workers", type=whole, metavar="N", help="with ray: default one for each GPU, else for each machine")
-    add("--ray-address", metavar="HOST:PORT", help="with ray: a running cluster (RAY_ADDRESS, else none: start one)")
+    add("--workers", type=whole, metavar="N", help=message("help.workers"))
+    add("--ray-address", metavar="HOST:PORT", help=message("help.ray_address"))
     add_model_arguments(parser)
     add_output_arguments(parser)
 

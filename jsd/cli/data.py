@@ -4,16 +4,18 @@ import argparse
 from pathlib import Path
 
 from jsd.cli.generate import check_folder
+from jsd.messages import message
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    build = actions.add_parser("build", help="fetch the pinned packages and make pictures and captions from them")
+    build = actions.add_parser("build", help=message("action.build"))
     build.add_argument("--sources", type=Path, default=Path("data/sources"), metavar="FOLDER",
-                       help="where packages are kept (%(default)s)")  # fmt: skip
-    describe = actions.add_parser("describe", help="count pictures and concepts, with sources and licences")
+                       help=f"{message('help.sources')} (%(default)s)")  # fmt: skip
+    describe = actions.add_parser("describe", help=message("action.describe"))
     for action in (build, describe):
-        action.add_argument("--corpus", type=Path, default=Path("data/mini"), metavar="FOLDER", help="(%(default)s)")
+        action.add_argument("--corpus", type=Path, default=Path("data/mini"), metavar="FOLDER",
+                            help=f"{message('help.corpus')} (%(default)s)")  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from jsd.cli.generate import check_folder
 from jsd.cli.numbers import check_whole, number, whole
+from jsd.messages import message
 from jsd.options import SamplingOptions
 
 MAX_SEEDS = 100
@@ -12,15 +13,16 @@ MAX_SEEDS = 100
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--weights", type=Path, metavar="FOLDER", help="model folder (JSD_WEIGHTS, else weights/rinna, else mini)")
+    add("--weights", type=Path, metavar="FOLDER", help=message("help.weights"))
     corpus, output = Path("data/mini"), Path("outputs/evaluation")
-    add("--corpus", type=Path, default=corpus, metavar="FOLDER", help="made by jsd data build (%(default)s)")
-    add("--language", choices=("ja", "en"), default="ja", help="of the prompts (%(default)s)")
-    add("--split", choices=("dev", "test"), default="test", help="dev to choose, test to report (%(default)s)")
-    add("--seeds", type=whole, default=1, metavar="N", help="drawings of each prompt (%(default)s)")
-    add("--num-inference-steps", type=whole, default=25, metavar="N", help="denoising steps (%(default)s)")
-    add("--guidance-scale", type=number, metavar="W", help="how closely to follow prompts (the model's own)")
-    add("--output", type=Path, default=output, metavar="FOLDER", help="for report and contact sheet (%(default)s)")
+    add("--corpus", type=Path, default=corpus, metavar="FOLDER", help=f"{message('help.corpus')} (%(default)s)")
+    add("--language", choices=("ja", "en"), default="ja", help=f"{message('help.language')} (%(default)s)")
+    add("--split", choices=("dev", "test"), default="test", help=f"{message('help.split')} (%(default)s)")
+    add("--seeds", type=whole, default=1, metavar="N", help=f"{message('help.seeds')} (%(default)s)")
+    add("--num-inference-steps", type=whole, default=25, metavar="N",
+        help=f"{message('input.num_inference_steps')} (%(default)s)")  # fmt: skip
+    add("--guidance-scale", type=number, metavar="W", help=message("input.guidance_scale"))
+    add("--output", type=Path, default=output, metavar="FOLDER", help=f"{message('help.report_folder')} (%(default)s)")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -38,5 +40,5 @@ def run(args: argparse.Namespace) -> None:
     )  # fmt: skip
     for row in ("accuracy", "chance"):
         cells = [f"{group} {v['top1']} / {v['top5']} ({v['drawings']})" for group, v in report[row].items()]  # type: ignore[attr-defined]
-        print(f"{row}, top-1 / top-5 in percent (drawings): " + ", ".join(cells))
+        print(message("evaluate.row", row=message(f"label.{row}"), cells=", ".join(cells)))
     print(args.output / "report.json")

@@ -10,7 +10,7 @@ from pathlib import Path
 from jsd.cli.numbers import check_whole, number, whole
 from jsd.errors import InvalidInputError
 from jsd.messages import message
-from jsd.options import LONG_PROMPT, UNKNOWN_WORDS, SamplingOptions
+from jsd.options import LONG_PROMPT, MAX_SEED, MAX_SIDE_PX, UNKNOWN_WORDS, SamplingOptions
 from jsd.prompting.presets import STYLES, with_style
 from jsd.schedulers import SCHEDULERS
 from jsd.tokenizer import JapaneseTokenizer
@@ -26,8 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("prompt", metavar="PROMPT", help=message("input.prompt"))
     add("--negative-prompt", default=defaults.negative_prompt, metavar="TEXT", help=message("input.negative_prompt"))
-    add("--width", type=whole, metavar="PX", help=message("input.width"))
-    add("--height", type=whole, metavar="PX", help=message("input.height"))
+    add("--width", type=whole, metavar="PX", help=f"{message('input.width')} 1-{MAX_SIDE_PX}")
+    add("--height", type=whole, metavar="PX", help=f"{message('input.height')} 1-{MAX_SIDE_PX}")
     add(
         "--num-outputs",
         type=whole,
@@ -56,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help=f"{message('input.scheduler')} {', '.join(SCHEDULERS)} (%(default)s)",
     )
-    add("--seed", type=whole, metavar="N", help=message("input.seed"))
+    add("--seed", type=whole, metavar="N", help=f"{message('input.seed')} 0-{MAX_SEED}")
     add("--image", type=Path, metavar="FILE", help=message("input.image"))
     add("--mask", type=Path, metavar="FILE", help=message("input.mask"))
     add(
@@ -64,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=number,
         default=defaults.prompt_strength,
         metavar="S",
-        help=f"{message('input.prompt_strength')} (%(default)s)",
+        help=f"{message('input.prompt_strength')} 0-1 (%(default)s)",
     )
     add_prompt_arguments(parser)
     add_safety_arguments(parser)
@@ -74,19 +74,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--weights", type=Path, metavar="FOLDER", help="model folder (JSD_WEIGHTS, else weights/rinna, else mini)")
-    add("--device", metavar="NAME", help="cuda, mps or cpu; default: the fastest there is")
-    add("--dtype", metavar="NAME", help="float32, float16 or bfloat16; default: the fastest there is")
+    add("--weights", type=Path, metavar="FOLDER", help=message("help.weights"))
+    add("--device", metavar="NAME", help=message("help.device"))
+    add("--dtype", metavar="NAME", help=message("help.dtype"))
 
 
 def add_output_arguments(parser: argparse.ArgumentParser, format: str | None = OUTPUT_FORMATS[0]) -> None:
     """`format` None: that of the FILE which the command reads."""
     add = parser.add_argument
-    shown = "that of FILE" if format is None else format
-    add("--output-dir", type=Path, default=Path("outputs"), metavar="FOLDER", help="for the pictures (%(default)s)")
-    add("--output-format", default=format, metavar="NAME", help=f"{', '.join(OUTPUT_FORMATS)} ({shown})")
-    add("--output-quality", type=whole, default=80, metavar="N", help="of webp and jpg, 0 to 100 (%(default)s)")
-    add("--no-metadata", action="store_true", help="do not write into the files what made them")
+    add(
+        "--output-dir",
+        type=Path,
+        default=Path("outputs"),
+        metavar="FOLDER",
+        help=f"{message('help.output_dir')} (%(default)s)",
+    )
+    shown = message("help.of_file") if format is None else format
+    names = ", ".join(OUTPUT_FORMATS)
+    add("--output-format", default=format, metavar="NAME", help=f"{message('input.output_format')} {names} ({shown})")
+    add(
+        "--output-quality",
+        type=whole,
+        default=80,
+        metavar="N",
+        help=f"{message('input.output_quality')} 0-100 (%(default)s)",
+    )
+    add("--no-metadata", action="store_true", help=message("help.no_metadata"))
 
 
 def add_prompt_arguments(parser: argparse.ArgumentParser) -> None:

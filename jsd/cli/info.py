@@ -4,14 +4,16 @@ import argparse
 import json
 from pathlib import Path
 
+from jsd.cli.columns import aligned
 from jsd.errors import ImageFileError
 from jsd.files.metadata import PictureFile, read_picture_file
+from jsd.messages import message
 from jsd.tokenizer import printable
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", type=Path, metavar="FILE", help="a picture by jsd, or with A1111's text")
-    parser.add_argument("--json", action="store_true", help="write all of it as JSON")
+    parser.add_argument("file", type=Path, metavar="FILE", help=message("help.picture_file"))
+    parser.add_argument("--json", action="store_true", help=message("help.as_json"))
 
 
 def run(args: argparse.Namespace) -> None:
@@ -35,10 +37,8 @@ def as_json(file: PictureFile) -> dict[str, object]:
 
 
 def as_text(file: PictureFile) -> str:
-    rows = {"file": f"{file.format} {file.size[0]}x{file.size[1]}", **file.values}
+    rows = {message("label.file"): f"{file.format} {file.size[0]}x{file.size[1]}", **file.values}
     if file.digital_source_type is not None:
         rows["digital_source_type"] = file.digital_source_type
     # A stranger's file: nothing in it may steer the terminal.
-    shown = {printable(name): printable(str(value)) for name, value in rows.items() if value is not None}
-    width = max(map(len, shown))
-    return "\n".join(f"{name:{width}}  {value}" for name, value in shown.items())
+    return aligned([(printable(name), printable(str(value))) for name, value in rows.items() if value is not None])

@@ -5,7 +5,9 @@ import json
 import sys
 from dataclasses import replace
 
+from jsd.cli.columns import aligned
 from jsd.cli.generate import add_prompt_arguments
+from jsd.messages import message
 from jsd.options import SamplingOptions
 from jsd.prompting.presets import with_style
 from jsd.prompting.prompts import PromptReading, read_prompts
@@ -14,11 +16,10 @@ from jsd.weights import choose_folder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("text", metavar="TEXT", help="the prompt")
-    parser.add_argument("--json", action="store_true", help="write the whole report as JSON")
+    parser.add_argument("text", metavar="TEXT", help=message("input.prompt"))
+    parser.add_argument("--json", action="store_true", help=message("help.as_json"))
     add_prompt_arguments(parser)
-    weights = "model folder, or its tokenizer folder alone (JSD_WEIGHTS, else weights/rinna, else mini)"
-    parser.add_argument("--weights", metavar="FOLDER", help=weights)
+    parser.add_argument("--weights", metavar="FOLDER", help=message("help.weights_or_tokenizer"))
 
 
 def run(args: argparse.Namespace) -> None:
@@ -37,16 +38,16 @@ def run(args: argparse.Namespace) -> None:
         return
     print(as_text(prompts.prompt))
     if negative is not None:
-        print(f"\nnegative prompt\n{as_text(negative)}")
+        print(f"\n{message('label.negative_prompt')}\n{as_text(negative)}")
 
 
 def as_text(reading: PromptReading) -> str:
     """A line for each window's pieces, those with a weight followed by it."""
-    rows = [("tokens", f"{reading.num_tokens} / {reading.num_tokens_available}")]
+    rows = [(message("label.tokens"), f"{reading.num_tokens} / {reading.num_tokens_available}")]
     for window in reading.windows:
         weighted = zip(window.pieces, window.weights, strict=False)  # the weights go on over the padding
         pieces = [piece.text if weight == 1 else f"{piece.text}:{weight:g}" for piece, weight in weighted]
-        rows.append(("pieces", printable(" ".join([*pieces, "</s>"]))))
-    rows.append(("unread", " ".join(map(printable, reading.unread)) if reading.unread else "-"))
-    rows.append(("cut off", printable(reading.tail) if reading.tail else "-"))
-    return "\n".join([*(f"{name:8} {value}" for name, value in rows), *reading.warnings()])
+        rows.append((message("label.pieces"), printable(" ".join([*pieces, "</s>"]))))
+    rows.append((message("label.unread"), " ".join(map(printable, reading.unread)) if reading.unread else "-"))
+    rows.append((message("label.cut_off"), printable(reading.tail) if reading.tail else "-"))
+    return "\n".join([aligned(rows), *reading.warnings()])

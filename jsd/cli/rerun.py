@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from jsd.cli.generate import add_output_arguments, check_output
 from jsd.errors import GenerationError, ImageFileError, InvalidInputError, ModelFolderError, UnsafeImagesError
 from jsd.files.metadata import read_picture_file
+from jsd.messages import message
 from jsd.options import SamplingOptions
 from jsd.weights import choose_folder, weights_root
 
@@ -24,11 +25,11 @@ MAX_BATCH = 64
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("file", type=Path, metavar="FILE", help="a picture by jsd")
-    add("--weights", type=Path, metavar="FOLDER", help="model folder; default: that of its name in weights/")
-    add("--image", type=Path, metavar="PICTURE", help="what it started from; default: that name beside FILE")
-    add("--mask", type=Path, metavar="PICTURE", help="its mask; default: that name beside FILE")
-    add("--force", action="store_true", help="draw even where it cannot become the same picture")
+    add("file", type=Path, metavar="FILE", help=message("help.picture_by_jsd"))
+    add("--weights", type=Path, metavar="FOLDER", help=message("help.weights_by_name"))
+    add("--image", type=Path, metavar="PICTURE", help=message("help.start_image"))
+    add("--mask", type=Path, metavar="PICTURE", help=message("help.start_mask"))
+    add("--force", action="store_true", help=message("help.force"))
     add_output_arguments(parser, format=None)
 
 

@@ -4,14 +4,13 @@ import argparse
 from pathlib import Path
 
 from jsd.cli.numbers import check_port, whole
+from jsd.messages import message
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--host", default="127.0.0.1", metavar="NAME", help="address to listen on (%(default)s)")
-    parser.add_argument("--port", type=whole, default=5000, metavar="N", help="port to listen on (%(default)s)")
-    parser.add_argument(
-        "--weights", type=Path, metavar="FOLDER", help="model folder (JSD_WEIGHTS, else weights/rinna, else mini)"
-    )
+    parser.add_argument("--host", default="127.0.0.1", metavar="NAME", help=f"{message('help.host')} (%(default)s)")
+    parser.add_argument("--port", type=whole, default=5000, metavar="N", help=f"{message('help.port')} (%(default)s)")
+    parser.add_argument("--weights", type=Path, metavar="FOLDER", help=message("help.weights"))
 
 
 def run(args: argparse.Namespace) -> None:

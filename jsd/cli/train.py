@@ -6,6 +6,7 @@ from pathlib import Path
 
 from jsd.cli.generate import check_folder
 from jsd.cli.numbers import check_whole, number, whole
+from jsd.messages import message
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -13,25 +14,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     stages = list(dict.fromkeys(stage for recipe in RECIPES.values() for stage in recipe.stages))
     add = parser.add_argument
-    add("--recipe", default="mini", choices=list(RECIPES), help="the embedded model, or rinna's size (%(default)s)")
-    add("--stage", required=True, choices=stages, help="which of the recipe's stages to run; they go in this order")
+    add("--recipe", default="mini", choices=list(RECIPES), help=f"{message('help.recipe')} (%(default)s)")
+    add("--stage", required=True, choices=stages, help=message("help.stage"))
     corpus = Path("data/mini")
-    add("--corpus", type=Path, default=corpus, metavar="FOLDER", help="made by jsd data build (%(default)s)")
-    add("--output", type=Path, metavar="FOLDER", help="gets one folder for each stage (checkpoints/RECIPE)")
-    add("--base", type=Path, metavar="FOLDER", help="Stable Diffusion v1 folder that --recipe full starts from")
-    add("--start-from", type=Path, metavar="FOLDER",
-        help="model folder to go on from (weights/mini), instead of the stages before")  # fmt: skip
-    add("--seed", type=whole, default=0, metavar="N", help="of weights, batches and noise (%(default)s)")
-    add("--max-train-steps", type=whole, metavar="N", help="instead of the stage's own number")
-    add("--learning-rate", type=number, metavar="RATE", help="instead of the stage's own")
-    add("--train-batch-size", type=whole, metavar="N", help="instead of the stage's own")
+    add("--corpus", type=Path, default=corpus, metavar="FOLDER", help=f"{message('help.corpus')} (%(default)s)")
+    add("--output", type=Path, metavar="FOLDER", help=message("help.stage_folders"))
+    add("--base", type=Path, metavar="FOLDER", help=message("help.base"))
+    add("--start-from", type=Path, metavar="FOLDER", help=message("help.start_from"))
+    add("--seed", type=whole, default=0, metavar="N", help=f"{message('help.train_seed')} (%(default)s)")
+    add("--max-train-steps", type=whole, metavar="N", help=message("help.max_train_steps"))
+    add("--learning-rate", type=number, metavar="RATE", help=message("help.learning_rate"))
+    add("--train-batch-size", type=whole, metavar="N", help=message("help.train_batch_size"))
     add("--from-scratch", action="append", default=[], metavar="COMPONENT",
-        help="begin with this component's weights at random, not from an earlier stage")  # fmt: skip
+        help=message("help.from_scratch"))  # fmt: skip
     add("--checkpointing-steps", type=whole, default=200, metavar="N",
-        help="steps from one checkpoint and its samples to the next (%(default)s)")  # fmt: skip
-    add("--device", choices=("cpu", "cuda"), help="cuda where there is one, else cpu")
-    add("--mixed-precision", choices=("bf16", "no"), help="format of the arithmetic (default: bf16 where it is fast)")
-    add("--dry-run", action="store_true", help="print the plan, the parameters and the memory")
+        help=f"{message('help.checkpointing_steps')} (%(default)s)")  # fmt: skip
+    add("--device", choices=("cpu", "cuda"), help=message("help.train_device"))
+    add("--mixed-precision", choices=("bf16", "no"), help=message("help.mixed_precision"))
+    add("--dry-run", action="store_true", help=message("help.dry_run"))
 
 
 def run(args: argparse.Namespace) -> None:

@@ -19,25 +19,26 @@ DTYPES = ("float32", "float16", "bfloat16")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    actions.add_parser("list", help="the model folders that are there, and the one in use")
-    verify = actions.add_parser("verify", help="name everything that keeps a folder from loading")
-    verify.add_argument("folder", metavar="FOLDER", help="a model folder")
-    fetch = actions.add_parser("fetch", help="download rinna's model (4 GB; token in HF_TOKEN)")
-    fetch.add_argument("folder", metavar="FOLDER", nargs="?", help="to make (weights/rinna of the repository)")
-    fetch.add_argument("--accept-licence", action="store_true", help="you accept the licence that this shows")
-    fetch.add_argument("--revision", default="main", metavar="NAME", help="branch, tag or commit (%(default)s)")
-    convert = actions.add_parser("convert", help="write a folder anew as safetensors, in the dtype that runs")
-    convert.add_argument("source", metavar="SOURCE", help="the model folder to read")
-    convert.add_argument("folder", metavar="FOLDER", help="to make")
-    random = actions.add_parser("random", help="write a folder of random weights, to measure speed with")
-    random.add_argument("folder", metavar="FOLDER", help="to make")
-    random.add_argument("--size", choices=("mini", "full"), default="mini", help="of which model (%(default)s)")
-    random.add_argument("--seed", type=whole, default=0, metavar="N", help="of the weights (%(default)s)")
-    preview = actions.add_parser("preview", help="fit what draws previews to pictures, and write it into the folder")
-    preview.add_argument("folder", metavar="FOLDER", help="a model folder")
-    preview.add_argument("pictures", metavar="PICTURES", help="a corpus, or a folder of pictures")
+    actions.add_parser("list", help=message("action.list"))
+    verify = actions.add_parser("verify", help=message("action.verify"))
+    verify.add_argument("folder", metavar="FOLDER", help=message("help.folder"))
+    fetch = actions.add_parser("fetch", help=message("action.fetch"))
+    fetch.add_argument("folder", metavar="FOLDER", nargs="?", help=message("help.rinna_folder"))
+    fetch.add_argument("--accept-licence", action="store_true", help=message("help.accept_licence"))
+    fetch.add_argument("--revision", default="main", metavar="NAME", help=f"{message('help.revision')} (%(default)s)")
+    convert = actions.add_parser("convert", help=message("action.convert"))
+    convert.add_argument("source", metavar="SOURCE", help=message("help.source_folder"))
+    convert.add_argument("folder", metavar="FOLDER", help=message("help.folder_to_make"))
+    random = actions.add_parser("random", help=message("action.random"))
+    random.add_argument("folder", metavar="FOLDER", help=message("help.folder_to_make"))
+    of_model, of_seed = f"{message('help.of_model')} (%(default)s)", f"{message('help.weights_seed')} (%(default)s)"
+    random.add_argument("--size", choices=("mini", "full"), default="mini", help=of_model)
+    random.add_argument("--seed", type=whole, default=0, metavar="N", help=of_seed)
+    preview = actions.add_parser("preview", help=message("action.preview"))
+    preview.add_argument("folder", metavar="FOLDER", help=message("help.folder"))
+    preview.add_argument("pictures", metavar="PICTURES", help=message("help.pictures"))
     for action in (convert, random):
-        action.add_argument("--dtype", choices=DTYPES, help="of the weights; default: what runs fastest here")
+        action.add_argument("--dtype", choices=DTYPES, help=message("help.component_dtype"))
 
 
 def run(args: argparse.Namespace) -> None:
@@ -76,7 +77,7 @@ def _contents(folder: Path) -> str:
                 with safe_open(file.path, framework="numpy") as tensors:
                     formats |= {tensors.get_slice(name).get_dtype() for name in list(tensors.keys())[:1]}
             except (SafetensorError, OSError):
-                formats.add("damaged")
+                formats.add(message("weights.damaged"))
     return f"{size_mb:,.1f} MB  {' '.join(sorted(formats))}"
 
 

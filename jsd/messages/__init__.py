@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-from jsd.messages import drawing, models, requests, serving, training
+from jsd.messages import commands, drawing, models, requests, serving, training
 
-MESSAGES: dict[str, tuple[str, str]] = drawing.ROWS | models.ROWS | requests.ROWS | serving.ROWS | training.ROWS
+MESSAGES: dict[str, tuple[str, str]] = (
+    commands.ROWS | drawing.ROWS | models.ROWS | requests.ROWS | serving.ROWS | training.ROWS
+)
 
 LANGUAGES = ("en", "ja")
 

@@ -159,6 +159,10 @@ ROWS: dict[str, tuple[str, str]] = {
         "found in weights/",
         "weights/ にあるため",
     ),
+    "weights.damaged": (
+        "damaged",
+        "破損",
+    ),
     "weights.in_the_way": (
         "{field} must be a new or empty folder, and {value} exists; name another, or remove it first",
         "{field} には新しいフォルダーか空のフォルダーを指定してください。{value} はすでに存在します。"

@@ -6,6 +6,26 @@ ROWS: dict[str, tuple[str, str]] = {
         "{reason}; {command} --help lists what there is",
         "コマンドの引数に誤りがあります（{reason}）。{command} --help で確認してください",
     ),
+    "cli.choice": (
+        "{name} must be one of {choices}, got {value}",
+        "{name} は次のいずれかにしてください: {choices}、指定値: {value}",
+    ),
+    "cli.no_value": (
+        "{name} needs a value",
+        "{name} に値がありません",
+    ),
+    "cli.required": (
+        "these must be given: {names}",
+        "指定が必要なもの: {names}",
+    ),
+    "cli.switch": (
+        "{name} takes no value, got {value}",
+        "{name} に値は付けられません、指定値: {value}",
+    ),
+    "cli.unrecognized": (
+        "these arguments are unknown: {words}",
+        "使えない引数: {words}",
+    ),
     "image.address": (
         "{field} must be an https:// or http:// address or a data: URI, got {value}; send the picture itself as a data: URI",
         "{field} は https:// か http:// のアドレス、または data: URI にしてください（指定値: {value}）。画像そのものを data: URI で送れます",

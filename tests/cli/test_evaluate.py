@@ -24,6 +24,21 @@ def test_it_writes_the_report_and_prints_its_table(
     assert (tmp_path / "out" / "contact_sheet.png").is_file()
 
 
+def test_its_table_is_in_the_users_language(
+    toy_folder: Path,
+    toy_corpus_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("JSD_LANG", "ja")
+    command = ["evaluate", "--weights", str(toy_folder), "--corpus", str(toy_corpus_folder), "--split", "dev",
+               "--num-inference-steps", "1", "--output", str(tmp_path / "out")]  # fmt: skip
+    assert main(command) == 0
+    accuracy, chance, _ = capsys.readouterr().out.splitlines()
+    assert accuracy.startswith("正答率、") and chance.startswith("偶然による正答率、")
+
+
 def test_a_missing_corpus_is_one_line_with_the_command(
     toy_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

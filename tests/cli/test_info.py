@@ -25,6 +25,15 @@ def test_it_prints_what_the_file_says(picture: Path, capsys: pytest.CaptureFixtu
     assert "image" not in rows, "what is unset is not shown"
 
 
+def test_its_own_label_is_in_the_users_language_and_the_options_have_their_names(
+    picture: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("JSD_LANG", "ja")
+    assert main(["info", str(picture)]) == 0
+    names = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert names[0] == "ファイル" and {"prompt", "seed", "model"} <= set(names)
+
+
 def test_json_holds_all_of_it(picture: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["info", str(picture), "--json"]) == 0
     output = capsys.readouterr().out

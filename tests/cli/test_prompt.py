@@ -25,6 +25,18 @@ def test_it_shows_tokens_pieces_and_what_is_unread(
     assert output.err == f"{toy_folder} (--weights)\n"
 
 
+def test_it_speaks_japanese(
+    toy_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("JSD_LANG", "ja")
+    assert main(["prompt", "猫の🐱\nネガティブ: 桜", "--weights", str(toy_folder)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[:4]] == ["トークン", "区切り", "読めない文字", "切り捨て"]
+    assert "ネガティブプロンプト" in lines
+    said = "".join(word for line in lines for word in line.split() if word != "</s>")
+    assert not any(letter.isascii() and letter.isalpha() for letter in said), said
+
+
 def test_it_shows_the_tail_that_falls_off(toy_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["猫 " * 30 + "終わり", "--long-prompt", "truncate", "--weights", str(toy_folder)]
     assert main(["prompt", *words]) == 0
