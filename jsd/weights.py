@@ -234,7 +234,7 @@ def check_noise_schedule(path: Path) -> None:
     needed = ("beta_start", "beta_end", "beta_schedule", "num_train_timesteps")
     missing = [name for name in needed if name not in config]
     if missing:
-        raise ModelFolderError("folder.config", path=path, reason=f"no {', '.join(missing)}")
+        raise ModelFolderError("folder.config", path=path, reason=message("folder.lacks", names=", ".join(missing)))
     if config.get("prediction_type", "epsilon") not in PREDICTION_TYPES:
         raise ModelFolderError("folder.config", path=path, reason=f"prediction_type {config['prediction_type']!r}")
     try:

@@ -37,6 +37,12 @@ def test_an_area_is_in_one_module() -> None:
     assert sum(map(len, areas)) == len(set.union(*areas)) == len({code.partition(".")[0] for code in MESSAGES})
 
 
+def test_codes_are_sorted() -> None:
+    for path in (ROOT / "jsd" / "messages").glob("[!_]*.py"):
+        codes = list(import_module(f"jsd.messages.{path.stem}").ROWS)
+        assert codes == sorted(codes), path.name
+
+
 @pytest.mark.parametrize("code", MESSAGES)
 def test_a_sentence_is_one_line(code: str) -> None:
     assert [sentence for sentence in MESSAGES[code] if sentence.strip() != sentence or "\n" in sentence] == []

@@ -19,6 +19,7 @@ from jsd.data.concepts import Concept, distinctive_keywords, select_concepts
 from jsd.data.sources import SOURCES, fetch_source, read_font, read_members
 from jsd.data.styles import BACKGROUNDS, DEFAULT_STYLE, SIZE_PX, STYLES, over
 from jsd.errors import CorpusError, InvalidInputError, MissingExtraError
+from jsd.messages import message
 
 NOTO_STRIKE_PX = 109  # the only size of the bitmaps in Noto Color Emoji
 PICTURE_SETS = {
@@ -64,7 +65,7 @@ class Corpus:
         except (EOFError, OSError, TypeError, ValueError) as error:
             raise CorpusError("corpus.damaged", folder=folder, reason=error) from error
         if len(records) != len(pictures):
-            reason = f"{len(records)} records, {len(pictures)} pictures"
+            reason = message("corpus.counts", num_records=len(records), num_pictures=len(pictures))
             raise CorpusError("corpus.damaged", folder=folder, reason=reason)
         return cls(pictures=pictures, records=records, concepts={concept.code: concept for concept in concepts})
 

@@ -10,6 +10,10 @@ ROWS: dict[str, tuple[str, str]] = {
         "the columns must be sampling options, prompt among them, and {field} is missing or is not one; the options are {choices}",
         "列名にはサンプリング設定の名前を使い、prompt を必ず含めてください（問題の列: {field}）。使えるのは次のとおりです: {choices}",
     ),
+    "batch.csv": (
+        "{field} must be CSV, and row {row} of {value} is not: {reason}; close its quotes and double those inside a cell",
+        "{field} は CSV にしてください。{value} の {row} 行目が CSV ではありません: {reason}。引用符を閉じ、セルの中の引用符は二重にしてください",
+    ),
     "batch.differs": (
         "the requests of one batch may differ in {allowed} only, and these differ in {field}; draw them one after the other",
         "1 つのバッチで変えられるのは {allowed} だけですが、{field} が異なります。別々に生成してください",
@@ -17,10 +21,6 @@ ROWS: dict[str, tuple[str, str]] = {
     "batch.empty": (
         "{field} must hold at least one request, and is empty; pass one",
         "{field} が空です。リクエストを 1 つ以上渡してください",
-    ),
-    "batch.csv": (
-        "{field} must be CSV, and row {row} of {value} is not: {reason}; close its quotes and double those inside a cell",
-        "{field} は CSV にしてください。{value} の {row} 行目が CSV ではありません: {reason}。引用符を閉じ、セルの中の引用符は二重にしてください",
     ),
     "batch.failed": (
         "{count} of {total} rows failed, each named above and in {page}; correct them and run the same command again: finished rows are kept",

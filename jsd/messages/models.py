@@ -64,15 +64,19 @@ ROWS: dict[str, tuple[str, str]] = {
         "{path} is missing or cannot be read; copy or fetch the folder again",
         "{path} がないか、読めません。フォルダーをもう一度コピーするか取得してください",
     ),
+    "folder.guidance": (
+        "{path}: guidance_scale must be a number from {low} to {high}, got {value}; correct the file, or remove it",
+        "{path} の guidance_scale は {low} から {high} までの数値です（指定: {value}）。修正するか、ファイルを削除してください",
+    ),
+    "folder.lacks": (
+        "no {names}",
+        "{names} がありません",
+    ),
     "folder.misfit": (
         "these parts do not belong together: {part} is {value} and {other} is {limit}; take both from the "
         "same model",
         "組み合わせが正しくありません。{part} は {value}、{other} は {limit} です。"
         "同じモデルのものを使ってください",
-    ),
-    "folder.guidance": (
-        "{path}: guidance_scale must be a number from {low} to {high}, got {value}; correct the file, or remove it",
-        "{path} の guidance_scale は {low} から {high} までの数値です（指定: {value}）。修正するか、ファイルを削除してください",
     ),
     "folder.missing": (
         "{path} is not a folder; name a model folder in the diffusers layout",

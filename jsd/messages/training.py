@@ -17,6 +17,10 @@ ROWS: dict[str, tuple[str, str]] = {
         "sources folder",
         "{package} の取得には {client} が必要です。インストールするか、パッケージファイルを sources フォルダーに置いてください",
     ),
+    "corpus.counts": (
+        "{num_records} records, {num_pictures} pictures",
+        "記録 {num_records} 件、画像 {num_pictures} 枚",
+    ),
     "corpus.damaged": (
         "the corpus in {folder} is damaged ({reason}); make it again: jsd data build --corpus {folder}",
         "{folder} のコーパスが壊れています（{reason}）。次で作り直してください: jsd data build --corpus {folder}",

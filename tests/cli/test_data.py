@@ -37,6 +37,24 @@ def test_describe_counts_prompts_of_the_test_split_and_the_concepts_that_are_rig
     assert line == f"prompts of the test split, onomatopoeia: {len(words)} for {2 * len(words)} concepts"
 
 
+@pytest.mark.parametrize(("language", "reason"), [("en", "87 records, 88 pictures"), ("ja", "記録 87 件、画像 88 枚")])
+def test_a_corpus_that_lost_a_record_says_so_in_the_users_language(
+    language: str,
+    reason: str,
+    toy_corpus: Corpus,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("JSD_LANG", language)
+    toy_corpus.save(tmp_path)
+    lines = (tmp_path / "records.jsonl").read_text("utf-8").splitlines(keepends=True)
+    (tmp_path / "records.jsonl").write_text("".join(lines[1:]), "utf-8")
+    assert main(["data", "describe", "--corpus", str(tmp_path)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert reason in line
+
+
 def test_a_missing_corpus_is_one_line_with_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["data", "describe", "--corpus", str(tmp_path / "none")]) == 2
     (line,) = capsys.readouterr().err.splitlines()

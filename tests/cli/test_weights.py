@@ -1,5 +1,6 @@
 """`jsd weights`, as a user runs it."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -82,6 +83,20 @@ def test_verify_says_what_of_a_whole_folder_it_checked(
     assert main(["weights", "verify", str(root / "mini")]) == 0
     (line,) = capsys.readouterr().out.splitlines()
     assert [word for word in words if word not in line] == []
+
+
+@pytest.mark.parametrize(("language", "reason"), [("en", "no beta_start"), ("ja", "beta_start がありません")])
+def test_what_a_noise_schedule_lacks_is_named_in_the_users_language(
+    language: str, reason: str, root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("JSD_LANG", language)
+    path = root / "mini/scheduler/scheduler_config.json"
+    config = json.loads(path.read_text("utf-8"))
+    del config["beta_start"]
+    path.write_text(json.dumps(config), "utf-8")
+    assert main(["weights", "verify", str(root / "mini")]) == 2
+    (line,) = capsys.readouterr().out.splitlines()
+    assert reason in line
 
 
 def test_verify_lists_every_problem_and_fails(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
