@@ -4,6 +4,11 @@ import base64
 import json
 import re
 import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 from pathlib import Path
 
@@ -25,6 +30,22 @@ def data_uri(image: Image.Image) -> str:
 
 def picture(size: tuple[int, int] = (32, 32)) -> Image.Image:
     return Image.effect_noise(size, 60).convert("RGB")
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[str]:
+    """The address at which the files of `folder` are."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietHandler, directory=str(folder))) as files:
+        thread = threading.Thread(target=files.serve_forever, args=(0.02,))
+        thread.start()
+        yield f"http://127.0.0.1:{files.server_port}"
+        files.shutdown()
+        thread.join()
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
 
 
 def test_a_prompt_gives_a_png_that_decodes(server: Server) -> None:
@@ -83,6 +104,14 @@ def test_inpainting_keeps_what_the_mask_does_not_paint(server: Server) -> None:
     painted, original = np.asarray(opened(answer["output"][0])), np.asarray(image)
     assert (painted[:, 16:] == original[:, 16:]).all(), "black pixels of the mask must come back unchanged"
     assert (painted[:, :16] != original[:, :16]).any(), "white pixels of the mask must be repainted"
+
+
+def test_an_image_is_fetched_from_its_address(server: Server, tmp_path: Path) -> None:
+    image, changes = picture(), {"seed": 1, "num_inference_steps": 4, "prompt_strength": 0.5}
+    image.save(tmp_path / "a picture.png")
+    with serving(tmp_path) as url:
+        fetched = server.predict(image=f"{url}/a%20picture.png", **changes)["output"]
+    assert fetched == server.predict(image=data_uri(image), **changes)["output"]
 
 
 @pytest.mark.parametrize(("name", "kind"), [("webp", "WEBP"), ("jpg", "JPEG")])
