@@ -13,10 +13,13 @@ from jsd.files.writing import write_file
 from jsd.images import encode_image
 
 
-def received(path: Path, field: str) -> Path:
-    """`path`, if Cog wrote it for this request: what is no address and no data: URI reaches us as a path of this
-    machine, and a client must not have its files read."""
-    if path.parent != Path(tempfile.gettempdir()) or not path.name.startswith(tempfile.gettempprefix()):
+def received(path: Path | str, field: str) -> Path:
+    """`path`, if Cog wrote it for this request: a client must not have this machine's files read.
+
+    What is no address and no data: URI reaches a predictor as it was sent, a str, whatever the annotation says.
+    """
+    written = not isinstance(path, str) and path.parent == Path(tempfile.gettempdir())
+    if isinstance(path, str) or not written or not path.name.startswith(tempfile.gettempprefix()):
         raise InvalidInputError("image.address", field=field, value=path)
     return path
 

@@ -114,6 +114,23 @@ def test_an_image_is_fetched_from_its_address(server: Server, tmp_path: Path) ->
     assert fetched == server.predict(image=data_uri(image), **changes)["output"]
 
 
+@pytest.mark.parametrize("field", ["image", "mask"])
+@pytest.mark.parametrize("path", ["/etc/hostname", "notauri", "{elsewhere}/picture.png", "{temporary}/picture.png"])
+def test_a_path_of_the_servers_machine_is_refused_and_nothing_is_drawn(
+    server: Server, tmp_path: Path, field: str, path: str
+) -> None:
+    """Else a client could have any picture of the machine, such as another client's."""
+    for folder in (tmp_path, server.temporary):
+        picture().save(folder / "picture.png")
+    logged = server.log.stat().st_size
+    value = path.format(elsewhere=tmp_path, temporary=server.temporary)
+    message = server.fail(**{"image": data_uri(picture()), field: value})
+    (server.temporary / "picture.png").unlink()
+    assert f"{field} must be an https:// or http:// address or a data: URI, got " in message, message
+    assert "\n" not in message and "Traceback" not in message
+    assert b"Using seed" not in server.log.read_bytes()[logged:]
+
+
 @pytest.mark.parametrize(("name", "kind"), [("webp", "WEBP"), ("jpg", "JPEG")])
 def test_output_format(server: Server, name: str, kind: str) -> None:
     (uri,) = server.predict(output_format=name)["output"]

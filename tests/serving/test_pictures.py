@@ -23,7 +23,7 @@ def test_a_file_that_cog_wrote_is_received() -> None:
         path.unlink()
 
 
-@pytest.mark.parametrize("kind", [cog.Path.validate])
+@pytest.mark.parametrize("kind", [str, cog.Path.validate])
 @pytest.mark.parametrize("field", ["image", "mask"])
 @pytest.mark.parametrize(
     "value",
@@ -55,3 +55,12 @@ def test_a_path_of_this_machine_is_refused_though_a_picture_is_there(tmp_path: P
     picture().save(path)
     with pytest.raises(InvalidInputError):
         received(path, "image")
+
+
+def test_the_name_of_a_file_that_cog_wrote_is_refused_in_a_request() -> None:
+    path = cog.Path.validate(data_uri(picture())).convert()
+    try:
+        with pytest.raises(InvalidInputError):
+            received(str(path), "image")
+    finally:
+        path.unlink()
