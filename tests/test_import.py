@@ -16,7 +16,7 @@ HEAVY = ("torch", "diffusers", "transformers")
         "from jsd import SamplingOptions; SamplingOptions(prompt='猫')",
         "from jsd.cli import main; main(['--help'])",
         "from jsd.cli import main; main(['generate', '--help'])",
-        "from jsd.cli import main; main(['generate', '猫', '--steps', '0'])",
+        "from jsd.cli import main; main(['generate', '猫', '--num-inference-steps', '0'])",
     ],
 )
 def test_it_does_not_import_torch(program: str) -> None:

@@ -36,9 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"{message('input.num_outputs')} 1-4 (%(default)s)",
     )
     add(
-        "--steps",
         "--num-inference-steps",
-        dest="num_inference_steps",
         type=whole,
         default=defaults.num_inference_steps,
         metavar="N",

@@ -9,7 +9,7 @@ from PIL import Image
 
 from jsd.cli import main
 
-FAST = ["--steps", "2", "--device", "cpu", "--dtype", "float32"]
+FAST = ["--num-inference-steps", "2", "--device", "cpu", "--dtype", "float32"]
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def test_a_style_stands_behind_the_prompt(arguments: list[str], tmp_path: Path) 
     ("words", "field"),
     [
         (["--width", "33"], "width"),
-        (["--steps", "0"], "num_inference_steps"),
+        (["--num-inference-steps", "0"], "num_inference_steps"),
         (["--guidance-scale", "nan"], "guidance_scale"),
         (["--seed", "-1"], "seed"),
         (["--scheduler", "LMS"], "scheduler"),

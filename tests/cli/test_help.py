@@ -125,7 +125,7 @@ def test_a_fault_in_the_arguments_is_told_in_the_users_language(
 
 @pytest.mark.parametrize(
     ("option", "limits"),
-    [("--width", "1-16383"), ("--height", "1-16383"), ("--num-outputs", "1-4"), ("--steps", "1-500"),
+    [("--width", "1-16383"), ("--height", "1-16383"), ("--num-outputs", "1-4"), ("--num-inference-steps", "1-500"),
      ("--guidance-scale", "1-20"), ("--seed", f"0-{MAX_SEED}"), ("--prompt-strength", "0-1 "),
      ("--safety-threshold", "-0.1-0.1"), ("--output-quality", "0-100")],
 )  # fmt: skip

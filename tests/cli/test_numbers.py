@@ -14,7 +14,7 @@ NUMBERS = [
     ("generate", ["猫"], "--width", "0"),
     ("generate", ["猫"], "--height", "0"),
     ("generate", ["猫"], "--num-outputs", "5"),
-    ("generate", ["猫"], "--steps", "0"),
+    ("generate", ["猫"], "--num-inference-steps", "0"),
     ("generate", ["猫"], "--num-inference-steps", "501"),
     ("generate", ["猫"], "--guidance-scale", "0.5"),
     ("generate", ["猫"], "--seed", "-1"),

@@ -19,7 +19,7 @@ def no_other_weights(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def drawn(toy_folder: Path, folder: Path, *words: str) -> list[Path]:
     """The files of one `jsd generate`."""
-    given = ["--steps", "2", "--seed", "7", "--device", "cpu", "--dtype", "float32", *words]
+    given = ["--num-inference-steps", "2", "--seed", "7", "--device", "cpu", "--dtype", "float32", *words]
     assert main(["generate", "猫の肖像画 油絵", *given, "--weights", str(toy_folder), "--output-dir", str(folder)]) == 0
     return sorted(folder.iterdir())
 

@@ -28,7 +28,7 @@ def guarded_folder(toy_folder: Path, tmp_path_factory: pytest.TempPathFactory) -
 @pytest.fixture
 def arguments(guarded_folder: Path, tmp_path: Path) -> list[str]:
     model = ["--weights", str(guarded_folder), "--output-dir", str(tmp_path / "out"), *FLOAT32]
-    return ["generate", "猫", "--steps", "2", *model]
+    return ["generate", "猫", "--num-inference-steps", "2", *model]
 
 
 def names(tmp_path: Path) -> list[str]:
