@@ -63,23 +63,12 @@ class PromptReport:
         return "" if self.tail_start is None else self.text[self.tail_start :]
 
     def warnings(self) -> list[str]:
-        """One sentence for the unread characters and one for the lost tail, where there are any."""
-        sentences = []
-        if self.unread:
-            names = list(dict.fromkeys(printable(character.text) for character in self.unread))
-            shown = names if len(names) <= MAX_CHARACTERS_NAMED else [*names[:MAX_CHARACTERS_NAMED], "…"]
-            sentences.append(message("prompt.unread", count=len(names), characters=" ".join(shown)))
-        if self.tail_start is not None:
-            sentences.append(
-                message(
-                    "prompt.cut",
-                    needed=self.num_tokens_needed,
-                    available=self.model_max_length,
-                    start=self.tail_start + 1,
-                    tail=printable(self.tail if len(self.tail) <= 40 else self.tail[:40] + "…"),
-                )
-            )
-        return sentences
+        """A sentence for the unread characters, where there are any; what falls off is for `jsd.prompting` to say."""
+        if not self.unread:
+            return []
+        names = list(dict.fromkeys(printable(character.text) for character in self.unread))
+        shown = names if len(names) <= MAX_CHARACTERS_NAMED else [*names[:MAX_CHARACTERS_NAMED], "…"]
+        return [message("prompt.unread", count=len(names), characters=" ".join(shown))]
 
     def to_json(self) -> dict[str, object]:
         return {**asdict(self), "tail": self.tail, "warnings": self.warnings()}

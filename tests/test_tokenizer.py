@@ -242,13 +242,10 @@ def test_a_report_agrees_with_the_ids(rinna: JapaneseTokenizer) -> None:
     assert (report.num_tokens, report.model_max_length) == (77, 77)
 
 
-def test_warnings_name_the_unread_characters_once_and_the_tail(
-    rinna: JapaneseTokenizer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_warnings_name_the_unread_characters_once(rinna: JapaneseTokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JSD_LANG", "en")
-    unread, cut = rinna.describe("苺と檸檬と苺 " * 30).warnings()
+    (unread,) = rinna.describe("苺と檸檬と苺 " * 30).warnings()
     assert unread.startswith("the vocabulary cannot read 3 character(s): 苺 檸 檬;"), unread
-    assert "and the model reads 77" in cut
 
 
 def test_a_readable_prompt_has_no_warnings(rinna: JapaneseTokenizer) -> None:

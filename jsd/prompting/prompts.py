@@ -81,9 +81,8 @@ class PromptReading:
 
     def warnings(self) -> list[str]:
         """What the author of the text should know, a sentence each, unread characters first."""
-        # The report's own sentence about the tail counts in the text without syntax, and knows one window.
-        unread = self.report.warnings()[:1] if self.report.unread else []
-        sentences = [*self._kana_sentence(), *unread] if self.replaced else [*unread, *self._kana_sentence()]
+        unread, kana = self.report.warnings(), self._kana_sentence()
+        sentences = [*kana, *unread] if self.replaced else [*unread, *kana]
         if self.tail:
             sentences.append(
                 message(

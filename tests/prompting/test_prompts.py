@@ -28,6 +28,7 @@ def test_truncated_ids_are_the_tokenizers_and_the_lost_words_are_named(
     assert [list(window.input_ids) for window in reading.windows] == [short.encode(vocabulary.long)]
     assert reading.tail == short.describe(vocabulary.long).tail != ""
     assert reading.tail in reading.warnings()[0]
+    assert f"and the model reads {short.model_max_length}" in reading.warnings()[0]
 
 
 def test_the_tail_is_named_as_it_was_typed(vocabulary: Vocabulary, short: JapaneseTokenizer) -> None:
