@@ -57,7 +57,7 @@ def measure(task: Task) -> Measured:
         load_seconds=load_seconds,
         phases=[phases for _, phases in drawn],
         peak_bytes=_peak_bytes(task.device),
-        hardware=_hardware(task.device),
+        hardware=hardware(task.device),
         versions={name: version(name) for name in ("torch", "diffusers", "transformers", "jsd")}
         | {"python": platform.python_version()},
     )
@@ -156,7 +156,7 @@ def _peak_bytes(device: str) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-def _hardware(device: str) -> str:
+def hardware(device: str) -> str:
     import torch
 
     if device == "cuda":

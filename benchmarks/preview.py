@@ -1,6 +1,6 @@
 """What a preview costs, beside the step that it shows.
 
-    python -m benchmarks.preview [--weights FOLDER] [--device cuda] [--steps N]
+    python -m benchmarks.preview [--weights FOLDER] [--device cuda] [--steps N] [--output FILE]
 """
 
 import argparse
@@ -9,6 +9,10 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from time import perf_counter
+
+from benchmarks.measure import hardware
+from jsd.files.provenance import folder_digest
+from jsd.files.writing import write_json
 
 ROOT = Path(__file__).resolve().parents[1]
 PROMPT = "サラリーマン 油絵"
@@ -46,8 +50,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--weights", type=Path, default=ROOT / "weights" / "mini", help="default: the embedded model")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--steps", type=int, default=25)
+    parser.add_argument("--output", type=Path, default=Path("outputs") / "preview.json")
     args = parser.parse_args(argv)
     step, preview = measure(args.weights, args.device, args.steps)
+    report = {"model_sha256": folder_digest(args.weights), "steps": args.steps, "hardware": hardware(args.device)}
+    write_json(args.output, {**report, "step_seconds": step, "preview_seconds": preview, "share": preview / step})
     print(f"step {step * 1000:.2f} ms, preview {preview * 1000:.2f} ms, {preview / step:.2%} of a step")
 
 

@@ -16,6 +16,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from jsd.files.provenance import folder_digest
+
 ROOT = Path(__file__).resolve().parents[1]
 IMPLEMENTATIONS = ("diffusers", "jsd")
 DTYPES = ("float32", "bfloat16", "float16")
@@ -92,6 +94,7 @@ def build_report(args: argparse.Namespace, measured: dict[str, list[dict[str, An
     first = measured[baseline][0]
     return {
         "model": args.weights.name,
+        "model_sha256": folder_digest(args.weights),
         "device": args.device,
         "hardware": first["hardware"],
         "versions": first["versions"],

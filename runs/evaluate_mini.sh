@@ -15,7 +15,8 @@ evaluate() {  # NAME FOLDER LANGUAGE: the report is $reports/NAME/report.json
 evaluate base_en checkpoints/mini/base/model en --guidance-scale 7.5 "$@"
 evaluate base_ja checkpoints/mini/base/model ja --guidance-scale 7.5 "$@"
 evaluate stage1 checkpoints/mini/stage1/model ja --guidance-scale 7.5 "$@"
-evaluate stage2 weights/mini ja --guidance-scale 7.5 "$@"
+evaluate stage2 checkpoints/mini/stage2/model ja --guidance-scale 7.5 "$@"
+evaluate decoder weights/mini ja --guidance-scale 7.5 "$@"
 evaluate mini weights/mini ja "$@"
 
 described=$("$JSD" data describe)
@@ -23,4 +24,5 @@ mkdir -p docs/results
 printf '%s\n' "$described" > docs/results/corpus.txt
 "$PYTHON" -m runs.results_table \
   base_en=$reports/base_en/report.json base_ja=$reports/base_ja/report.json \
-  stage1=$reports/stage1/report.json stage2=$reports/stage2/report.json mini=$reports/mini/report.json
+  stage1=$reports/stage1/report.json stage2=$reports/stage2/report.json decoder=$reports/decoder/report.json \
+  mini=$reports/mini/report.json

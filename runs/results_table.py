@@ -20,7 +20,8 @@ ROWS = {
     "base_en": "base, English prompts",
     "base_ja": "base, Japanese prompts",
     "stage1": "after stage 1",
-    "stage2": "after stage 2 = embedded model",
+    "stage2": "after stage 2",
+    "decoder": "with its decoder sharpened = embedded model",
     "mini": "the same at its own guidance",
 }
 COLUMNS = {

@@ -59,8 +59,8 @@ def test_evaluation_fills_every_row(tmp_path: Path) -> None:
     *evaluations, describe, table = calls_of("evaluate_mini.sh", tmp_path, "--seeds", "2")
     parsed = [build_parser().parse_args(call) for call in evaluations]
     assert [args.output.name for args in parsed] == list(ROWS)
-    assert [args.language for args in parsed] == ["en", "ja", "ja", "ja", "ja"]
-    assert [args.guidance_scale for args in parsed] == [7.5, 7.5, 7.5, 7.5, None], "only the last is at its own"
+    assert [args.language for args in parsed] == ["en", "ja", "ja", "ja", "ja", "ja"]
+    assert [args.guidance_scale for args in parsed] == [7.5, 7.5, 7.5, 7.5, 7.5, None], "only the last is at its own"
     assert {(args.seeds, args.split) for args in parsed} == {(2, "test")}
     assert describe == ["data", "describe"]
     assert table[:2] == ["-m", "runs.results_table"]
@@ -79,7 +79,7 @@ def test_a_report_is_kept_without_its_drawings(tmp_path: Path) -> None:
 
 def test_a_cell_is_top_1_and_top_5_with_chance_in_brackets() -> None:
     table = results_block({"stage2": report(top5=81.5)})
-    assert "| after stage 2 = embedded model | 7.5 |" + " 40.0 / 81.5 (0.1 / 0.9) |" * 4 in table
+    assert "| after stage 2 | 7.5 |" + " 40.0 / 81.5 (0.1 / 0.9) |" * 4 in table
     assert "| after stage 1 | – | – | – | – | – |" in table
 
 

@@ -17,7 +17,7 @@ from runs.blocks import ROOT
 from runs.results_table import CORPUS, ROWS, load_reports
 
 REPORTS = load_reports()
-EMBEDDED = ("stage2", "mini")
+EMBEDDED = ("decoder", "mini")
 AIMS = {"general": 80, "japan": 80, "onomatopoeia": 60, "unseen": 50}  # top-5 in percent
 
 
