@@ -191,9 +191,9 @@ def check_output(args: argparse.Namespace) -> None:
 
 def check_folder(folder: Path, field: str) -> None:
     """That `folder` can be made and written to; a disk may still be full later."""
-    whole = folder.absolute()
-    existing = next(path for path in (whole, *whole.parents) if os.path.lexists(path))
-    to_make = whole.parts[len(existing.parts) :]
+    absolute = folder.absolute()
+    existing = next(path for path in (absolute, *absolute.parents) if os.path.lexists(path))
+    to_make = absolute.parts[len(existing.parts) :]
     if existing.is_symlink() and not os.access(existing, os.F_OK):
         reason = message("generate.output_dir_link")
     elif not existing.is_dir():

@@ -18,10 +18,10 @@ def received(path: Path | str, field: str) -> Path:
 
     What is no address and no data: URI reaches a predictor as it was sent, a str, whatever the annotation says.
     """
-    written = not isinstance(path, str) and path.parent == Path(tempfile.gettempdir())
-    if isinstance(path, str) or not written or not path.name.startswith(tempfile.gettempprefix()):
-        raise InvalidInputError("image.address", field=field, value=path)
-    return path
+    name, folder = tempfile.gettempprefix(), Path(tempfile.gettempdir())
+    if isinstance(path, Path) and path.parent == folder and path.name.startswith(name):
+        return path
+    raise InvalidInputError("image.address", field=field, value=path)
 
 
 def picture_folder() -> "TemporaryDirectory[str]":

@@ -170,9 +170,9 @@ class Run:
         self.trained.requires_grad_()
         if stage.objective == "denoising":
             self._check_widths()
-        self.records = training_records(corpus, stage.with_japan)
         if "vae" in self.modules:
             self.vae = self.modules["vae"]
+            self.records = training_records(corpus, stage.with_japan)
         else:
             self.vae = components.load("vae", source_folder(recipe, stage, "vae", options)).to(options.device)
             self.batches = self._batches()
