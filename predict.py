@@ -34,63 +34,92 @@ class Predictor(BasePredictor):
         image: Path | None = Input(description="Picture to start from. 元にする画像。", default=None, accept="image/*"),
         mask: Path | None = Input(
             description="White is repainted, black stays as in image. 白い部分を描き直し、黒い部分は残します。",
-            default=None, accept="image/*",
+            default=None,
+            accept="image/*",
         ),
         prompt_strength: float = Input(
             description="With image: 0 keeps the picture, 1 nothing of it. 0 で image のまま、1 で元は残りません。",
-            default=0.8, ge=0, le=1,
+            default=0.8,
+            ge=0,
+            le=1,
         ),
         width: int | None = Input(
             description="Pixels. Unset: the image's or the model's own. 幅。未指定なら画像かモデルの既定値。",
-            default=None, ge=1, le=16383,
+            default=None,
+            ge=1,
+            le=16383,
         ),
         height: int | None = Input(
             description="Pixels. Unset: the image's or the model's own. 高さ。未指定なら画像かモデルの既定値。",
-            default=None, ge=1, le=16383,
+            default=None,
+            ge=1,
+            le=16383,
         ),
         num_outputs: int = Input(description="Number of pictures. 枚数。", default=1, ge=1, le=4),
         num_inference_steps: int = Input(
-            description="Denoising steps. ノイズ除去のステップ数。", default=25, ge=1, le=500),
+            description="Denoising steps. ノイズ除去のステップ数。", default=25, ge=1, le=500
+        ),
         guidance_scale: float | None = Input(
             description="Weight of the prompt. Unset: the model's own. プロンプトに従う強さ。未指定ならモデルの値。",
-            default=None, ge=1, le=20,
+            default=None,
+            ge=1,
+            le=20,
         ),
         scheduler: str = Input(
             description="Sampling method. サンプリング手法。",
             default="DPMSolverMultistep",
-            choices=["DDIM", "DPMSolverMultistep", "K_EULER", "K_EULER_ANCESTRAL",
-                     "PNDM", "KLMS", "HeunDiscrete", "KarrasDPM"],
+            choices=[
+                "DDIM",
+                "DPMSolverMultistep",
+                "K_EULER",
+                "K_EULER_ANCESTRAL",
+                "PNDM",
+                "KLMS",
+                "HeunDiscrete",
+                "KarrasDPM",
+            ],
         ),
         unknown_words: str = Input(
             description="Unreadable words: warn, or replace by kana. 読めない語: 警告するか、かなに置き換えます。",
-            default="warn", choices=["warn", "replace"],
+            default="warn",
+            choices=["warn", "replace"],
         ),
         long_prompt: str = Input(
             description="Too long for the model: chunk, or truncate. 長いプロンプト: 分けて読むか、切り捨てます。",
-            default="chunk", choices=["chunk", "truncate"],
+            default="chunk",
+            choices=["chunk", "truncate"],
         ),
         seed: int | None = Input(
             description="Picture i uses seed + i. Unset: drawn at random. i 枚目は seed + i。未指定なら乱数。",
-            default=None, ge=0, le=4294967295,
+            default=None,
+            ge=0,
+            le=4294967295,
         ),
         disable_safety_checker: bool = Input(
             description="Return flagged pictures too. セーフティーチェッカーが検出した画像も返します。", default=False
         ),
         safety_threshold: float = Input(
             description="Withhold scores above it; 0 is standard. スコアがこれを超える画像は返しません。標準は 0。",
-            default=0.0, ge=-0.1, le=0.1,
+            default=0.0,
+            ge=-0.1,
+            le=0.1,
         ),
         output_format: str = Input(
             description="PNG keeps every pixel. ファイル形式。PNG は劣化しません。",
-            default="png", choices=["png", "webp", "jpg"],
+            default="png",
+            choices=["png", "webp", "jpg"],
         ),
         output_quality: int = Input(
             description="Quality of webp and jpg; png has none. webp と jpg の画質。png には関係しません。",
-            default=80, ge=0, le=100,
+            default=80,
+            ge=0,
+            le=100,
         ),
         preview_every: int = Input(
             description="A small picture every so many steps; 0: none. 途中の小さな画像を出す間隔。0 なら無し。",
-            default=0, ge=0, le=500,
+            default=0,
+            ge=0,
+            le=500,
         ),
     ) -> Iterator[Path]:
         """Draw the prompt: previews, then the finished pictures, each as it is ready."""
@@ -114,7 +143,10 @@ class Predictor(BasePredictor):
             safety_threshold=safety_threshold,
         )
         for path in self.service.draw(
-            options, self.record_metric,
-            output_format=output_format, output_quality=output_quality, preview_every=preview_every,
+            options,
+            self.record_metric,
+            output_format=output_format,
+            output_quality=output_quality,
+            preview_every=preview_every,
         ):
             yield Path(path)

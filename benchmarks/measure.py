@@ -94,10 +94,10 @@ def _import_diffusers() -> Callable[[Task], Draw]:
     from transformers import CLIPTextModel
 
     from jsd.devices import synchronize
+    from jsd.models.folder import read_json
+    from jsd.prompting.tokenizer import JapaneseTokenizer
     from jsd.sampling import initial_noise, noise_generators
     from jsd.schedulers import make_scheduler
-    from jsd.tokenizer import JapaneseTokenizer
-    from jsd.weights import read_json
 
     def load(task: Task) -> Draw:
         folder, dtype, device = Path(task.folder), getattr(torch, task.dtype), torch.device(task.device)

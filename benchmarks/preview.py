@@ -1,6 +1,6 @@
 """What a preview costs, beside the step that it shows.
 
-    python -m benchmarks.preview [--weights FOLDER] [--device cuda] [--steps N] [--output FILE]
+python -m benchmarks.preview [--weights FOLDER] [--device cuda] [--steps N] [--output FILE]
 """
 
 import argparse
@@ -11,8 +11,8 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 
 from benchmarks.measure import hardware
-from jsd.files.provenance import folder_digest
-from jsd.files.writing import write_json
+from jsd.atomic import write_json
+from jsd.models.record import folder_digest
 
 ROOT = Path(__file__).resolve().parents[1]
 PROMPT = "サラリーマン 油絵"

@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from jsd.files.provenance import folder_digest
+from jsd.models.record import folder_digest
 
 ROOT = Path(__file__).resolve().parents[1]
 IMPLEMENTATIONS = ("diffusers", "jsd")

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from jsd.files import provenance
+from jsd.models import record as provenance
 from jsd.options import SamplingOptions
 from jsd.prompting.prompts import Prompts
 from jsd.safety import Withheld
@@ -25,7 +25,7 @@ class GeneratedImage:
     device: str
     dtype: str
     seconds: dict[str, float]  # by phase: encode, denoise, decode; this picture's share of its batch
-    provenance: dict[str, object] = field(default_factory=dict)  # what else its file says: see `jsd.files`
+    provenance: dict[str, object] = field(default_factory=dict)  # what else its file says: see `jsd.models.record`
 
     @property
     def metadata(self) -> dict[str, object]:

@@ -137,14 +137,6 @@ _WHOLE_NUMBERS = (
     ("num_inference_steps", 1, 500),
     ("seed", 0, MAX_SEED),
 )
-_NUMBERS = (
-    ("guidance_scale", *GUIDANCE_LIMITS),
-    ("prompt_strength", 0, 1),
-    ("safety_threshold", -0.1, 0.1),
-)
+_NUMBERS = (("guidance_scale", *GUIDANCE_LIMITS), ("prompt_strength", 0, 1), ("safety_threshold", -0.1, 0.1))
 _SWITCHES = ("disable_safety_checker",)
-_CHOICES = (
-    ("scheduler", tuple(SCHEDULERS)),
-    ("unknown_words", UNKNOWN_WORDS),
-    ("long_prompt", LONG_PROMPT),
-)
+_CHOICES = (("scheduler", tuple(SCHEDULERS)), ("unknown_words", UNKNOWN_WORDS), ("long_prompt", LONG_PROMPT))

@@ -14,22 +14,24 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from jsd import images, sampling
-from jsd.components import load_components
+from jsd import sampling
 from jsd.devices import choose_placement, dtype_name, synchronize
 from jsd.errors import GenerationError, InvalidInputError, UnsafeImagesError
-from jsd.files import provenance
+from jsd.models import record as provenance
+from jsd.images import load_image, load_mask
+from jsd.images.tensors import image_to_tensor, mask_to_tensor, tensor_to_images
 from jsd.job import GeneratedImage, Job
 from jsd.messages import message
+from jsd.models.components import load_components
+from jsd.models.folder import GUIDANCE_SCALE, choose_folder, guidance_scale, open_model_folder, read_json
 from jsd.options import MAX_SEED, SamplingOptions, shared_options
 from jsd.prompting.embeddings import EmbeddingCache
 from jsd.prompting.prompts import PromptReading, read_prompt, read_prompts, shared_num_windows
+from jsd.prompting.tokenizer import JapaneseTokenizer
 from jsd.safety import SafetyChecker, find_checker, safety_status, withhold
 from jsd.sampling import DenoisingState
 from jsd.schedulers import make_scheduler
 from jsd.sizes import SizeLimits
-from jsd.tokenizer import JapaneseTokenizer
-from jsd.weights import GUIDANCE_SCALE, choose_folder, guidance_scale, open_model_folder, read_json
 
 logger = logging.getLogger(__name__)
 
@@ -60,10 +62,8 @@ class Pipeline:
     embeddings: EmbeddingCache = field(default_factory=EmbeddingCache)
 
     @classmethod
-    def load(
-        cls, folder: Path | str | None = None, device: str | None = None, dtype: str | None = None
-    ) -> "Pipeline":
-        """A model folder (see `jsd.weights.choose_folder`) on a device (see `jsd.devices`)."""
+    def load(cls, folder: Path | str | None = None, device: str | None = None, dtype: str | None = None) -> "Pipeline":
+        """A model folder (see `jsd.models.folder.choose_folder`) on a device (see `jsd.devices`)."""
         placement = choose_placement(device, dtype)
         chosen, reason = choose_folder(folder)
         path = open_model_folder(chosen)
@@ -79,7 +79,7 @@ class Pipeline:
         return pipeline
 
     def introduction(self, reason: str) -> list[str]:
-        """What is said once it is loaded; `reason`: why this folder (see `jsd.weights.choose_folder`)."""
+        """What is said once it is loaded; `reason`: why this folder (see `jsd.models.folder.choose_folder`)."""
         dtype = dtype_name(self.dtype)
         said = [message("generate.model", folder=self.folder, reason=reason, device=self.device, dtype=dtype)]
         return said if self.safety_checker is not None else [*said, message("safety.none")]
@@ -160,7 +160,7 @@ class Pipeline:
             start = sampling.start_from_image(
                 scheduler,
                 noise,
-                self.encode_image(images.image_to_tensor(image)),
+                self.encode_image(image_to_tensor(image)),
                 shared.prompt_strength,
                 None if mask is None else self._latent_mask(mask),
             )
@@ -236,7 +236,7 @@ class Pipeline:
     def _decode_picture(self, job: Job, index: int) -> Image.Image:
         with _out_of_memory():
             decoded = self.decode_latents(job.latents[index : index + 1])  # (1, 3, H, W)
-        (picture,) = images.tensor_to_images(decoded)
+        (picture,) = tensor_to_images(decoded)
         # getbbox: of what is not black.
         if picture.getbbox() is None and (job.image is None or job.image.getbbox() is not None):
             raise GenerationError("generation.black", dtype=dtype_name(self.dtype))
@@ -294,11 +294,11 @@ class Pipeline:
         """(image, mask, (width, height)), the pictures at that size."""
         if options.image is None:
             return None, None, self.size_limits.fit(None, options.width, options.height)
-        image = images.load_image(options.image, "image")
+        image = load_image(options.image, "image")
         size = self.size_limits.fit(image.size, options.width, options.height)
         mask = None
         if options.mask is not None:
-            mask = images.load_mask(options.mask, "mask")
+            mask = load_mask(options.mask, "mask")
             if mask.size != image.size:
                 sizes = {"value": "x".join(map(str, mask.size)), "image": "x".join(map(str, image.size))}
                 raise InvalidInputError("image.mask_size", field="mask", **sizes)
@@ -307,7 +307,7 @@ class Pipeline:
 
     def _latent_mask(self, mask: Image.Image) -> Tensor:
         """A mask (H, W) -> (1, 1, h, w): a latent is repainted where any of its pixels is."""
-        pixels = images.mask_to_tensor(mask).to(self.device)
+        pixels = mask_to_tensor(mask).to(self.device)
         return torch.nn.functional.max_pool2d(pixels, self.vae_factor)
 
 

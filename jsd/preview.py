@@ -14,11 +14,12 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from jsd.data.corpus import Corpus
+from jsd.atomic import write_text
 from jsd.errors import InvalidInputError, ModelFolderError
-from jsd.files.writing import write_text
-from jsd.images import image_to_tensor, load_image, tensor_to_images
+from jsd.images import load_image
+from jsd.images.tensors import image_to_tensor, tensor_to_images
 from jsd.pipeline import Pipeline
+from jsd.training.corpora.corpus import Corpus
 
 PREVIEW_FILE = "preview.json"
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")

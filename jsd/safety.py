@@ -17,11 +17,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from jsd.components import load_image_processor, load_safety_checker
 from jsd.errors import GenerationError
 from jsd.messages import message
+from jsd.models.components import load_image_processor, load_safety_checker
+from jsd.models.folder import has_safety_checker
 from jsd.options import SamplingOptions
-from jsd.weights import has_safety_checker
 
 SPECIAL_CARE_ADJUSTMENT = 0.01
 
@@ -87,7 +87,7 @@ class SafetyChecker:
 
 
 def find_checker(folder: Path, device: torch.device) -> SafetyChecker | None:
-    """The checker of a whole folder (see `jsd.weights.open_model_folder`); None where it has none."""
+    """The checker of a whole folder (see `jsd.models.folder.open_model_folder`); None where it has none."""
     return SafetyChecker(folder, device) if has_safety_checker(folder) else None
 
 

@@ -71,9 +71,7 @@ def start_from_image(
     """
     num_run = int(scheduler.num_inference_steps * strength)
     if num_run == 0:
-        return Start(
-            scheduler=scheduler, timesteps=scheduler.timesteps[:0], latents=image_latents.expand_as(noise)
-        )
+        return Start(scheduler=scheduler, timesteps=scheduler.timesteps[:0], latents=image_latents.expand_as(noise))
     num_skipped = (scheduler.num_inference_steps - num_run) * scheduler.order
     timesteps = scheduler.timesteps[num_skipped:]
     if hasattr(scheduler, "set_begin_index"):
@@ -125,9 +123,9 @@ def denoise(
         latent_model_input = sample.to(dtype)
         if guided:
             latent_model_input = torch.cat([latent_model_input] * 2)  # (2B, C, h, w)
-        noise_pred = unet(
-            latent_model_input, t, encoder_hidden_states=encoder_hidden_states, return_dict=False
-        )[0].float()
+        noise_pred = unet(latent_model_input, t, encoder_hidden_states=encoder_hidden_states, return_dict=False)[
+            0
+        ].float()
         if guided:
             # w > 1 moves from what any picture would have towards what this prompt's has (arXiv 2207.12598).
             noise_pred_uncond, noise_pred_text = noise_pred.chunk(2)  # (B, C, h, w) each

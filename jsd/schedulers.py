@@ -25,22 +25,10 @@ SCHEDULERS: dict[str, tuple[str, dict[str, object]]] = {
 }
 
 # What a folder says about the noise its UNet was trained on.
-NOISE_SCHEDULE = (
-    "beta_start",
-    "beta_end",
-    "beta_schedule",
-    "trained_betas",
-    "num_train_timesteps",
-    "prediction_type",
-)
+NOISE_SCHEDULE = ("beta_start", "beta_end", "beta_schedule", "trained_betas", "num_train_timesteps", "prediction_type")
 
 # Stable Diffusion's choices where a class has them.
-STABLE_DIFFUSION = {
-    "steps_offset": 1,
-    "set_alpha_to_one": False,
-    "clip_sample": False,
-    "skip_prk_steps": True,
-}
+STABLE_DIFFUSION = {"steps_offset": 1, "set_alpha_to_one": False, "clip_sample": False, "skip_prk_steps": True}
 
 PREDICTION_TYPES = ("epsilon", "v_prediction", "sample")
 # Gauss and Legendre's two nodes on [-1, 1] are plus and minus this: exact for polynomials up to degree 3.

@@ -47,10 +47,7 @@ class SizeLimits:
     def fit(self, picture: tuple[int, int] | None, width: int | None, height: int | None) -> tuple[int, int]:
         """The (width, height) asked for; what is unset follows the picture's shape, else the model's size."""
         if picture is None:
-            size = (
-                self.default[0] if width is None else width,
-                self.default[1] if height is None else height,
-            )
+            size = (self.default[0] if width is None else width, self.default[1] if height is None else height)
         elif width is not None and height is not None:
             size = (width, height)
         elif width is not None:

@@ -21,9 +21,9 @@ FOLDERS = ("corpus", "output", "base")
 
 def export(source: Path, destination: Path, max_bytes: int = MAX_BYTES) -> int:
     """Replace `destination` by `source` in bfloat16, or change nothing. Returns the bytes of all its files."""
-    from jsd.conversion import convert_folder
-    from jsd.files.writing import write_json
-    from jsd.weights import open_model_folder
+    from jsd.atomic import write_json
+    from jsd.models.convert import convert_folder
+    from jsd.models.folder import open_model_folder
 
     fresh = destination.with_name(f".{destination.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)

@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from jsd.files.writing import write_json
+from jsd.atomic import write_json
 from runs.blocks import MODEL_CARD, README, README_JA, ROOT, write_block
 
 RESULTS = ROOT / "docs" / "results"
@@ -24,12 +24,7 @@ ROWS = {
     "decoder": "with its decoder sharpened = embedded model",
     "mini": "the same at its own guidance",
 }
-COLUMNS = {
-    "general": "general",
-    "japan": "Japan",
-    "onomatopoeia": "onomatopoeia, Japanglish",
-    "unseen": "unseen pairs",
-}
+COLUMNS = {"general": "general", "japan": "Japan", "onomatopoeia": "onomatopoeia, Japanglish", "unseen": "unseen pairs"}
 # What all rows of one table must share.
 SHARED = ("split", "seeds", "num_inference_steps", "gallery")
 NOT_MEASURED = "–"

@@ -85,10 +85,7 @@ def write_toy_folder(
     unet.save_pretrained(folder / "unet")
     vae.save_pretrained(folder / "vae")
     DDIMScheduler(
-        beta_start=0.00085,
-        beta_end=0.012,
-        beta_schedule="scaled_linear",
-        prediction_type=prediction_type,
+        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", prediction_type=prediction_type
     ).save_pretrained(folder / "scheduler")
     # As in rinna's folder: a class that diffusers does not have.
     index = {

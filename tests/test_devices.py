@@ -100,8 +100,7 @@ def test_a_device_that_is_there_can_be_asked_for(machine: Callable[..., None], d
 
 
 @pytest.mark.parametrize(
-    ("device", "available"),
-    [("cuda", "mps, cpu"), ("cuda:0", "mps, cpu"), ("mps:1", "mps, cpu"), ("xpu", "mps, cpu")],
+    ("device", "available"), [("cuda", "mps, cpu"), ("cuda:0", "mps, cpu"), ("mps:1", "mps, cpu"), ("xpu", "mps, cpu")]
 )
 def test_what_is_there_instead_is_named(machine: Callable[..., None], device: str, available: str) -> None:
     machine(mps=True)

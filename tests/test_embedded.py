@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from jsd import Pipeline, SamplingOptions
-from jsd.weights import verify_folder
+from jsd.models.folder import verify_folder
 from runs.blocks import ROOT
 from runs.export_mini import MAX_BYTES
 

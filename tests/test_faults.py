@@ -55,8 +55,13 @@ def test_a_black_picture_is_an_error(toy_folder: Path, level: float, image: Imag
         pipeline.generate(replace(OPTIONS, image=image))
 
 
-@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory"),
-                                   RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"),
+    ],
+)
 @pytest.mark.parametrize("part", ["text_encoder", "vae.encoder", "unet", "vae.decoder"])
 def test_running_out_of_memory_is_told_with_a_remedy(toy_folder: Path, part: str, error: RuntimeError) -> None:
     pipeline = Pipeline.load(toy_folder, device="cpu", dtype="float32")

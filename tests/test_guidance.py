@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from jsd.conversion import convert_folder
+from jsd.models.convert import convert_folder
+from jsd.models.folder import GENERATION_CONFIG, GUIDANCE_SCALE, guidance_scale, verify_folder
 from jsd.options import SamplingOptions
 from jsd.pipeline import Pipeline
-from jsd.weights import GENERATION_CONFIG, GUIDANCE_SCALE, guidance_scale, verify_folder
 
 UNSET = SamplingOptions(prompt="猫", seed=0, num_inference_steps=2)
 

@@ -31,9 +31,7 @@ def test_both_languages_name_the_same_values(code: str) -> None:
 
 def test_an_area_is_in_one_module() -> None:
     modules = [path.stem for path in (ROOT / "jsd" / "messages").glob("[!_]*.py")]
-    areas = [
-        {code.partition(".")[0] for code in import_module(f"jsd.messages.{module}").ROWS} for module in modules
-    ]
+    areas = [{code.partition(".")[0] for code in import_module(f"jsd.messages.{module}").ROWS} for module in modules]
     assert sum(map(len, areas)) == len(set.union(*areas)) == len({code.partition(".")[0] for code in MESSAGES})
 
 

@@ -29,13 +29,16 @@ def test_an_installed_package_has_every_file_that_the_code_reads() -> None:
     """setuptools takes modules along, and of other files only those that it is told of."""
     globs = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]["package-data"]
     taken = {
-        path for name, patterns in globs.items() for pattern in patterns
+        path
+        for name, patterns in globs.items()
+        for pattern in patterns
         for path in ROOT.joinpath(*name.split(".")).glob(pattern)
-    }  # fmt: skip
+    }
     others = {
-        path for path in (ROOT / "jsd").rglob("*")
+        path
+        for path in (ROOT / "jsd").rglob("*")
         if path.is_file() and path.suffix != ".py" and "__pycache__" not in path.parts
-    }  # fmt: skip
+    }
     assert others - taken == set()
 
 
@@ -107,9 +110,10 @@ def test_every_package_that_is_imported_is_pinned(folder: str) -> None:
     unpinned = {
         f"{path.relative_to(ROOT)}: {name}"
         for path, name in imported(ROOT / folder)
-        if name in packages and name not in sys.stdlib_module_names
+        if name in packages
+        and name not in sys.stdlib_module_names
         and not {canonicalize_name(package) for package in packages[name]} & pinned
-    }  # fmt: skip
+    }
     assert not unpinned
 
 

@@ -14,7 +14,7 @@ from diffusers.schedulers import scheduling_lms_discrete
 from PIL import Image
 from torch import Tensor
 
-from jsd.images import image_to_tensor
+from jsd.images.tensors import image_to_tensor
 from jsd.options import SamplingOptions
 from jsd.pipeline import Pipeline
 from jsd.sampling import initial_noise, noise_generators
@@ -27,30 +27,14 @@ SHAPE = (4, 8, 8)
 NOISE_SCHEDULE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
 # Written out here, not taken from jsd.schedulers: module, class, Stable Diffusion's arguments.
 REFERENCES: dict[str, tuple[str, str, dict[str, object]]] = {
-    "DDIM": (
-        "ddim",
-        "DDIMScheduler",
-        {"clip_sample": False, "set_alpha_to_one": False, "steps_offset": 1},
-    ),
+    "DDIM": ("ddim", "DDIMScheduler", {"clip_sample": False, "set_alpha_to_one": False, "steps_offset": 1}),
     "DPMSolverMultistep": ("dpmsolver_multistep", "DPMSolverMultistepScheduler", {"steps_offset": 1}),
     "K_EULER": ("euler_discrete", "EulerDiscreteScheduler", {"steps_offset": 1}),
-    "K_EULER_ANCESTRAL": (
-        "euler_ancestral_discrete",
-        "EulerAncestralDiscreteScheduler",
-        {"steps_offset": 1},
-    ),
-    "PNDM": (
-        "pndm",
-        "PNDMScheduler",
-        {"skip_prk_steps": True, "set_alpha_to_one": False, "steps_offset": 1},
-    ),
+    "K_EULER_ANCESTRAL": ("euler_ancestral_discrete", "EulerAncestralDiscreteScheduler", {"steps_offset": 1}),
+    "PNDM": ("pndm", "PNDMScheduler", {"skip_prk_steps": True, "set_alpha_to_one": False, "steps_offset": 1}),
     "KLMS": ("lms_discrete", "LMSDiscreteScheduler", {"steps_offset": 1}),
     "HeunDiscrete": ("heun_discrete", "HeunDiscreteScheduler", {"clip_sample": False, "steps_offset": 1}),
-    "KarrasDPM": (
-        "dpmsolver_multistep",
-        "DPMSolverMultistepScheduler",
-        {"use_karras_sigmas": True, "steps_offset": 1},
-    ),
+    "KarrasDPM": ("dpmsolver_multistep", "DPMSolverMultistepScheduler", {"use_karras_sigmas": True, "steps_offset": 1}),
 }
 OPTIONS = SamplingOptions(
     prompt="猫の肖像画 油絵", negative_prompt="夏の海", num_inference_steps=6, guidance_scale=7.5, seed=3, num_outputs=2

@@ -211,7 +211,7 @@ def test_a_picture_gives_the_size_and_changes_with_strength(pipeline: Pipeline) 
 
 
 def test_strength_0_is_the_vaes_view_of_the_picture(pipeline: Pipeline) -> None:
-    from jsd.images import image_to_tensor, tensor_to_images
+    from jsd.images.tensors import image_to_tensor, tensor_to_images
 
     made = pipeline.generate(replace(OPTIONS, image=photo(), prompt_strength=0))[0]
     seen = pipeline.decode_latents(pipeline.encode_image(image_to_tensor(photo())))

@@ -100,7 +100,9 @@ def test_pictures_of_a_folder_have_the_models_size(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("no picture")
     pictures = list(read_pictures(tmp_path, (8, 8), limit=3))
     assert [(one.mode, one.size, one.getpixel((0, 0))[0]) for one in pictures] == [
-        ("RGB", (8, 8), 0), ("RGB", (8, 8), 1), ("RGB", (8, 8), 3),
+        ("RGB", (8, 8), 0),
+        ("RGB", (8, 8), 1),
+        ("RGB", (8, 8), 3),
     ]
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from documents import DOCUMENTS, INPUTS, code_blocks, command_lines
 
-from jsd.data.sources import SOURCES
-from jsd.prompting.presets import readable_styles
+from jsd.prompting.styles import readable_styles
+from jsd.prompting.tokenizer import JapaneseTokenizer
 from jsd.serving.schema import PredictorInput
-from jsd.tokenizer import JapaneseTokenizer
+from jsd.training.corpora.sources import SOURCES
 from runs import strip
 from runs.blocks import MODEL_CARD, README, README_JA, ROOT, read_block
 from runs.results_table import corpus_block, load_reports, results_block
@@ -140,7 +140,7 @@ def test_the_japanese_readme_has_the_same_sections() -> None:
 def test_a_limit_of_prompts_is_the_codes(path: Path, sentence: str) -> None:
     from jsd.options import MAX_CHARACTERS
     from jsd.prompting.emphasis import HIGHEST_WEIGHT, LOWEST_WEIGHT
-    from jsd.prompting.presets import STYLES
+    from jsd.prompting.styles import STYLES
     from jsd.prompting.windows import MAX_WINDOWS
 
     said = sentence.format(
@@ -218,10 +218,10 @@ def test_the_card_lists_the_sources_of_the_corpus() -> None:
 
 
 def test_the_card_counts_what_the_lists_hold() -> None:
-    from jsd.data.concepts import read_list
+    from jsd.training.corpora.concepts import read_list
 
     text = MODEL_CARD.read_text("utf-8")
-    assert f"the {len(read_list('left_out'))} concepts of `jsd/data/lists/left_out.txt`" in text
+    assert f"the {len(read_list('left_out'))} concepts of `jsd/training/corpora/lists/left_out.txt`" in text
     assert f"The Japan split is {len(read_list('japan'))} concepts" in text
 
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from jsd.cli import build_parser
-from jsd.evaluation.prompts import GROUPS
+from jsd.training.evaluation.prompts import GROUPS
 from runs import results_table, strip
 from runs.blocks import ROOT, read_block, write_block
 from runs.export_mini import export
@@ -135,7 +135,7 @@ def trained(toy_folder: Path, tmp_path: Path) -> Path:
 def test_the_export_is_a_whole_folder_in_bfloat16(trained: Path, tmp_path: Path) -> None:
     from safetensors import safe_open
 
-    from jsd.weights import verify_folder, weights_files
+    from jsd.models.folder import verify_folder, weights_files
 
     destination = tmp_path / "weights" / "mini"
     destination.mkdir(parents=True)

@@ -15,13 +15,13 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from toy_checker import write_toy_checker
 
-from jsd.components import load_image_processor, load_safety_checker
-from jsd.conversion import convert_folder
 from jsd.errors import GenerationError, ModelFolderError, UnsafeImagesError
+from jsd.models.components import load_image_processor, load_safety_checker
+from jsd.models.convert import convert_folder
+from jsd.models.folder import expected_shapes, open_model_folder, verify_folder
 from jsd.options import SamplingOptions
 from jsd.pipeline import Pipeline
 from jsd.safety import SafetyChecker, blank_unsafe, safety_status
-from jsd.weights import expected_shapes, open_model_folder, verify_folder
 
 CPU = torch.device("cpu")
 OPTIONS = SamplingOptions(prompt="サラリーマン 油絵", num_inference_steps=2, seed=0, num_outputs=4)

@@ -6,14 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from jsd.sampling import (
-    DenoisingState,
-    denoise,
-    initial_noise,
-    noise_generators,
-    start_from_image,
-    start_from_noise,
-)
+from jsd.sampling import DenoisingState, denoise, initial_noise, noise_generators, start_from_image, start_from_noise
 from jsd.schedulers import SCHEDULERS, make_scheduler
 
 CONFIG = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
@@ -83,9 +76,7 @@ def test_guidance_and_the_negative_prompt_change_the_result(unet: Any, embeds: T
 def test_each_step_yields_its_state_and_leaves_gradients_alone(unet: Any, embeds: Tensor) -> None:
     steps = []
     for state in run(unet, embeds[:1], [0]):
-        assert torch.is_grad_enabled() and not torch.is_inference_mode_enabled(), (
-            "inference mode leaks to the caller"
-        )
+        assert torch.is_grad_enabled() and not torch.is_inference_mode_enabled(), "inference mode leaks to the caller"
         assert not state.latents.requires_grad, "each step would keep the graph of all before it"
         assert state.latents.shape == (1, *SHAPE) and state.latents.dtype == torch.float32
         steps.append((state.step, state.num_steps))

@@ -37,9 +37,7 @@ def test_what_is_unset_follows_the_picture_or_the_model(
         (1024, 1032, "height", "512x512"),
     ],
 )
-def test_a_size_out_of_bounds_names_its_rule_and_a_remedy(
-    width: int, height: int, field: str, words: str
-) -> None:
+def test_a_size_out_of_bounds_names_its_rule_and_a_remedy(width: int, height: int, field: str, words: str) -> None:
     with pytest.raises(InvalidInputError) as caught:
         LIMITS.check(width, height)
     assert caught.value.field == field

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jsd.data.concepts import Concept
-from jsd.data.corpus import Corpus, Record, is_unseen
-from jsd.data.styles import STYLES
+from jsd.training.corpora.concepts import Concept
+from jsd.training.corpora.corpus import Corpus, Record, is_unseen
+from jsd.training.corpora.styles import STYLES
 
 SIZE_PX = 64
 # emoji, Japanese name, English name, keywords of both, Japan, onomatopoeia and Japanglish
@@ -23,7 +23,7 @@ CONCEPTS = tuple(
         ("⛩", "鳥居", "shinto shrine", ("神社",), ("torii",), True, ()),
         ("🗻", "富士山", "Mount Fuji", ("山",), ("mountain",), True, ()),
     )
-)  # fmt: skip
+)
 
 
 def make_toy_corpus() -> Corpus:

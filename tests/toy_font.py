@@ -26,19 +26,42 @@ def make_font(glyphs: dict[str, tuple[int, int, int]]) -> bytes:
     pictures = [_png(None), *(_png(glyphs.get(text)) for text in texts)]
     count = len(pictures)
     bitmaps, offsets = _bitmaps(pictures)
-    return _sfnt({
-        "CBDT": bitmaps,
-        "CBLC": _bitmap_locations(offsets, count),
-        "GSUB": _ligatures({text: number for text, number in ids.items() if len(text) > 1}, ids),
-        "cmap": _character_map({ord(text): number for text, number in ids.items() if len(text) == 1}),
-        # unitsPerEm, dates, box, and no glyf table for indexToLocFormat to speak of
-        "head": struct.pack(">HHIIIHHqqhhhhHHhhh", 1, 0, 1 << 16, 0, 0x5F0F3CF5, 0, UNITS_PER_EM, 0, 0,
-                            0, 0, UNITS_PER_EM, UNITS_PER_EM, 0, PPEM, 2, 0, 0),
-        # ascender, descender, ..., numberOfHMetrics
-        "hhea": struct.pack(">HHhhhHhhhhhhhhhhhH", 1, 0, 1900, -500, 0, 2550, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, count),
-        "hmtx": struct.pack(">Hh", 2550, 0) * count,
-        "maxp": struct.pack(">IH", 0x00005000, count),
-    })  # fmt: skip
+    return _sfnt(
+        {
+            "CBDT": bitmaps,
+            "CBLC": _bitmap_locations(offsets, count),
+            "GSUB": _ligatures({text: number for text, number in ids.items() if len(text) > 1}, ids),
+            "cmap": _character_map({ord(text): number for text, number in ids.items() if len(text) == 1}),
+            # unitsPerEm, dates, box, and no glyf table for indexToLocFormat to speak of
+            "head": struct.pack(
+                ">HHIIIHHqqhhhhHHhhh",
+                1,
+                0,
+                1 << 16,
+                0,
+                0x5F0F3CF5,
+                0,
+                UNITS_PER_EM,
+                0,
+                0,
+                0,
+                0,
+                UNITS_PER_EM,
+                UNITS_PER_EM,
+                0,
+                PPEM,
+                2,
+                0,
+                0,
+            ),
+            # ascender, descender, ..., numberOfHMetrics
+            "hhea": struct.pack(
+                ">HHhhhHhhhhhhhhhhhH", 1, 0, 1900, -500, 0, 2550, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, count
+            ),
+            "hmtx": struct.pack(">Hh", 2550, 0) * count,
+            "maxp": struct.pack(">IH", 0x00005000, count),
+        }
+    )
 
 
 def _png(colour: tuple[int, int, int] | None) -> bytes:
@@ -75,10 +98,20 @@ def _character_map(ids: dict[int, int]) -> bytes:
 
 def _ligatures(ligatures: dict[str, int], ids: dict[str, int]) -> bytes:
     """GSUB 1.0: script DFLT, feature ccmp, one lookup of type 4."""
-    sets = {text[0]: [(other, number) for other, number in ligatures.items() if other[0] == text[0]]
-            for text in sorted(ligatures, key=lambda text: ids[text[0]])}  # fmt: skip
-    packed = [_offsets_to([struct.pack(f">HH{len(text) - 1}H", number, len(text), *(ids[c] for c in text[1:]))
-                           for text, number in found], 2) for found in sets.values()]  # fmt: skip
+    sets = {
+        text[0]: [(other, number) for other, number in ligatures.items() if other[0] == text[0]]
+        for text in sorted(ligatures, key=lambda text: ids[text[0]])
+    }
+    packed = [
+        _offsets_to(
+            [
+                struct.pack(f">HH{len(text) - 1}H", number, len(text), *(ids[c] for c in text[1:]))
+                for text, number in found
+            ],
+            2,
+        )
+        for found in sets.values()
+    ]
     coverage = struct.pack(f">HH{len(sets)}H", 1, len(sets), *(ids[first] for first in sets))
     # substFormat, coverageOffset, then the ligature sets; coverage behind them
     subtable = _offsets_to(packed, 6)

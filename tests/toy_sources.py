@@ -13,7 +13,7 @@ import pytest
 from PIL import Image, ImageDraw
 from toy_font import make_font
 
-from jsd.data.sources import SOURCES
+from jsd.training.corpora.sources import SOURCES
 
 # emoji -> (group, Japanese, English), each a short name and keywords
 EMOJI: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {

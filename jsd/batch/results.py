@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from jsd.atomic import write_file
 from jsd.errors import InvalidInputError
-from jsd.files.writing import write_file
-from jsd.files.xmp import to_json
+from jsd.images.xmp import to_json
 
 RESULTS_FILE = "results.jsonl"
 

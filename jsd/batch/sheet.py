@@ -9,10 +9,10 @@ from urllib.parse import quote
 
 from PIL import Image
 
+from jsd.atomic import write_file
 from jsd.errors import ImageFileError, InvalidInputError
-from jsd.files.opening import open_image
-from jsd.files.writing import write_file
 from jsd.images import save_image
+from jsd.images.opening import open_image
 from jsd.messages import language, message
 
 GRID_FILE, PAGE_FILE = "grid.png", "index.html"

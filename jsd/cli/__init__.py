@@ -11,22 +11,10 @@ from jsd import __version__
 from jsd.cli.parser import Parser
 from jsd.errors import JsdError
 from jsd.messages import message
-from jsd.tokenizer import printable
+from jsd.prompting.tokenizer import printable
 
 # The module jsd.cli.<command> has add_arguments(parser) and run(args).
-COMMANDS = (
-    "generate",
-    "batch",
-    "info",
-    "rerun",
-    "prompt",
-    "weights",
-    "serve",
-    "web",
-    "data",
-    "train",
-    "evaluate",
-)
+COMMANDS = ("generate", "batch", "info", "rerun", "prompt", "weights", "serve", "web", "data", "train", "evaluate")
 
 
 def build_parser() -> Parser:

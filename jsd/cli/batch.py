@@ -13,9 +13,9 @@ from jsd.cli.generate import add_model_arguments, add_output_arguments, check_ou
 from jsd.cli.numbers import check_whole, whole
 from jsd.errors import InvalidInputError, JsdError
 from jsd.messages import message
-from jsd.prompting.presets import STYLES, with_style
-from jsd.tokenizer import JapaneseTokenizer
-from jsd.weights import choose_folder, open_model_folder
+from jsd.models.folder import choose_folder, open_model_folder
+from jsd.prompting.styles import STYLES, with_style
+from jsd.prompting.tokenizer import JapaneseTokenizer
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -32,12 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("file", type=Path, metavar="FILE", help=message("help.rows"))
     add("--style", metavar="NAME", help=f"{message('input.style')} {' '.join(STYLES)}")
-    add(
-        "--engine",
-        default=ENGINES[0],
-        metavar="|".join(ENGINES),
-        help=f"{message('help.engine')} (%(default)s)",
-    )
+    add("--engine", default=ENGINES[0], metavar="|".join(ENGINES), help=f"{message('help.engine')} (%(default)s)")
     add("--workers", type=whole, metavar="N", help=message("help.workers"))
     add("--ray-address", metavar="HOST:PORT", help=message("help.ray_address"))
     add_model_arguments(parser)
@@ -120,7 +115,7 @@ def _engine(
         return draw_locally(rows, model, files, results.check_model)
 
     from jsd.batch.ray_engine import draw_on_cluster
-    from jsd.files.provenance import folder_digest
+    from jsd.models.record import folder_digest
 
     digest = folder_digest(open_model_folder(model.folder))
     results.check_model(digest)

@@ -10,19 +10,29 @@ from jsd.messages import message
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     build = actions.add_parser("build", help=message("action.build"))
-    build.add_argument("--sources", type=Path, default=Path("data/sources"), metavar="FOLDER",
-                       help=f"{message('help.sources')} (%(default)s)")  # fmt: skip
+    build.add_argument(
+        "--sources",
+        type=Path,
+        default=Path("data/sources"),
+        metavar="FOLDER",
+        help=f"{message('help.sources')} (%(default)s)",
+    )
     describe = actions.add_parser("describe", help=message("action.describe"))
     for action in (build, describe):
-        action.add_argument("--corpus", type=Path, default=Path("data/mini"), metavar="FOLDER",
-                            help=f"{message('help.corpus')} (%(default)s)")  # fmt: skip
+        action.add_argument(
+            "--corpus",
+            type=Path,
+            default=Path("data/mini"),
+            metavar="FOLDER",
+            help=f"{message('help.corpus')} (%(default)s)",
+        )
 
 
 def run(args: argparse.Namespace) -> None:
     from collections import Counter
 
-    from jsd.data.corpus import Corpus, build_corpus
-    from jsd.evaluation.prompts import GROUPS, make_prompts
+    from jsd.training.corpora.corpus import Corpus, build_corpus
+    from jsd.training.evaluation.prompts import GROUPS, make_prompts
 
     if args.action == "build":
         check_folder(args.corpus.absolute().parent, "corpus")
@@ -32,8 +42,10 @@ def run(args: argparse.Namespace) -> None:
     print(f"{len(records)} pictures of {len(corpus.concepts)} concepts in {args.corpus}")
     print(f"Japan split: {sum(concept.japan for concept in corpus.concepts.values())} concepts")
     print(f"sound words: {sum(bool(concept.onomatopoeia) for concept in corpus.concepts.values())} concepts")
-    print(f"unseen pairs: {len({(r.code, r.style) for r in records if r.unseen})} of "
-          f"{len({(r.code, r.style) for r in records})} (concept, style) pairs")  # fmt: skip
+    print(
+        f"unseen pairs: {len({(r.code, r.style) for r in records if r.unseen})} of "
+        f"{len({(r.code, r.style) for r in records})} (concept, style) pairs"
+    )
     prompts = make_prompts(corpus, "ja", "test")
     for group in GROUPS:
         rights = [prompt.right for prompt in prompts if prompt.group == group]

@@ -10,11 +10,11 @@ from pathlib import Path
 from jsd.cli.numbers import check_whole, number, whole
 from jsd.errors import InvalidInputError
 from jsd.messages import message
+from jsd.models.folder import choose_folder
 from jsd.options import LONG_PROMPT, MAX_SEED, MAX_SIDE_PX, UNKNOWN_WORDS, SamplingOptions
-from jsd.prompting.presets import STYLES, with_style
+from jsd.prompting.styles import STYLES, with_style
+from jsd.prompting.tokenizer import JapaneseTokenizer
 from jsd.schedulers import SCHEDULERS
-from jsd.tokenizer import JapaneseTokenizer
-from jsd.weights import choose_folder
 
 OUTPUT_FORMATS = ("png", "webp", "jpg")
 # As long as any that is made in an output folder.
@@ -42,12 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help=f"{message('input.num_inference_steps')} 1-500 (%(default)s)",
     )
-    add(
-        "--guidance-scale",
-        type=number,
-        metavar="W",
-        help=f"{message('input.guidance_scale')} 1-20",
-    )
+    add("--guidance-scale", type=number, metavar="W", help=f"{message('input.guidance_scale')} 1-20")
     add(
         "--scheduler",
         default=defaults.scheduler,
@@ -156,7 +151,8 @@ def run(args: argparse.Namespace) -> None:
     # Here, because they import torch: a mistake in the arguments is answered before.
     from tqdm import tqdm
 
-    from jsd.images import save_image, unused_path
+    from jsd.images import save_image
+    from jsd.images.saving import unused_path
     from jsd.pipeline import Pipeline
 
     pipeline = Pipeline.load(folder, device=args.device, dtype=args.dtype)

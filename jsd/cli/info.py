@@ -6,9 +6,9 @@ from pathlib import Path
 
 from jsd.cli.columns import aligned
 from jsd.errors import ImageFileError
-from jsd.files.metadata import PictureFile, read_picture_file
+from jsd.images.metadata import PictureFile, read_picture_file
 from jsd.messages import message
-from jsd.tokenizer import printable
+from jsd.prompting.tokenizer import printable
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

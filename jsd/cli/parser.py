@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from jsd.cli.columns import wrapped
 from jsd.messages import message as sentence
-from jsd.tokenizer import printable
+from jsd.prompting.tokenizer import printable
 
 # argparse's words -> the code of ours
 _FAULTS = {

@@ -8,11 +8,11 @@ from dataclasses import replace
 from jsd.cli.columns import aligned
 from jsd.cli.generate import add_prompt_arguments
 from jsd.messages import message
+from jsd.models.folder import choose_folder
 from jsd.options import SamplingOptions
-from jsd.prompting.presets import with_style
 from jsd.prompting.prompts import PromptReading, read_prompts
-from jsd.tokenizer import VOCABULARY_FILE, JapaneseTokenizer, printable
-from jsd.weights import choose_folder
+from jsd.prompting.styles import with_style
+from jsd.prompting.tokenizer import VOCABULARY_FILE, JapaneseTokenizer, printable
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from jsd.cli.generate import add_output_arguments, check_output
 from jsd.errors import GenerationError, ImageFileError, InvalidInputError, ModelFolderError, UnsafeImagesError
-from jsd.files.metadata import read_picture_file
+from jsd.images.metadata import read_picture_file
 from jsd.messages import message
+from jsd.models.folder import choose_folder, weights_root
 from jsd.options import SamplingOptions
-from jsd.weights import choose_folder, weights_root
 
 if TYPE_CHECKING:
     from jsd.job import GeneratedImage
@@ -45,8 +45,9 @@ def run(args: argparse.Namespace) -> None:
     folder = _folder(record, args.weights)
 
     # Here, because they import torch: a file that cannot be drawn again is answered before.
-    from jsd.files.provenance import folder_digest
-    from jsd.images import save_image, unused_path
+    from jsd.images import save_image
+    from jsd.images.saving import unused_path
+    from jsd.models.record import folder_digest
 
     digest = folder_digest(folder)
     if digest != record.get("model_sha256") and not args.force:
@@ -105,7 +106,7 @@ def _draw(pipeline: "Pipeline", options: SamplingOptions, record: dict[str, Any]
     """The picture, in its place of a batch as large as that it came from: rounding differs between sizes."""
     from tqdm import tqdm
 
-    from jsd.files.provenance import input_digests
+    from jsd.models.record import input_digests
 
     index, size = _place(record.get("batch"))
     job = pipeline.prepare([options] * size)

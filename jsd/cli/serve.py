@@ -14,8 +14,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    from jsd.models.folder import choose_folder
     from jsd.serving.cog_server import DEFAULT_PORT, serve
-    from jsd.weights import choose_folder
 
     check_port(args.port, default=DEFAULT_PORT)
     folder, reason = choose_folder(args.weights)

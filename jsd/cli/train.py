@@ -25,10 +25,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--max-train-steps", type=whole, metavar="N", help=message("help.max_train_steps"))
     add("--learning-rate", type=number, metavar="RATE", help=message("help.learning_rate"))
     add("--train-batch-size", type=whole, metavar="N", help=message("help.train_batch_size"))
-    add("--from-scratch", action="append", default=[], metavar="COMPONENT",
-        help=message("help.from_scratch"))  # fmt: skip
-    add("--checkpointing-steps", type=whole, default=200, metavar="N",
-        help=f"{message('help.checkpointing_steps')} (%(default)s)")  # fmt: skip
+    add("--from-scratch", action="append", default=[], metavar="COMPONENT", help=message("help.from_scratch"))
+    add(
+        "--checkpointing-steps",
+        type=whole,
+        default=200,
+        metavar="N",
+        help=f"{message('help.checkpointing_steps')} (%(default)s)",
+    )
     add("--device", choices=("cpu", "cuda"), help=message("help.train_device"))
     add("--mixed-precision", choices=("bf16", "no"), help=message("help.mixed_precision"))
     add("--dry-run", action="store_true", help=message("help.dry_run"))
@@ -48,8 +52,9 @@ def run(args: argparse.Namespace) -> None:
 
     recipe = RECIPES[args.recipe]
     if args.stage not in recipe.stages:
-        raise InvalidInputError("train.stage", field="stage", value=args.stage, recipe=recipe.name,
-                                stages=", ".join(recipe.stages))  # fmt: skip
+        raise InvalidInputError(
+            "train.stage", field="stage", value=args.stage, recipe=recipe.name, stages=", ".join(recipe.stages)
+        )
     stage = recipe.stages[args.stage]
     chosen = {name: getattr(args, name) for name in ("max_train_steps", "learning_rate", "train_batch_size")}
     for name, value in {**chosen, "checkpointing_steps": args.checkpointing_steps}.items():

@@ -9,9 +9,9 @@ from safetensors import SafetensorError, safe_open
 from jsd.cli.numbers import check_whole, whole
 from jsd.errors import JsdError, ModelFolderError
 from jsd.messages import message
+from jsd.models.folder import MODELS, WEIGHT_STEMS, choose_folder, verify_folder, weights_files, weights_root
 from jsd.options import MAX_SEED
-from jsd.tokenizer import printable
-from jsd.weights import MODELS, WEIGHT_STEMS, choose_folder, verify_folder, weights_files, weights_root
+from jsd.prompting.tokenizer import printable
 
 # As in jsd.devices, which imports torch.
 DTYPES = ("float32", "float16", "bfloat16")
@@ -91,7 +91,7 @@ def _verify(args: argparse.Namespace) -> None:
 
 
 def _fetch(args: argparse.Namespace) -> None:
-    from jsd.fetching import REPOSITORY, fetch_folder
+    from jsd.models.fetch import REPOSITORY, fetch_folder
 
     print(message("fetch.licence", repo=REPOSITORY))
     print(message("fetch.restrictions"))
@@ -101,8 +101,8 @@ def _fetch(args: argparse.Namespace) -> None:
 
 
 def _convert(args: argparse.Namespace) -> None:
-    from jsd.conversion import convert_folder
     from jsd.devices import dtype_name
+    from jsd.models.convert import convert_folder
 
     dtype = convert_folder(args.source, args.folder, args.dtype)
     print(message("weights.written_in", folder=args.folder, dtype=dtype_name(dtype)))
@@ -110,7 +110,7 @@ def _convert(args: argparse.Namespace) -> None:
 
 def _random(args: argparse.Namespace) -> None:
     from jsd.devices import dtype_name
-    from jsd.random_weights import write_random_folder
+    from jsd.models.random import write_random_folder
 
     check_whole("seed", args.seed, 0, MAX_SEED)
     dtype = write_random_folder(args.folder, args.size, args.dtype, args.seed)

@@ -62,10 +62,7 @@ ROWS: dict[str, tuple[str, str]] = {
         "{count} of {total} rows are finished already; going on with the others",
         "{total} 行のうち {count} 行は完了しています。残りを続けます",
     ),
-    "batch.row": (
-        "row {number}",
-        "{number} 行目",
-    ),
+    "batch.row": ("row {number}", "{number} 行目"),
     "batch.suffix": (
         "{field} must end in one of {choices}, got {value}; rename it to say what it holds",
         "{field} の拡張子は {choices} のいずれかにしてください（指定値: {value}）",
@@ -86,10 +83,7 @@ ROWS: dict[str, tuple[str, str]] = {
         "the prompts of one batch must need the same number of windows, and these need {value}; draw them one after the other",
         "1 つのバッチのプロンプトは同じ数のウィンドウに収まる必要がありますが、{value} になっています。別々に生成してください",
     ),
-    "batch.worker": (
-        "a worker on {host} cannot draw: {reason}",
-        "{host} のワーカーが生成できません: {reason}",
-    ),
+    "batch.worker": ("a worker on {host} cannot draw: {reason}", "{host} のワーカーが生成できません: {reason}"),
     "batch.worker_model": (
         "the model folder must be the same on every machine, and {folder} there holds other files; copy it again",
         "モデルのフォルダーはすべてのマシンで同じでなければなりませんが、このマシンの {folder} は内容が異なります。コピーし直してください",
@@ -118,18 +112,9 @@ ROWS: dict[str, tuple[str, str]] = {
         "{field} must be a folder that can be made and written to, got {value}, and {path} is not: {reason}; choose another",
         "{field} には書き込めるフォルダーを指定してください（指定値: {value}、問題の場所: {path}、理由: {reason}）",
     ),
-    "generate.output_dir_file": (
-        "it is not a folder",
-        "フォルダーではありません",
-    ),
-    "generate.output_dir_link": (
-        "it is a link that leads nowhere",
-        "リンク先がありません",
-    ),
-    "generate.output_dir_locked": (
-        "it may not be written to",
-        "書き込みが許可されていません",
-    ),
+    "generate.output_dir_file": ("it is not a folder", "フォルダーではありません"),
+    "generate.output_dir_link": ("it is a link that leads nowhere", "リンク先がありません"),
+    "generate.output_dir_locked": ("it may not be written to", "書き込みが許可されていません"),
     "generate.output_dir_long": (
         "{field} must be no longer than the file system allows, files within it too, and {value} is; choose a shorter name",
         "{field} の名前は、中に作るファイルも含めてファイルシステムの上限を超えないようにしてください（指定値: {value}）。短い名前を指定してください",
@@ -199,8 +184,8 @@ ROWS: dict[str, tuple[str, str]] = {
         "NSFW content detected: セーフティーチェッカーがすべての画像を不適切と判定しました（シードとスコア: {scores}）。別のシードやプロンプトを試してください",
     ),
     "safety.missing": (
-        "{path} must be there, for model_index.json names it, and nothing else would check the pictures; fetch or copy the folder again, or write \"safety_checker\": [null, null] into model_index.json to do without",
-        "model_index.json に書かれている {path} がないため、画像を検査できません。フォルダーを取得し直すか、検査なしで使う場合は model_index.json に \"safety_checker\": [null, null] と書いてください",
+        '{path} must be there, for model_index.json names it, and nothing else would check the pictures; fetch or copy the folder again, or write "safety_checker": [null, null] into model_index.json to do without',
+        'model_index.json に書かれている {path} がないため、画像を検査できません。フォルダーを取得し直すか、検査なしで使う場合は model_index.json に "safety_checker": [null, null] と書いてください',
     ),
     "safety.none": (
         "this model has no safety checker: nothing checks its pictures",

@@ -52,8 +52,7 @@ ROWS: dict[str, tuple[str, str]] = {
     "folder.config": (
         "{path} must describe a model that diffusers and transformers can build, and does not: {reason}; "
         "copy or fetch the folder again",
-        "{path} の設定からモデルを組み立てられません（{reason}）。"
-        "フォルダーをもう一度コピーするか取得してください",
+        "{path} の設定からモデルを組み立てられません（{reason}）。フォルダーをもう一度コピーするか取得してください",
     ),
     "folder.damaged": (
         "{path} is truncated or not a checkpoint ({size_bytes} bytes); copy or fetch it again",
@@ -68,15 +67,10 @@ ROWS: dict[str, tuple[str, str]] = {
         "{path}: guidance_scale must be a number from {low} to {high}, got {value}; correct the file, or remove it",
         "{path} の guidance_scale は {low} から {high} までの数値です（指定: {value}）。修正するか、ファイルを削除してください",
     ),
-    "folder.lacks": (
-        "no {names}",
-        "{names} がありません",
-    ),
+    "folder.lacks": ("no {names}", "{names} がありません"),
     "folder.misfit": (
-        "these parts do not belong together: {part} is {value} and {other} is {limit}; take both from the "
-        "same model",
-        "組み合わせが正しくありません。{part} は {value}、{other} は {limit} です。"
-        "同じモデルのものを使ってください",
+        "these parts do not belong together: {part} is {value} and {other} is {limit}; take both from the same model",
+        "組み合わせが正しくありません。{part} は {value}、{other} は {limit} です。同じモデルのものを使ってください",
     ),
     "folder.missing": (
         "{path} is not a folder; name a model folder in the diffusers layout",
@@ -91,8 +85,7 @@ ROWS: dict[str, tuple[str, str]] = {
         "{path} は JSON オブジェクトである必要があります。もう一度コピーするか取得してください",
     ),
     "folder.problems": (
-        "the model folder {folder} has {count} problem(s): {problems}; all of them: jsd weights verify "
-        "{folder}",
+        "the model folder {folder} has {count} problem(s): {problems}; all of them: jsd weights verify {folder}",
         "モデルフォルダー {folder} に問題が {count} 件あります: {problems}。すべて見るには: jsd weights "
         "verify {folder}",
     ),
@@ -147,26 +140,11 @@ ROWS: dict[str, tuple[str, str]] = {
         "every weight is random: good for measuring speed and memory, and its pictures mean nothing",
         "重みはすべて乱数です。速度とメモリーの計測用で、画像に意味はありません",
     ),
-    "weights.by_argument": (
-        "--weights",
-        "--weights",
-    ),
-    "weights.by_default": (
-        "the embedded model",
-        "同梱モデル",
-    ),
-    "weights.by_environment": (
-        "JSD_WEIGHTS",
-        "JSD_WEIGHTS",
-    ),
-    "weights.by_presence": (
-        "found in weights/",
-        "weights/ にあるため",
-    ),
-    "weights.damaged": (
-        "damaged",
-        "破損",
-    ),
+    "weights.by_argument": ("--weights", "--weights"),
+    "weights.by_default": ("the embedded model", "同梱モデル"),
+    "weights.by_environment": ("JSD_WEIGHTS", "JSD_WEIGHTS"),
+    "weights.by_presence": ("found in weights/", "weights/ にあるため"),
+    "weights.damaged": ("damaged", "破損"),
     "weights.in_the_way": (
         "{field} must be a new or empty folder, and {value} exists; name another, or remove it first",
         "{field} には新しいフォルダーか空のフォルダーを指定してください。{value} はすでに存在します。"
@@ -181,8 +159,7 @@ ROWS: dict[str, tuple[str, str]] = {
         "モデルフォルダーの指定がなく、{root} にもありません。--weights か JSD_WEIGHTS で指定してください",
     ),
     "weights.not_a_folder": (
-        "{field} must be a model folder, got {value}, which is not a folder; jsd weights list shows those "
-        "there are",
+        "{field} must be a model folder, got {value}, which is not a folder; jsd weights list shows those there are",
         "{field} にはモデルフォルダーを指定してください。{value} はフォルダーではありません。jsd weights "
         "list で一覧を見られます",
     ),
@@ -208,12 +185,6 @@ ROWS: dict[str, tuple[str, str]] = {
         "the model folder {folder} is whole: every file and tensor is there in its shape (values are not compared)",
         "モデルフォルダー {folder} に問題はありません。ファイルとテンソルがすべてあり、形も合っています（値は比較していません）",
     ),
-    "weights.written": (
-        "written: {folder}",
-        "書き込みました: {folder}",
-    ),
-    "weights.written_in": (
-        "written: {folder} ({dtype})",
-        "書き込みました: {folder}（{dtype}）",
-    ),
+    "weights.written": ("written: {folder}", "書き込みました: {folder}"),
+    "weights.written_in": ("written: {folder} ({dtype})", "書き込みました: {folder}（{dtype}）"),
 }

@@ -10,22 +10,10 @@ ROWS: dict[str, tuple[str, str]] = {
         "{name} must be one of {choices}, got {value}",
         "{name} は次のいずれかにしてください: {choices}、指定値: {value}",
     ),
-    "cli.no_value": (
-        "{name} needs a value",
-        "{name} に値がありません",
-    ),
-    "cli.required": (
-        "these must be given: {names}",
-        "指定が必要なもの: {names}",
-    ),
-    "cli.switch": (
-        "{name} takes no value, got {value}",
-        "{name} に値は付けられません、指定値: {value}",
-    ),
-    "cli.unrecognized": (
-        "these arguments are unknown: {words}",
-        "使えない引数: {words}",
-    ),
+    "cli.no_value": ("{name} needs a value", "{name} に値がありません"),
+    "cli.required": ("these must be given: {names}", "指定が必要なもの: {names}"),
+    "cli.switch": ("{name} takes no value, got {value}", "{name} に値は付けられません、指定値: {value}"),
+    "cli.unrecognized": ("these arguments are unknown: {words}", "使えない引数: {words}"),
     "image.address": (
         "{field} must be an https:// or http:// address or a data: URI, got {value}; send the picture itself as a data: URI",
         "{field} は https:// か http:// のアドレス、または data: URI にしてください（指定値: {value}）。画像そのものを data: URI で送れます",
@@ -62,50 +50,23 @@ ROWS: dict[str, tuple[str, str]] = {
         "Weight of the prompt. Unset: the model's own.",
         "プロンプトに従う強さ。未指定ならモデルの値。",
     ),
-    "input.height": (
-        "Pixels. Unset: the image's or the model's own.",
-        "高さ。未指定なら画像かモデルの既定値。",
-    ),
-    "input.image": (
-        "Picture to start from.",
-        "元にする画像。",
-    ),
+    "input.height": ("Pixels. Unset: the image's or the model's own.", "高さ。未指定なら画像かモデルの既定値。"),
+    "input.image": ("Picture to start from.", "元にする画像。"),
     "input.long_prompt": (
         "Too long for the model: chunk, or truncate.",
         "長いプロンプト: 分けて読むか、切り捨てます。",
     ),
-    "input.mask": (
-        "White is repainted, black stays as in image.",
-        "白い部分を描き直し、黒い部分は残します。",
-    ),
-    "input.negative_prompt": (
-        "What the picture should not show.",
-        "描いてほしくないもの。",
-    ),
-    "input.num_inference_steps": (
-        "Denoising steps.",
-        "ノイズ除去のステップ数。",
-    ),
-    "input.num_outputs": (
-        "Number of pictures.",
-        "枚数。",
-    ),
-    "input.output_format": (
-        "PNG keeps every pixel.",
-        "ファイル形式。PNG は劣化しません。",
-    ),
-    "input.output_quality": (
-        "Quality of webp and jpg; png has none.",
-        "webp と jpg の画質。png には関係しません。",
-    ),
+    "input.mask": ("White is repainted, black stays as in image.", "白い部分を描き直し、黒い部分は残します。"),
+    "input.negative_prompt": ("What the picture should not show.", "描いてほしくないもの。"),
+    "input.num_inference_steps": ("Denoising steps.", "ノイズ除去のステップ数。"),
+    "input.num_outputs": ("Number of pictures.", "枚数。"),
+    "input.output_format": ("PNG keeps every pixel.", "ファイル形式。PNG は劣化しません。"),
+    "input.output_quality": ("Quality of webp and jpg; png has none.", "webp と jpg の画質。png には関係しません。"),
     "input.preview_every": (
         "A small picture every so many steps; 0: none.",
         "途中の小さな画像を出す間隔。0 なら無し。",
     ),
-    "input.prompt": (
-        "What to draw, in Japanese.",
-        "描きたいもの（日本語）。例: サラリーマン 油絵",
-    ),
+    "input.prompt": ("What to draw, in Japanese.", "描きたいもの（日本語）。例: サラリーマン 油絵"),
     "input.prompt_strength": (
         "With image: 0 keeps the picture, 1 nothing of it.",
         "0 で image のまま、1 で元は残りません。",
@@ -114,26 +75,14 @@ ROWS: dict[str, tuple[str, str]] = {
         "Withhold scores above it; 0 is standard.",
         "スコアがこれを超える画像は返しません。標準は 0。",
     ),
-    "input.scheduler": (
-        "Sampling method.",
-        "サンプリング手法。",
-    ),
-    "input.seed": (
-        "Picture i uses seed + i. Unset: drawn at random.",
-        "i 枚目は seed + i。未指定なら乱数。",
-    ),
-    "input.style": (
-        "A style, put behind the prompt:",
-        "プロンプトの後に加えるスタイル:",
-    ),
+    "input.scheduler": ("Sampling method.", "サンプリング手法。"),
+    "input.seed": ("Picture i uses seed + i. Unset: drawn at random.", "i 枚目は seed + i。未指定なら乱数。"),
+    "input.style": ("A style, put behind the prompt:", "プロンプトの後に加えるスタイル:"),
     "input.unknown_words": (
         "Unreadable words: warn, or replace by kana.",
         "読めない語: 警告するか、かなに置き換えます。",
     ),
-    "input.width": (
-        "Pixels. Unset: the image's or the model's own.",
-        "幅。未指定なら画像かモデルの既定値。",
-    ),
+    "input.width": ("Pixels. Unset: the image's or the model's own.", "幅。未指定なら画像かモデルの既定値。"),
     "options.choice": (
         "{field} must be one of {choices}; got {value}",
         "{field} は次のいずれかにしてください: {choices}（指定値: {value}）",
@@ -143,8 +92,8 @@ ROWS: dict[str, tuple[str, str]] = {
         "JSON に書き出すには {field} がファイルのパスである必要がありますが、メモリー上の画像です。ファイルに保存してパスを渡してください",
     ),
     "options.json": (
-        "{field} must be one JSON object of sampling options, got {value}; write it like {{\"prompt\": \"桜\"}}",
-        "{field} はサンプリング設定の JSON オブジェクトである必要があります（{value}）。{{\"prompt\": \"桜\"}} のように書いてください",
+        '{field} must be one JSON object of sampling options, got {value}; write it like {{"prompt": "桜"}}',
+        '{field} はサンプリング設定の JSON オブジェクトである必要があります（{value}）。{{"prompt": "桜"}} のように書いてください',
     ),
     "options.last_seed": (
         "{field} + num_outputs - 1 must be at most 4294967295, got {field} {value} with num_outputs {num_outputs}; use a seed of at most {high}",
@@ -215,10 +164,8 @@ ROWS: dict[str, tuple[str, str]] = {
         "はサロゲートの片割れです。UTF-8 として入力し直してください",
     ),
     "prompt.unread": (
-        "the vocabulary cannot read {count} character(s): {characters}; try another spelling, or "
-        "another word",
-        "語彙にないため読めない文字が {count} 種類あります: {characters}。別の書き方か、"
-        "別の言葉にしてください",
+        "the vocabulary cannot read {count} character(s): {characters}; try another spelling, or another word",
+        "語彙にないため読めない文字が {count} 種類あります: {characters}。別の書き方か、別の言葉にしてください",
     ),
     "prompt.weight": (
         "a weight in {field} must be {low} to {high}, brackets within brackets multiplied, and the one at character "

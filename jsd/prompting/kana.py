@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 
 from jsd.errors import MissingExtraError
-from jsd.tokenizer import JapaneseTokenizer, UnreadCharacter
+from jsd.prompting.tokenizer import JapaneseTokenizer, UnreadCharacter
 
 # Sudachi gives a symbol or a space the reading キゴウ.
 _WITHOUT_READING = ("補助記号", "記号", "空白")
@@ -27,9 +27,7 @@ class KanaSpelling:
         return self.start + len(self.text)
 
 
-def kana_spellings(
-    tokenizer: JapaneseTokenizer, text: str, unread: Sequence[UnreadCharacter]
-) -> list[KanaSpelling]:
+def kana_spellings(tokenizer: JapaneseTokenizer, text: str, unread: Sequence[UnreadCharacter]) -> list[KanaSpelling]:
     """The words of `text` that hold an unread character and have a kana spelling that `tokenizer` can read.
 
     Hiragana or katakana, whichever takes fewer tokens: as the vocabulary's own texts write the word. Needs the

@@ -10,8 +10,8 @@ from jsd.messages import message
 from jsd.options import SamplingOptions
 from jsd.prompting.emphasis import WeightedText, parse_emphasis
 from jsd.prompting.kana import KanaSpelling, kana_spellings
+from jsd.prompting.tokenizer import JapaneseTokenizer, Piece, PromptReport, printable
 from jsd.prompting.windows import cut_into_windows
-from jsd.tokenizer import JapaneseTokenizer, Piece, PromptReport, printable
 
 # Composed, and decomposed as macOS writes file names.
 _NEGATIVE = "|".join(unicodedata.normalize(form, "ネガティブ") for form in ("NFC", "NFD"))
@@ -247,8 +247,7 @@ def read_prompt(
 def _window(tokenizer: JapaneseTokenizer, source: WeightedText, report: PromptReport, start: int) -> Window:
     """The part of `source` that `report` is about, which begins at `start`."""
     pieces = tuple(
-        Piece(text=piece.text, id=piece.id, start=start + piece.start, end=start + piece.end)
-        for piece in report.pieces
+        Piece(text=piece.text, id=piece.id, start=start + piece.start, end=start + piece.end) for piece in report.pieces
     )
     padding = report.model_max_length - len(pieces) - 1
     return Window(

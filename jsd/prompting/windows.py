@@ -8,7 +8,7 @@ UNet's attention over the tokens takes any length.
 import re
 
 from jsd.errors import InvalidInputError
-from jsd.tokenizer import JapaneseTokenizer
+from jsd.prompting.tokenizer import JapaneseTokenizer
 
 # 1,216 tokens of the released model, far more than a description of one picture has; attention grows with them.
 MAX_WINDOWS = 16

@@ -7,9 +7,9 @@ from typing import NoReturn
 
 import jsd
 from jsd.errors import ServingError
+from jsd.models.folder import open_model_folder
 from jsd.serving.address import check_address
 from jsd.serving.schema import write_schema
-from jsd.weights import open_model_folder
 
 DEFAULT_PORT = 5000
 PREDICTOR = Path(jsd.__file__).parents[1] / "predict.py"

@@ -8,9 +8,9 @@ from PIL import Image, ImageChops
 
 from jsd.errors import InvalidInputError
 from jsd.options import UNKNOWN_WORDS, SamplingOptions
-from jsd.prompting.presets import with_style
 from jsd.prompting.prompts import read_prompts, split_negative
-from jsd.tokenizer import JapaneseTokenizer
+from jsd.prompting.styles import with_style
+from jsd.prompting.tokenizer import JapaneseTokenizer
 
 # Inputs of the page that are options by themselves.
 PLAIN = (
@@ -69,9 +69,7 @@ def in_kana(tokenizer: JapaneseTokenizer, prompt: str) -> str:
     return f"{read.prompt.suggestion()}\nネガティブ: {read.negative_prompt.suggestion()}"
 
 
-def pictures(
-    drawing: Mapping[str, Any] | None, *, brush: bool
-) -> tuple[Image.Image | None, Image.Image | None]:
+def pictures(drawing: Mapping[str, Any] | None, *, brush: bool) -> tuple[Image.Image | None, Image.Image | None]:
     """What an image editor holds -> (image, mask): {"background": a picture, "layers": [strokes], "composite": both}.
 
     With `brush` the strokes are part of the picture; else they say where it is repainted.

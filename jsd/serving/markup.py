@@ -9,7 +9,7 @@ from PIL import Image
 
 from jsd.messages import message
 from jsd.prompting.prompts import Prompts
-from jsd.tokenizer import printable
+from jsd.prompting.tokenizer import printable
 
 # Of a picture's record, what its author chose; the rest is folded away.
 CHOSEN = (

@@ -9,14 +9,14 @@ from typing import Any, TypeVar
 import gradio as gr
 
 from jsd.errors import InvalidInputError, JsdError
-from jsd.files.metadata import read_picture_file
+from jsd.images.metadata import read_picture_file
 from jsd.job import Job
 from jsd.messages import in_language, message
 from jsd.options import SamplingOptions
 from jsd.pipeline import Pipeline
 from jsd.preview import load_preview
-from jsd.prompting.presets import readable_styles, with_style
 from jsd.prompting.prompts import Prompts, read_prompts
+from jsd.prompting.styles import readable_styles, with_style
 from jsd.safety import blank_unsafe
 from jsd.schedulers import SCHEDULERS
 from jsd.serving import markup
@@ -94,9 +94,14 @@ class Page:
         with gr.Row(equal_height=True):
             gr.Markdown(f"# {TITLE}", elem_id="title")
             self.language = self._add(
-                gr.Radio, {"label": "web.language"}, choices=LANGUAGES, value="en", show_label=False,
-                container=False, elem_id="language",
-            )  # fmt: skip
+                gr.Radio,
+                {"label": "web.language"},
+                choices=LANGUAGES,
+                value="en",
+                show_label=False,
+                container=False,
+                elem_id="language",
+            )
         with gr.Row():
             with gr.Column(scale=5, min_width=320):
                 self._lay_out_prompt()
@@ -113,9 +118,12 @@ class Page:
         styles = ["", *readable_styles(self.pipeline.tokenizer)]
         with gr.Row():
             self.form["style"] = self._add(
-                gr.Dropdown, {"label": "web.style"}, choices=[(name or "—", name) for name in styles], value="",
+                gr.Dropdown,
+                {"label": "web.style"},
+                choices=[(name or "—", name) for name in styles],
+                value="",
                 elem_id="style",
-            )  # fmt: skip
+            )
             self.form["negative_prompt"] = self._add(
                 gr.Textbox, {"label": "web.negative_prompt"}, scale=2, elem_id="negative_prompt"
             )
@@ -134,17 +142,26 @@ class Page:
                         gr.Textbox, {"label": f"web.{name}"}, placeholder=str(side), min_width=80, elem_id=name
                     )
                 self.form["num_outputs"] = self._add(
-                    gr.Dropdown, {"label": "web.num_outputs"}, choices=[1, 2, 3, 4], value=options.num_outputs,
-                    min_width=80, elem_id="num_outputs",
-                )  # fmt: skip
+                    gr.Dropdown,
+                    {"label": "web.num_outputs"},
+                    choices=[1, 2, 3, 4],
+                    value=options.num_outputs,
+                    min_width=80,
+                    elem_id="num_outputs",
+                )
             with gr.Row():
                 self.form["num_inference_steps"] = self._slider("num_inference_steps", 1, 500, step=1)
                 self.form["guidance_scale"] = self._slider("guidance_scale", 1, 20, step=0.5)
             with gr.Row(equal_height=True):
                 self.form["scheduler"] = self._add(
-                    gr.Dropdown, {"label": "web.scheduler"}, choices=list(SCHEDULERS), value=options.scheduler,
-                    scale=2, min_width=170, elem_id="scheduler",
-                )  # fmt: skip
+                    gr.Dropdown,
+                    {"label": "web.scheduler"},
+                    choices=list(SCHEDULERS),
+                    value=options.scheduler,
+                    scale=2,
+                    min_width=170,
+                    elem_id="scheduler",
+                )
                 self.form["seed"] = self._add(
                     gr.Textbox, {"label": "web.seed", "placeholder": "web.random"}, min_width=110, elem_id="seed"
                 )
@@ -158,26 +175,44 @@ class Page:
     def _lay_out_start(self) -> None:
         with self._add(gr.Accordion, {"label": "web.start"}, open=False, elem_id="start"):
             self.form["drawing"] = self._add(
-                gr.ImageEditor, {"label": "web.upload"}, type="pil", format="png", layers=False,
-                sources=["upload", "clipboard"], buttons=[], transforms=["crop"],
+                gr.ImageEditor,
+                {"label": "web.upload"},
+                type="pil",
+                format="png",
+                layers=False,
+                sources=["upload", "clipboard"],
+                buttons=[],
+                transforms=["crop"],
                 brush=gr.Brush(colors=["#d33f2e", "#2e6fd3", "#3a9d4a", "#e8c547", "#000000", "#ffffff"]),
-                canvas_size=CANVAS, elem_id="drawing",
-            )  # fmt: skip
+                canvas_size=CANVAS,
+                elem_id="drawing",
+            )
             self.form["brush"] = self._add(gr.Checkbox, {"label": "web.brush"}, container=False, elem_id="brush")
             self.form["prompt_strength"] = self._slider("prompt_strength", 0, 1, step=0.05)
 
     def _lay_out_results(self) -> None:
         self.status = gr.HTML(elem_id="status")
         self.gallery = self._add(
-            gr.Gallery, {"label": "web.gallery"}, type="filepath", interactive=False, columns=3, height="auto",
-            object_fit="contain", buttons=["download", "fullscreen"], elem_id="gallery",
-        )  # fmt: skip
+            gr.Gallery,
+            {"label": "web.gallery"},
+            type="filepath",
+            interactive=False,
+            columns=3,
+            height="auto",
+            object_fit="contain",
+            buttons=["download", "fullscreen"],
+            elem_id="gallery",
+        )
         self.parameters = gr.HTML(elem_id="parameters", apply_default_css=False)
         self.apply = self._add(gr.Button, {"value": "web.apply"}, size="sm", visible=False, elem_id="apply")
         self.dropped = self._add(
-            gr.File, {"label": "web.drop"}, file_types=[".png", ".jpg", ".jpeg", ".webp"], type="filepath",
-            height=140, elem_id="dropped",
-        )  # fmt: skip
+            gr.File,
+            {"label": "web.drop"},
+            file_types=[".png", ".jpg", ".jpeg", ".webp"],
+            type="filepath",
+            height=140,
+            elem_id="dropped",
+        )
         self.record: gr.State = gr.State({})
         self.last_seed: gr.State = gr.State("")
 
@@ -185,9 +220,15 @@ class Page:
         default = getattr(SamplingOptions, name)
         value = getattr(self.pipeline, name) if default is None else default
         return self._add(
-            gr.Slider, {"label": f"web.{name}"}, minimum=low, maximum=high, step=step, value=value, min_width=120,
+            gr.Slider,
+            {"label": f"web.{name}"},
+            minimum=low,
+            maximum=high,
+            step=step,
+            value=value,
+            min_width=120,
             elem_id=name,
-        )  # fmt: skip
+        )
 
     def _connect(self) -> None:
         quick: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
@@ -200,17 +241,26 @@ class Page:
 
         texts = [self.form[name] for name in ("prompt", "negative_prompt", "style", "unknown_words")]
         gr.on(
-            [one.change for one in [*texts, self.language]], self._read, [self.language, *texts],
-            [self.reading, self.kana], trigger_mode="always_last", **quick,
-        )  # fmt: skip
+            [one.change for one in [*texts, self.language]],
+            self._read,
+            [self.language, *texts],
+            [self.reading, self.kana],
+            trigger_mode="always_last",
+            **quick,
+        )
         self.kana.click(self._spell_in_kana, texts[0], texts[0], **quick)
 
         # One prediction at a time: other visitors wait in the queue, which tells them their place.
         drawn = gr.on(
-            [self.draw_button.click, self.form["prompt"].submit], self._draw, [self.language, self.gallery, *form],
-            [self.status, self.gallery, self.last_seed, self.cancel_button], show_progress="minimal",
-            show_progress_on=self.status, concurrency_limit=1, api_visibility="private",
-        )  # fmt: skip
+            [self.draw_button.click, self.form["prompt"].submit],
+            self._draw,
+            [self.language, self.gallery, *form],
+            [self.status, self.gallery, self.last_seed, self.cancel_button],
+            show_progress="minimal",
+            show_progress_on=self.status,
+            concurrency_limit=1,
+            api_visibility="private",
+        )
         # Afterwards, not meanwhile: a preview that is on its way would come after the words.
         self.cancel_button.click(None, cancels=[drawn]).then(
             self._cancelled, self.language, [self.status, self.cancel_button], **quick
@@ -272,9 +322,7 @@ class Page:
             job = pipeline.prepare(options)
             for state in pipeline.denoise(job):
                 if perf_counter() - shown_at >= PREVIEW_SECONDS:
-                    preview = blank_unsafe(
-                        pipeline.safety_checker, self.preview.draw(state.predicted), job.options
-                    )
+                    preview = blank_unsafe(pipeline.safety_checker, self.preview.draw(state.predicted), job.options)
                     yield self._progress(language, state.step, state.num_steps, preview)
                     shown_at = perf_counter()
             with picture_folder() as folder:

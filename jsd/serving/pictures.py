@@ -8,8 +8,8 @@ from tempfile import TemporaryDirectory
 
 from PIL import Image
 
+from jsd.atomic import write_file
 from jsd.errors import InvalidInputError, ServingError
-from jsd.files.writing import write_file
 from jsd.images import encode_image
 
 

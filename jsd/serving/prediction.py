@@ -8,15 +8,15 @@ from cog import CancelationException
 from tqdm import tqdm
 
 from jsd.errors import UnsafeImagesError
-from jsd.fetching import fetch_if_asked
-from jsd.images import tensor_to_images
+from jsd.images.tensors import tensor_to_images
 from jsd.job import GeneratedImage, Job
+from jsd.models.fetch import fetch_if_asked
+from jsd.models.folder import choose_folder
 from jsd.options import SamplingOptions
 from jsd.pipeline import Pipeline
 from jsd.preview import load_preview
 from jsd.safety import blank_unsafe, safety_status
 from jsd.serving.pictures import picture_folder, save_picture
-from jsd.weights import choose_folder
 
 # Of the model that drew: what its licence asks to be passed on.
 MODEL_METRICS = ("model_sha256", "licence", "licence_url", "use_restrictions")
@@ -34,7 +34,7 @@ class Service:
 
     @classmethod
     def load(cls) -> "Service":
-        """The chosen model folder (see `jsd.weights.choose_folder`), warm: the first prediction waits for nothing."""
+        """The chosen model folder (see `choose_folder`), warm: the first prediction waits for nothing."""
         fetch_if_asked()
         folder, reason = choose_folder()
         pipeline = Pipeline.load(folder)

@@ -14,8 +14,8 @@ from typing import Any
 
 import cog
 
+from jsd.atomic import write_text
 from jsd.errors import ServingError
-from jsd.files.writing import write_text
 
 Schema = dict[str, Any]
 
@@ -68,12 +68,7 @@ def build_schema(predictor: Path, class_name: str = "Predictor") -> Schema:
     inputs = reader.inputs()
     components = {
         "Input": _object("Input", {row.name: _property(row, order) for order, row in enumerate(inputs)}),
-        "Output": {
-            "title": "Output",
-            "type": "array",
-            "items": reader.output_items(),
-            "x-cog-array-type": "iterator",
-        },
+        "Output": {"title": "Output", "type": "array", "items": reader.output_items(), "x-cog-array-type": "iterator"},
         **{row.name: _choices(row) for row in inputs if "choices" in row.keywords},
         **_ENVELOPES,
     }
@@ -116,8 +111,7 @@ class _Reader:
         defaults = self.method.args.defaults
         missing: list[ast.expr | None] = [None] * (len(arguments) - len(defaults))
         return [
-            self._input(argument, default)
-            for argument, default in zip(arguments, [*missing, *defaults], strict=True)
+            self._input(argument, default) for argument, default in zip(arguments, [*missing, *defaults], strict=True)
         ]
 
     @property
@@ -237,8 +231,7 @@ _ENVELOPES: dict[str, Schema] = {
     ),
     "Status": {"title": "Status", "description": "An enumeration.", "enum": _STATUSES, "type": "string"},
     "HTTPValidationError": _object(
-        "HTTPValidationError",
-        {"detail": {"title": "Detail", "type": "array", "items": _ref("ValidationError")}},
+        "HTTPValidationError", {"detail": {"title": "Detail", "type": "array", "items": _ref("ValidationError")}}
     ),
     "ValidationError": {
         "required": ["loc", "msg", "type"],
@@ -287,9 +280,7 @@ _PATHS: Schema = {
         "post": {
             "summary": "Cancel",
             "operationId": "cancel_predictions__prediction_id__cancel_post",
-            "parameters": [
-                {"required": True, "schema": _text("Prediction Id"), "name": "prediction_id", "in": "path"}
-            ],
+            "parameters": [{"required": True, "schema": _text("Prediction Id"), "name": "prediction_id", "in": "path"}],
             "responses": {"200": _OK, "422": _INVALID},
         }
     },

@@ -8,8 +8,8 @@ from typing import Any
 
 from jsd.errors import MissingExtraError
 from jsd.messages import message
+from jsd.models.folder import choose_folder
 from jsd.serving.address import check_address
-from jsd.weights import choose_folder
 
 DEFAULT_PORT = 7860
 MAX_UPLOAD_BYTES = 50 * 2**20
@@ -48,9 +48,7 @@ def serve(
         print(*pipeline.introduction(reason), sep="\n")
         app = build_app(Page(pipeline))
         print(message("web.running", url=f"http://{f'[{host}]' if ':' in host else host}:{port}"), flush=True)
-        uvicorn.run(
-            app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=SHUTDOWN_SECONDS
-        )
+        uvicorn.run(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=SHUTDOWN_SECONDS)
 
 
 def build_app(page: Any) -> AsgiApp:

@@ -7,10 +7,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from jsd.data.captions import caption
-from jsd.data.corpus import Corpus, Record
-from jsd.data.styles import DEFAULT_STYLE
-from jsd.tokenizer import JapaneseTokenizer
+from jsd.prompting.tokenizer import JapaneseTokenizer
+from jsd.training.corpora.captions import caption
+from jsd.training.corpora.corpus import Corpus, Record
+from jsd.training.corpora.styles import DEFAULT_STYLE
 from jsd.training.recipes import Stage
 
 CROP_PX = 64
@@ -62,8 +62,10 @@ class CaptionedLatents:
         self.latents, self.stage, self.tokenizer, self.seed, self.dropout = latents, stage, tokenizer, seed, dropout
         self.words = corpus.words(stage.language)
         self.numbers = {code: number for number, code in enumerate(corpus.concepts)}
-        self.weights = [stage.default_style_weight if r.style == DEFAULT_STYLE and r.background is None else 1.0
-                        for r in self.records]  # fmt: skip
+        self.weights = [
+            stage.default_style_weight if r.style == DEFAULT_STYLE and r.background is None else 1.0
+            for r in self.records
+        ]
         self._ids: dict[str, list[int]] = {}
 
     def batch(self, step: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -72,10 +74,13 @@ class CaptionedLatents:
         rng = random.Random(f"{self.seed}/{self.stage.name}/{step}")
         chosen = rng.choices(self.records, weights=self.weights, k=self.stage.train_batch_size)
         input_ids = [
-            self.encode("" if rng.random() < self.dropout
-                        else caption(self.words[r.code], r.style, r.background, self.stage.language, rng))
+            self.encode(
+                ""
+                if rng.random() < self.dropout
+                else caption(self.words[r.code], r.style, r.background, self.stage.language, rng)
+            )
             for r in chosen
-        ]  # fmt: skip
+        ]
         latents = self.latents[torch.tensor([record.index for record in chosen])]
         return latents, torch.tensor(input_ids), torch.tensor([self.numbers[record.code] for record in chosen])
 

@@ -10,9 +10,9 @@ from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from jsd.files.writing import write_json
-from jsd.tokenizer import JapaneseTokenizer
-from jsd.weights import GENERATION_CONFIG
+from jsd.atomic import write_json
+from jsd.models.folder import GENERATION_CONFIG
+from jsd.prompting.tokenizer import JapaneseTokenizer
 
 CLASSES: dict[str, Any] = {"vae": AutoencoderKL, "unet": UNet2DConditionModel, "text_encoder": CLIPTextModel}
 INITIAL_LOGVAR = -4.0
@@ -23,7 +23,7 @@ MODEL_INDEX = {
     "requires_safety_checker": False,
     "scheduler": ["diffusers", "DDIMScheduler"],
     "text_encoder": ["transformers", "CLIPTextModel"],
-    # SentencePiece with exact ids: read with jsd.tokenizer, since transformers' T5Tokenizer gives other ids.
+    # SentencePiece with exact ids: read with jsd.prompting.tokenizer, since transformers' T5Tokenizer gives other ids.
     "tokenizer": ["transformers", "T5Tokenizer"],
     "unet": ["diffusers", "UNet2DConditionModel"],
     "vae": ["diffusers", "AutoencoderKL"],

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
-from jsd.data.corpus import Corpus
+from jsd.training.corpora.corpus import Corpus
 from jsd.training.loop import save_atomically
 
 BATCH_SIZE = 32

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from PIL import Image
 
-from jsd.data.corpus import Corpus
-from jsd.images import tensor_to_images
+from jsd.images.tensors import tensor_to_images
 from jsd.messages import message
 from jsd.options import SamplingOptions
 from jsd.pipeline import Pipeline
-from jsd.tokenizer import JapaneseTokenizer
+from jsd.prompting.tokenizer import JapaneseTokenizer
+from jsd.training.corpora.corpus import Corpus
 
 SAMPLE_SEED = 1
 NUM_RECONSTRUCTED = 16

@@ -5,10 +5,10 @@ from typing import Any
 
 import torch
 
+from jsd.models.folder import read_json
 from jsd.training import components
 from jsd.training.recipes import Recipe, Stage
 from jsd.training.stages import MODULES, TrainOptions, image_encoder, source_folder
-from jsd.weights import read_json
 
 # fp32 weights, gradients, AdamW's two moments and the average; a frozen weight only itself.
 BYTES_PER_TRAINED_PARAMETER = 4 * 5

@@ -51,11 +51,27 @@ class Recipe:
 
 COMPONENTS = ("text_encoder", "unet", "vae")
 SAMPLE_PROMPTS: dict[str, tuple[str, ...]] = {
-    "ja": ("サラリーマン 油絵", "富士山", "桜 水彩画", "新幹線", "キラキラ", "すし ドット絵", "赤リンゴ",
-           "ネコの顔、青い背景"),
-    "en": ("office worker, oil painting", "rocket", "rose watercolour", "bus", "rainbow", "pizza pixel art", "tiger",
-           "cat face, blue background"),
-}  # fmt: skip
+    "ja": (
+        "サラリーマン 油絵",
+        "富士山",
+        "桜 水彩画",
+        "新幹線",
+        "キラキラ",
+        "すし ドット絵",
+        "赤リンゴ",
+        "ネコの顔、青い背景",
+    ),
+    "en": (
+        "office worker, oil painting",
+        "rocket",
+        "rose watercolour",
+        "bus",
+        "rainbow",
+        "pizza pixel art",
+        "tiger",
+        "cat face, blue background",
+    ),
+}
 
 
 def _stages(*rows: Stage) -> dict[str, Stage]:
@@ -114,20 +130,64 @@ MINI = Recipe(
     sample_prompts=SAMPLE_PROMPTS,
     stages=_stages(
         Stage("vae", "autoencoding", ("vae",), {}, None, False, 32, 2000, 1e-3, 100),
-        Stage("clip_en", "contrastive", ("text_encoder", "image_encoder"), {"vae": "vae"}, "en", False,
-              256, 300, 1e-3, 50),
-        Stage("base", "denoising", ("text_encoder", "unet"), {"vae": "vae", "text_encoder": "clip_en"}, "en", False,
-              64, 1100, 1e-3, 100),
-        Stage("clip_ja", "contrastive", ("text_encoder", "image_encoder"), {"vae": "vae"}, "ja", True,
-              256, 300, 1e-3, 50),
-        Stage("stage1", "denoising", ("text_encoder",), {"vae": "vae", "unet": "base", "text_encoder": "clip_ja"},
-              "ja", True, 64, 320, 1e-3, 50),
-        Stage("stage2", "denoising", ("text_encoder", "unet"), {c: "stage1" for c in COMPONENTS}, "ja", True,
-              64, 7800, 8e-4, 100, ema_decay=0.999),
-        Stage("decoder", "decoding", ("vae.post_quant_conv", "vae.decoder"), {c: "stage2" for c in COMPONENTS},
-              "ja", True, 8, 5000, 5e-4, 100, ema_decay=0.999),
+        Stage(
+            "clip_en", "contrastive", ("text_encoder", "image_encoder"), {"vae": "vae"}, "en", False, 256, 300, 1e-3, 50
+        ),
+        Stage(
+            "base",
+            "denoising",
+            ("text_encoder", "unet"),
+            {"vae": "vae", "text_encoder": "clip_en"},
+            "en",
+            False,
+            64,
+            1100,
+            1e-3,
+            100,
+        ),
+        Stage(
+            "clip_ja", "contrastive", ("text_encoder", "image_encoder"), {"vae": "vae"}, "ja", True, 256, 300, 1e-3, 50
+        ),
+        Stage(
+            "stage1",
+            "denoising",
+            ("text_encoder",),
+            {"vae": "vae", "unet": "base", "text_encoder": "clip_ja"},
+            "ja",
+            True,
+            64,
+            320,
+            1e-3,
+            50,
+        ),
+        Stage(
+            "stage2",
+            "denoising",
+            ("text_encoder", "unet"),
+            {c: "stage1" for c in COMPONENTS},
+            "ja",
+            True,
+            64,
+            7800,
+            8e-4,
+            100,
+            ema_decay=0.999,
+        ),
+        Stage(
+            "decoder",
+            "decoding",
+            ("vae.post_quant_conv", "vae.decoder"),
+            {c: "stage2" for c in COMPONENTS},
+            "ja",
+            True,
+            8,
+            5000,
+            5e-4,
+            100,
+            ema_decay=0.999,
+        ),
     ),
-)  # fmt: skip
+)
 
 # Stable Diffusion v1 with rinna's text encoder (facts of the model card): the base is any Stable Diffusion v1 folder.
 FULL = Recipe(
@@ -139,7 +199,7 @@ FULL = Recipe(
             "num_hidden_layers": 12,
             "num_attention_heads": 12,
             "hidden_act": "quick_gelu",
-        },
+        }
     },
     scheduler=None,
     guidance_scale=None,
@@ -147,11 +207,35 @@ FULL = Recipe(
     model_max_length=77,
     sample_prompts=SAMPLE_PROMPTS,
     stages=_stages(
-        Stage("stage1", "denoising", ("text_encoder",), {"vae": "base", "unet": "base"}, "ja", True,
-              16, 200_000, 1e-4, 1000, gradient_accumulation_steps=16, ema_decay=0.9999),
-        Stage("stage2", "denoising", ("text_encoder", "unet"), {c: "stage1" for c in COMPONENTS}, "ja", True,
-              8, 100_000, 1e-5, 1000, gradient_accumulation_steps=32, ema_decay=0.9999),
+        Stage(
+            "stage1",
+            "denoising",
+            ("text_encoder",),
+            {"vae": "base", "unet": "base"},
+            "ja",
+            True,
+            16,
+            200_000,
+            1e-4,
+            1000,
+            gradient_accumulation_steps=16,
+            ema_decay=0.9999,
+        ),
+        Stage(
+            "stage2",
+            "denoising",
+            ("text_encoder", "unet"),
+            {c: "stage1" for c in COMPONENTS},
+            "ja",
+            True,
+            8,
+            100_000,
+            1e-5,
+            1000,
+            gradient_accumulation_steps=32,
+            ema_decay=0.9999,
+        ),
     ),
-)  # fmt: skip
+)
 
 RECIPES = {recipe.name: recipe for recipe in (MINI, FULL)}

@@ -13,19 +13,19 @@ import torch
 from torch import Tensor, nn
 
 import jsd
-from jsd.data.corpus import Corpus
+from jsd.atomic import write_json
 from jsd.errors import CheckpointError
-from jsd.files.writing import write_json
-from jsd.tokenizer import JapaneseTokenizer
+from jsd.models.folder import check_noise_schedule, read_json
+from jsd.prompting.tokenizer import JapaneseTokenizer
 from jsd.training import components
 from jsd.training.batches import CaptionedLatents, crops, decoded_pictures, training_records
+from jsd.training.corpora.corpus import Corpus
 from jsd.training.latents import corpus_latents, encode_corpus
 from jsd.training.logs import Log, draw_samples, reconstruct
 from jsd.training.loop import CHECKPOINT_FILE, check_settings, train
 from jsd.training.objectives import Losses, autoencoding_loss, contrastive_loss, decoding_loss, denoising_loss
 from jsd.training.recipes import Recipe, Stage
 from jsd.training.vocabulary import train_tokenizer
-from jsd.weights import check_noise_schedule, read_json
 
 LATENTS_FILE = "latents.pt"
 # Of a stage's row, what a run may change when it goes on.

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import sentencepiece
 
-from jsd.data.captions import caption
-from jsd.data.corpus import Corpus
-from jsd.files.writing import write_json
+from jsd.atomic import write_json
+from jsd.training.corpora.captions import caption
+from jsd.training.corpora.corpus import Corpus
 
 CAPTIONS_PER_PICTURE = 3
 # Pieces of their own: a vocabulary of so few captions would otherwise learn 「の富士山」 as one word.

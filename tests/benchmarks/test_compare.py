@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks import preview
 from benchmarks.run import ROOT, main
-from jsd.files.provenance import folder_digest
+from jsd.models.record import folder_digest
 
 
 def test_both_draw_the_same_picture_and_every_figure_is_written(

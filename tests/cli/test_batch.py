@@ -16,7 +16,7 @@ from toy_checker import write_toy_checker
 from traces import traces
 
 from jsd.cli import batch, main
-from jsd.files.metadata import read_picture_file
+from jsd.images.metadata import read_picture_file
 
 ROWS = [{"prompt": f"猫 {number}", "seed": number, "num_inference_steps": 1} for number in range(3)]
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from jsd.cli import main
-from jsd.data.concepts import Concept
-from jsd.data.corpus import Corpus
-from jsd.evaluation.prompts import GROUPS, make_prompts
+from jsd.training.corpora.concepts import Concept
+from jsd.training.corpora.corpus import Corpus
+from jsd.training.evaluation.prompts import GROUPS, make_prompts
 
 
 def test_describe_counts_with_sources_and_licences(toy_corpus_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -27,8 +27,9 @@ def test_describe_counts_prompts_of_the_test_split_and_the_concepts_that_are_rig
     toy_corpus: Corpus, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Each sound word here fits two concepts."""
-    listed = [Concept(chr(0x1F300 + n), "Toys", f"名{n}", f"name {n}", (), (), False, (f"音{n // 2}",))
-              for n in range(40)]  # fmt: skip
+    listed = [
+        Concept(chr(0x1F300 + n), "Toys", f"名{n}", f"name {n}", (), (), False, (f"音{n // 2}",)) for n in range(40)
+    ]
     replace(toy_corpus, concepts={concept.code: concept for concept in listed}).save(tmp_path / "corpus")
     assert main(["data", "describe", "--corpus", str(tmp_path / "corpus")]) == 0
     (line,) = (line for line in capsys.readouterr().out.splitlines() if "onomatopoeia" in line)

@@ -11,8 +11,21 @@ from jsd.cli import main
 def test_it_writes_the_report_and_prints_its_table(
     toy_folder: Path, toy_corpus_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = ["evaluate", "--weights", str(toy_folder), "--corpus", str(toy_corpus_folder), "--split", "dev",
-               "--language", "en", "--num-inference-steps", "1", "--output", str(tmp_path / "out")]  # fmt: skip
+    command = [
+        "evaluate",
+        "--weights",
+        str(toy_folder),
+        "--corpus",
+        str(toy_corpus_folder),
+        "--split",
+        "dev",
+        "--language",
+        "en",
+        "--num-inference-steps",
+        "1",
+        "--output",
+        str(tmp_path / "out"),
+    ]
     assert main(command) == 0
     accuracy, chance, path = capsys.readouterr().out.splitlines()
     report = json.loads(Path(path).read_text("utf-8"))
@@ -32,8 +45,19 @@ def test_its_table_is_in_the_users_language(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("JSD_LANG", "ja")
-    command = ["evaluate", "--weights", str(toy_folder), "--corpus", str(toy_corpus_folder), "--split", "dev",
-               "--num-inference-steps", "1", "--output", str(tmp_path / "out")]  # fmt: skip
+    command = [
+        "evaluate",
+        "--weights",
+        str(toy_folder),
+        "--corpus",
+        str(toy_corpus_folder),
+        "--split",
+        "dev",
+        "--num-inference-steps",
+        "1",
+        "--output",
+        str(tmp_path / "out"),
+    ]
     assert main(command) == 0
     accuracy, chance, _ = capsys.readouterr().out.splitlines()
     assert accuracy.startswith("正答率、") and chance.startswith("偶然による正答率、")

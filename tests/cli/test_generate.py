@@ -14,15 +14,7 @@ FAST = ["--num-inference-steps", "2", "--device", "cpu", "--dtype", "float32"]
 
 @pytest.fixture
 def arguments(toy_folder: Path, tmp_path: Path) -> list[str]:
-    return [
-        "generate",
-        "サラリーマン 油絵",
-        *FAST,
-        "--weights",
-        str(toy_folder),
-        "--output-dir",
-        str(tmp_path / "out"),
-    ]
+    return ["generate", "サラリーマン 油絵", *FAST, "--weights", str(toy_folder), "--output-dir", str(tmp_path / "out")]
 
 
 def test_it_prints_path_seed_and_seconds_of_each_picture(
@@ -80,9 +72,7 @@ def test_every_option_reaches_the_picture(arguments: list[str], tmp_path: Path) 
     assert {name: metadata[name] for name in expected} == expected
 
 
-def test_it_warns_of_what_the_model_does_not_read(
-    arguments: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_it_warns_of_what_the_model_does_not_read(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     arguments[1] = "猫の肖像画 油絵" * 10
     assert main([*arguments, "--negative-prompt", "🐱"]) == 0
     error = capsys.readouterr().err
@@ -118,11 +108,7 @@ def test_a_style_stands_behind_the_prompt(arguments: list[str], tmp_path: Path) 
     ],
 )
 def test_bad_input_is_one_line_exit_code_2_and_nothing_written(
-    words: list[str],
-    field: str,
-    arguments: list[str],
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    words: list[str], field: str, arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([*arguments, *words]) == 2
     lines = capsys.readouterr().err.splitlines()

@@ -125,10 +125,18 @@ def test_a_fault_in_the_arguments_is_told_in_the_users_language(
 
 @pytest.mark.parametrize(
     ("option", "limits"),
-    [("--width", "1-16383"), ("--height", "1-16383"), ("--num-outputs", "1-4"), ("--num-inference-steps", "1-500"),
-     ("--guidance-scale", "1-20"), ("--seed", f"0-{MAX_SEED}"), ("--prompt-strength", "0-1 "),
-     ("--safety-threshold", "-0.1-0.1"), ("--output-quality", "0-100")],
-)  # fmt: skip
+    [
+        ("--width", "1-16383"),
+        ("--height", "1-16383"),
+        ("--num-outputs", "1-4"),
+        ("--num-inference-steps", "1-500"),
+        ("--guidance-scale", "1-20"),
+        ("--seed", f"0-{MAX_SEED}"),
+        ("--prompt-strength", "0-1 "),
+        ("--safety-threshold", "-0.1-0.1"),
+        ("--output-quality", "0-100"),
+    ],
+)
 def test_a_numbers_limits_are_in_its_help(option: str, limits: str) -> None:
     (action,) = [one for one in COMMANDS["jsd generate"]._actions if option in one.option_strings]
     assert f" {limits}" in str(action.help)

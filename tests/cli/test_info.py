@@ -58,9 +58,7 @@ def test_another_tools_file_is_shown_and_cannot_steer_the_terminal(
     "record",
     ["{broken", "[1, 2]", "{}", '{"a":' * 5000, '{"seed": NaN}', '{"seed": 1e400}', '{"seed": ' + "9" * 5000 + "}"],
 )
-def test_a_record_that_is_no_json_says_nothing(
-    record: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_record_that_is_no_json_says_nothing(record: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pnginfo = PngInfo()
     pnginfo.add_itxt("jsd", record)
     Image.new("RGB", (4, 4)).save(tmp_path / "d.png", pnginfo=pnginfo)

@@ -89,9 +89,15 @@ def test_an_option_is_written_out(words: list[str], capsys: pytest.CaptureFixtur
 
 @pytest.mark.parametrize(
     "words",
-    [["generate"], ["generate", "猫", "--seed"], ["generate", "猫", "--colour", "red"], ["paint"],
-     ["evaluate", "--split", "foo"], ["batch", "a.txt", "--no-metadata=1"]],
-)  # fmt: skip
+    [
+        ["generate"],
+        ["generate", "猫", "--seed"],
+        ["generate", "猫", "--colour", "red"],
+        ["paint"],
+        ["evaluate", "--split", "foo"],
+        ["batch", "a.txt", "--no-metadata=1"],
+    ],
+)
 def test_arguments_that_do_not_parse_are_one_line(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(words)

@@ -11,9 +11,7 @@ import pytest
 from jsd.cli import main
 
 
-def test_it_shows_tokens_pieces_and_what_is_unread(
-    toy_folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_it_shows_tokens_pieces_and_what_is_unread(toy_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["prompt", "猫の🐱", "--weights", str(toy_folder)]) == 0
     output = capsys.readouterr()
     tokens, pieces, unread, cut_off, warning = output.out.splitlines()

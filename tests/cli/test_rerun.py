@@ -8,8 +8,8 @@ from PIL import Image
 from traces import traces
 
 from jsd.cli import main
-from jsd.files.metadata import read_picture_file
 from jsd.images import save_image
+from jsd.images.metadata import read_picture_file
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import jsd.cli.weights
-import jsd.weights
+import jsd.models.folder
 from jsd.cli import main
 
 
@@ -20,7 +20,7 @@ def root(toy_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
     root = tmp_path / "weights"
     shutil.copytree(toy_folder, root / "mini")
     monkeypatch.delenv("JSD_WEIGHTS", raising=False)
-    monkeypatch.setattr(jsd.weights, "weights_root", lambda: root)
+    monkeypatch.setattr(jsd.models.folder, "weights_root", lambda: root)
     monkeypatch.setattr(jsd.cli.weights, "weights_root", lambda: root)
     return root
 
@@ -69,9 +69,11 @@ def test_list_without_any_folder_says_how_to_name_one(root: Path, capsys: pytest
 
 @pytest.mark.parametrize(
     ("language", "words"),
-    [("en", ("is whole", "every file and tensor", "values are not compared")),
-     ("ja", ("問題はありません", "ファイルとテンソル", "値は比較していません"))],
-)  # fmt: skip
+    [
+        ("en", ("is whole", "every file and tensor", "values are not compared")),
+        ("ja", ("問題はありません", "ファイルとテンソル", "値は比較していません")),
+    ],
+)
 def test_verify_says_what_of_a_whole_folder_it_checked(
     language: str,
     words: tuple[str, ...],
@@ -108,9 +110,7 @@ def test_verify_lists_every_problem_and_fails(root: Path, capsys: pytest.Capture
     assert "has 2 problem(s)" in output.err
 
 
-def test_fetch_shows_the_licence_and_needs_it_accepted(
-    root: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_fetch_shows_the_licence_and_needs_it_accepted(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["weights", "fetch"]) == 2
     output = capsys.readouterr()
     assert "CreativeML OpenRAIL-M" in output.out

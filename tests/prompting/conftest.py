@@ -1,7 +1,7 @@
 import pytest
 from vocabularies import VOCABULARIES, Vocabulary
 
-from jsd.tokenizer import JapaneseTokenizer
+from jsd.prompting.tokenizer import JapaneseTokenizer
 
 
 @pytest.fixture(scope="session", params=VOCABULARIES)

@@ -8,7 +8,7 @@ from vocabularies import VOCABULARIES, Vocabulary
 from jsd.errors import MissingExtraError
 from jsd.prompting import kana
 from jsd.prompting.kana import kana_spellings
-from jsd.tokenizer import JapaneseTokenizer
+from jsd.prompting.tokenizer import JapaneseTokenizer
 
 
 def spellings(tokenizer: JapaneseTokenizer, text: str) -> dict[str, str]:

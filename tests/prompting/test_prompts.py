@@ -7,9 +7,9 @@ from vocabularies import Vocabulary
 from jsd.errors import InvalidInputError, MissingExtraError
 from jsd.options import MAX_CHARACTERS, SamplingOptions
 from jsd.prompting import kana
-from jsd.prompting.presets import STYLES, readable_styles, with_style
 from jsd.prompting.prompts import read_prompt, read_prompts, shared_num_windows, split_negative
-from jsd.tokenizer import JapaneseTokenizer
+from jsd.prompting.styles import STYLES, readable_styles, with_style
+from jsd.prompting.tokenizer import JapaneseTokenizer
 
 LONG = "青い空の下で、赤い帽子をかぶった女の子がお土産を持って歩いている。"
 

@@ -2,8 +2,8 @@ import pytest
 from vocabularies import Vocabulary
 
 from jsd.errors import InvalidInputError
+from jsd.prompting.tokenizer import JapaneseTokenizer
 from jsd.prompting.windows import MAX_WINDOWS, cut_into_windows
-from jsd.tokenizer import JapaneseTokenizer
 
 LONG = (
     "青い空の下で、赤い帽子をかぶった女の子がお土産を持って歩いている。背景は富士山と桜の並木道で、水彩画のように描く"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from jsd.tokenizer import JapaneseTokenizer
+from jsd.prompting.tokenizer import JapaneseTokenizer
 
 ROOT = Path(__file__).parents[2]
 
@@ -56,11 +56,7 @@ VOCABULARIES = {
         unread="簪",
         kana="かんざし",
         long="夏の海と青い空の下で、赤い帽子をかぶった女の子が大きな犬と歩いている",
-        parts=(
-            "夏の海と青い空の下で、",
-            "赤い帽子をかぶった女の子が",
-            "大きな犬と歩いている",
-        ),
+        parts=("夏の海と青い空の下で、", "赤い帽子をかぶった女の子が", "大きな犬と歩いている"),
         styled=("アニメ調", "アニメ調 イラスト"),
         in_kana={
             "苺のケーキ": {},

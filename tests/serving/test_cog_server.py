@@ -17,7 +17,7 @@ import pytest
 from cog_client import PROMPT, Server, Stream, file_bytes, opened, serve_command
 from PIL import Image
 
-from jsd.files.provenance import OPENRAIL, OPENRAIL_URL
+from jsd.models.record import OPENRAIL, OPENRAIL_URL
 from jsd.serving.cog_server import PREDICTOR
 from jsd.serving.schema import build_schema
 
@@ -139,8 +139,7 @@ def test_output_format(server: Server, name: str, kind: str) -> None:
 
 def test_output_quality(server: Server) -> None:
     low, high = (
-        server.predict(seed=1, output_format="jpg", output_quality=quality)["output"][0]
-        for quality in (10, 95)
+        server.predict(seed=1, output_format="jpg", output_quality=quality)["output"][0] for quality in (10, 95)
     )
     assert len(low) < len(high)
 

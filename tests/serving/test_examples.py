@@ -15,11 +15,7 @@ from runs.blocks import README, README_JA, ROOT
 
 DOCUMENTS = [README, README_JA, ROOT / "docs" / "cog.md"]
 # Language of a block -> the program that runs it from its standard input.
-PROGRAMS = {
-    "python": [sys.executable, "-"],
-    "js": ["node", "--input-type=module"],
-    "sh": ["sh", "-e"],
-}
+PROGRAMS = {"python": [sys.executable, "-"], "js": ["node", "--input-type=module"], "sh": ["sh", "-e"]}
 ADDRESS = "127.0.0.1:5000"
 
 

@@ -8,9 +8,9 @@ from PIL import Image
 
 from jsd.errors import InvalidInputError
 from jsd.options import SamplingOptions
+from jsd.prompting.tokenizer import JapaneseTokenizer
 from jsd.serving import markup
 from jsd.serving.form import CANVAS, FORM, from_record, in_kana, not_taken_over, pictures, to_options
-from jsd.tokenizer import JapaneseTokenizer
 from runs.blocks import ROOT
 
 

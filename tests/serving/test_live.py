@@ -14,16 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cog_client import (
-    PROMPT,
-    START_SECONDS,
-    Server,
-    Stream,
-    file_bytes,
-    free_port,
-    opened,
-    wait_for,
-)
+from cog_client import PROMPT, START_SECONDS, Server, Stream, file_bytes, free_port, opened, wait_for
 
 from jsd.serving.cog_server import PREDICTOR, server_environment
 from jsd.serving.schema import write_schema

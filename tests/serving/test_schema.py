@@ -65,17 +65,10 @@ def test_inputs_keep_their_order(predictor: Write) -> None:
 
 
 def test_choices_are_an_enum_by_reference(predictor: Write) -> None:
-    schemas = build_schema(predictor('kind: str = Input(default="x", choices=["x", "y"])'))["components"][
-        "schemas"
-    ]
+    schemas = build_schema(predictor('kind: str = Input(default="x", choices=["x", "y"])'))["components"]["schemas"]
     assert schemas["Input"]["properties"]["kind"]["allOf"] == [{"$ref": "#/components/schemas/kind"}]
     assert "type" not in schemas["Input"]["properties"]["kind"]
-    assert schemas["kind"] == {
-        "title": "kind",
-        "description": "An enumeration.",
-        "enum": ["x", "y"],
-        "type": "string",
-    }
+    assert schemas["kind"] == {"title": "kind", "description": "An enumeration.", "enum": ["x", "y"], "type": "string"}
 
 
 def test_optional_is_nullable_and_a_file_is_a_uri(predictor: Write) -> None:
@@ -110,9 +103,7 @@ def test_output_is_files_one_after_the_other(predictor: Write) -> None:
 @pytest.mark.parametrize(
     ("decorator", "streams"), [("", False), ("@streaming", True), ("@cog.streaming", True), ("@other", False)]
 )
-def test_server_sent_events_are_on_where_the_predictor_streams(
-    predictor: Write, decorator: str, streams: bool
-) -> None:
+def test_server_sent_events_are_on_where_the_predictor_streams(predictor: Write, decorator: str, streams: bool) -> None:
     paths = build_schema(predictor("prompt: str = Input(default='')", decorator=decorator))["paths"]
     assert paths["/predictions"]["post"].get("x-cog-streaming", False) is streams
 

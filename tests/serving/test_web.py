@@ -12,8 +12,8 @@ from urllib.request import urlopen
 import pytest
 from PIL import Image
 
-from jsd.files.metadata import PictureFile, read_picture_file
-from jsd.files.provenance import pixel_digest
+from jsd.images.metadata import PictureFile, read_picture_file
+from jsd.models.record import pixel_digest
 from runs.blocks import ROOT
 from runs.screenshot import browser, free_port, missing_browser, serving, wait_for
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 from toy_recipe import TOY
 
-from jsd.data.corpus import Corpus
-from jsd.data.styles import DEFAULT_STYLE
-from jsd.tokenizer import JapaneseTokenizer
+from jsd.prompting.tokenizer import JapaneseTokenizer
 from jsd.training.batches import CROP_PX, CaptionedLatents, crops, decoded_pictures, training_records
+from jsd.training.corpora.corpus import Corpus
+from jsd.training.corpora.styles import DEFAULT_STYLE
 from jsd.training.vocabulary import train_tokenizer
 
 CAPTIONED_STAGES = [name for name, stage in TOY.stages.items() if stage.objective in ("contrastive", "denoising")]
@@ -97,9 +97,7 @@ def test_crops_depend_on_seed_and_step_alone(toy_corpus: Corpus) -> None:
     assert not torch.equal(first, crops(toy_corpus, toy_corpus.records, 8, seed=2, step=5))
 
 
-def test_a_batch_depends_on_seed_and_step_alone(
-    toy_corpus: Corpus, tokenizers: dict[str, JapaneseTokenizer]
-) -> None:
+def test_a_batch_depends_on_seed_and_step_alone(toy_corpus: Corpus, tokenizers: dict[str, JapaneseTokenizer]) -> None:
     source, fresh = (batches(toy_corpus, tokenizers, "stage2") for _ in range(2))
     for step in range(5):
         source.batch(step)

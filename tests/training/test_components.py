@@ -9,10 +9,10 @@ from diffusers import DDIMScheduler
 from toy_recipe import TOY
 
 from jsd.errors import CheckpointError
+from jsd.models.folder import GUIDANCE_SCALE, guidance_scale
 from jsd.training import components
 from jsd.training.recipes import MINI
 from jsd.training.stages import alphas_cumprod
-from jsd.weights import GUIDANCE_SCALE, guidance_scale
 
 
 def test_a_fresh_vae_hides_nothing_in_noise() -> None:

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from toy_recipe import TOY
 
-from jsd.data.corpus import Corpus
 from jsd.training import components
+from jsd.training.corpora.corpus import Corpus
 from jsd.training.latents import corpus_latents, encode_corpus
 
 
@@ -49,9 +49,7 @@ def test_latents_are_computed_once(corpus: Corpus, vae: torch.nn.Module, tmp_pat
 
 
 @pytest.mark.parametrize("keep", [0, 10, 0.5])
-def test_damaged_latents_are_computed_anew(
-    corpus: Corpus, vae: torch.nn.Module, tmp_path: Path, keep: float
-) -> None:
+def test_damaged_latents_are_computed_anew(corpus: Corpus, vae: torch.nn.Module, tmp_path: Path, keep: float) -> None:
     cache = tmp_path / "latents.pt"
     first = corpus_latents(corpus, vae, 32, "cpu", cache)
     data = cache.read_bytes()

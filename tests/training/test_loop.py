@@ -15,8 +15,9 @@ from jsd.errors import CheckpointError
 from jsd.training.loop import CHECKPOINT_FILE, Ema, check_settings, learning_rate, save_atomically, train
 from jsd.training.recipes import Stage
 
-STAGE = Stage("toy", "denoising", (), {}, None, True, train_batch_size=4, max_train_steps=6, learning_rate=0.1,
-              lr_warmup_steps=2)  # fmt: skip
+STAGE = Stage(
+    "toy", "denoising", (), {}, None, True, train_batch_size=4, max_train_steps=6, learning_rate=0.1, lr_warmup_steps=2
+)
 
 
 def make_modules() -> nn.ModuleDict:
@@ -46,10 +47,16 @@ def run(
 
     check_settings(folder / CHECKPOINT_FILE, settings or {})
     ema, _ = train(
-        stage, modules, compute_loss, folder, settings={} if settings is None else settings,
+        stage,
+        modules,
+        compute_loss,
+        folder,
+        settings={} if settings is None else settings,
         checkpointing_steps=checkpointing_steps,
-        autocast=torch.autocast("cpu", torch.bfloat16, enabled=False), log=log, sample=sample,
-    )  # fmt: skip
+        autocast=torch.autocast("cpu", torch.bfloat16, enabled=False),
+        log=log,
+        sample=sample,
+    )
     return ema
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from jsd.errors import CheckpointError
-from jsd.random_weights import SCHEDULER, model_configs
+from jsd.models.random import SCHEDULER, model_configs
 from jsd.training.plan import count_parameters, plan
 from jsd.training.recipes import FULL, MINI
 from jsd.training.stages import TrainOptions

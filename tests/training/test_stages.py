@@ -14,9 +14,9 @@ from toy_recipe import TEXT_ENCODER, TOY, TOY_FULL
 
 import jsd
 from jsd.errors import CheckpointError, CorpusError, ModelFolderError
+from jsd.models.folder import verify_folder
 from jsd.training.recipes import FULL, MINI, RECIPES, Recipe
 from jsd.training.stages import Run, TrainOptions, run_stage, step_generator
-from jsd.weights import verify_folder
 
 
 @pytest.fixture(scope="module")
@@ -257,9 +257,7 @@ def test_a_finished_stage_does_not_go_on_as_another(
     assert {path: path.read_bytes() for path in (trained / "vae").rglob("*") if path.is_file()} == before
 
 
-def test_more_steps_at_another_rate_are_the_same_run(
-    trained: Path, options: TrainOptions, tmp_path: Path
-) -> None:
+def test_more_steps_at_another_rate_are_the_same_run(trained: Path, options: TrainOptions, tmp_path: Path) -> None:
     shutil.copytree(trained / "vae", tmp_path / "vae")
     stage = replace(TOY.stages["vae"], max_train_steps=3, learning_rate=1e-4, ema_decay=0.5)
     run_stage(replace(TOY, stages={"vae": stage}), "vae", replace(options, output=tmp_path))

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from sentencepiece import SentencePieceProcessor
 
-from jsd.data.corpus import Corpus
-from jsd.tokenizer import JapaneseTokenizer
+from jsd.prompting.tokenizer import JapaneseTokenizer
+from jsd.training.corpora.corpus import Corpus
 from jsd.training.vocabulary import train_tokenizer
 
 

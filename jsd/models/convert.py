@@ -1,0 +1,106 @@
+"""Checkpoints of any age -> safetensors in the dtype that will run, so that loading is a memory map."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from jsd.atomic import write_json
+from jsd.devices import DTYPES, choose_placement, dtype_name
+from jsd.errors import InvalidInputError, ModelFolderError
+from jsd.models.folder import (
+    CHECKER,
+    WEIGHT_STEMS,
+    WeightsFile,
+    current_name,
+    open_model_folder,
+    read_json,
+    read_pickle,
+    weights_files,
+)
+
+# Weights of any framework, which are converted, not copied; and what git and the hub keep for themselves.
+WEIGHT_ENDINGS = (".safetensors", ".bin", ".ckpt", ".pt", ".pth", ".msgpack", ".h5", ".onnx")
+NOT_COPIED = (".git", ".cache")
+
+
+def convert_folder(source: Path | str, destination: Path | str, dtype: str | None = None) -> torch.dtype:
+    """Write `source` anew as safetensors; `dtype` None: what runs fastest here. Returns the dtype written."""
+    source, destination = Path(source), Path(destination)
+    if dtype is not None and dtype not in DTYPES:
+        raise InvalidInputError("device.dtype", field="dtype", choices=", ".join(DTYPES), value=repr(dtype))
+    target = choose_placement().dtype if dtype is None else DTYPES[dtype]
+    open_model_folder(source)
+    with new_folder(destination) as partial:
+        _copy_the_rest(source, partial)
+        for component in WEIGHT_STEMS:
+            files = weights_files(source, component)
+            if files:
+                path = partial / component / f"{WEIGHT_STEMS[component][0]}.safetensors"
+                # See jsd.safety: the checker's thresholds do not survive rounding.
+                kept = torch.float32 if component == CHECKER else target
+                save_file(_convert(files[0], component, kept), path, metadata={"format": "pt"})
+                _name_dtype(partial / component / "config.json", kept)
+        open_model_folder(partial)
+    return target
+
+
+def check_free(destination: Path) -> None:
+    """Nothing is overwritten: a model folder may have cost hours."""
+    if destination.exists() and (not destination.is_dir() or any(destination.iterdir())):
+        raise InvalidInputError("weights.in_the_way", field="FOLDER", value=destination)
+
+
+@contextmanager
+def new_folder(destination: Path) -> Iterator[Path]:
+    """A temporary sibling that becomes `destination` when the block ends well, else vanishes."""
+    check_free(destination)
+    try:
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{destination.name}-", dir=destination.parent))
+        try:
+            yield partial
+            partial.chmod(0o755)
+            partial.replace(destination)
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+    except (OSError, SafetensorError) as error:
+        raise ModelFolderError("weights.unwritable", path=destination, reason=error) from error
+
+
+def _copy_the_rest(source: Path, partial: Path) -> None:
+    """Configs, vocabulary, licence, model card; links (the hub's cache is full of them) become files."""
+    for path in sorted(source.rglob("*")):
+        relative = path.relative_to(source)
+        if path.is_file() and path.suffix not in WEIGHT_ENDINGS and relative.parts[0] not in NOT_COPIED:
+            (partial / relative).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, partial / relative)
+
+
+def _convert(file: WeightsFile, component: str, dtype: torch.dtype) -> dict[str, torch.Tensor]:
+    tensors = load_file(file.path) if file.is_safetensors else read_pickle(file.path)
+    converted = {}
+    for name in list(tensors):
+        current, tensor = current_name(component, name), tensors.pop(name)
+        if current is None:
+            continue
+        cast = tensor.to(dtype, copy=True).contiguous()
+        if not torch.isfinite(cast).all() and torch.isfinite(tensor).all():
+            raise ModelFolderError("weights.overflow", path=file.path, name=name, dtype=dtype_name(dtype))
+        converted[current] = cast
+    return converted
+
+
+def _name_dtype(path: Path, dtype: torch.dtype) -> None:
+    """transformers 5 loads in the dtype that config.json names."""
+    config = read_json(path)
+    for key in ("dtype", "torch_dtype"):
+        if key in config:
+            config[key] = dtype_name(dtype)
+    write_json(path, config)

@@ -1,0 +1,91 @@
+"""Rinna's model from the Hugging Face hub: licence first, whole or not at all, resumed where it stopped."""
+
+import os
+import shutil
+from pathlib import Path
+
+from httpx2 import HTTPError  # huggingface_hub's client; its exceptions come through
+from huggingface_hub import HfApi, snapshot_download
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+)
+
+from jsd.errors import InvalidInputError, ModelFolderError
+from jsd.models.convert import WEIGHT_ENDINGS, check_free
+from jsd.models.folder import WEIGHT_STEMS, open_model_folder, weights_names, weights_root
+
+REPOSITORY = "rinna/japanese-stable-diffusion"
+ACCEPTED = "accept-licence"  # what JSD_FETCH must say
+
+
+def fetch_folder(
+    folder: Path | str,
+    *,
+    accept_licence: bool,
+    repository: str = REPOSITORY,
+    revision: str = "main",
+    endpoint: str | None = None,
+) -> Path:
+    """Download a model to `folder`; the token is HF_TOKEN's. Run again, it keeps the files that arrived."""
+    folder = Path(folder)
+    if not accept_licence:
+        raise InvalidInputError("fetch.licence_not_accepted", field="--accept-licence", repo=repository)
+    check_free(folder)
+    # A fixed name, so that the next run finds what this one got.
+    partial = folder.with_name(f".{folder.name}.partial")
+    api = HfApi(endpoint=endpoint)
+    try:
+        info = api.model_info(repository, revision=revision)
+        names = choose_files([sibling.rfilename for sibling in info.siblings or ()])
+        snapshot_download(repository, revision=info.sha, local_dir=partial, allow_patterns=names, endpoint=endpoint)
+    except (GatedRepoError, RepositoryNotFoundError) as error:
+        # Without a token the hub does not say whether a repository is gated or missing.
+        raise ModelFolderError("fetch.gated", repo=repository) from error
+    except HfHubHTTPError as error:
+        reason = _one_line(error)
+        raise ModelFolderError("fetch.failed", repo=repository, partial=partial, reason=reason) from error
+    except (OfflineModeIsEnabled, LocalEntryNotFoundError, HTTPError) as error:
+        reason = _one_line(error)
+        raise ModelFolderError("fetch.unreachable", repo=repository, endpoint=api.endpoint, reason=reason) from error
+    except OSError as error:
+        reason = _one_line(error)
+        raise ModelFolderError("fetch.failed", repo=repository, partial=partial, reason=reason) from error
+    open_model_folder(partial)
+    shutil.rmtree(partial / ".cache", ignore_errors=True)
+    partial.replace(folder)
+    return folder
+
+
+def fetch_if_asked(endpoint: str | None = None) -> Path | None:
+    """For a container: JSD_FETCH=accept-licence downloads the model at start, unless an earlier start has.
+
+    It goes where JSD_WEIGHTS says, else into weights/rinna; None where JSD_FETCH is unset.
+    """
+    asked = os.environ.get("JSD_FETCH", "")
+    if asked == "":
+        return None
+    if asked != ACCEPTED:
+        raise InvalidInputError("options.choice", field="JSD_FETCH", choices=ACCEPTED, value=asked)
+    named = os.environ.get("JSD_WEIGHTS", "")
+    folder = weights_root() / "rinna" if named == "" else Path(named)
+    if folder.is_dir() and any(folder.iterdir()):
+        return folder
+    return fetch_folder(folder, accept_licence=True, endpoint=endpoint)
+
+
+def choose_files(names: list[str]) -> list[str]:
+    """Of a repository's files: one file of weights a component, and everything that is not weights."""
+    rest = [name for name in names if not name.endswith(WEIGHT_ENDINGS)]
+    best = []
+    for component in WEIGHT_STEMS:
+        offered = [f"{component}/{name}" for name in weights_names(component)]
+        best += [name for name in offered if name in names][:1]
+    return rest + best
+
+
+def _one_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__

@@ -1,0 +1,96 @@
+"""What of a model folder goes into the files of its pictures: a digest of its weights, its licence."""
+
+import hashlib
+import json
+import re
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
+from pathlib import Path
+
+from PIL import Image
+
+import jsd
+from jsd.messages import MESSAGES
+from jsd.models.folder import MODELS, weights_files
+
+# The class that rinna's model_index.json names; what is fine-tuned from that model inherits its licence.
+RINNA_CLASS = "JapaneseStableDiffusionPipeline"
+OPENRAIL = "CreativeML OpenRAIL-M"
+OPENRAIL_URL = "https://huggingface.co/spaces/CompVis/stable-diffusion-license"
+# The hub's identifiers -> names
+LICENCES = {"creativeml-openrail-m": OPENRAIL, "mit": "MIT", "apache-2.0": "Apache-2.0"}
+
+
+def folder_record(folder: Path) -> dict[str, object]:
+    """{"model_sha256", and where the folder names its licence "licence", "licence_url", "use_restrictions"}."""
+    return {"model_sha256": folder_digest(folder), **folder_licence(folder)}
+
+
+def folder_digest(folder: Path) -> str:
+    """SHA-256 over the digests of the files that decide what the model draws; all of them are read."""
+    names = ["tokenizer/spiece.model", "tokenizer/tokenizer_config.json", "scheduler/scheduler_config.json"]
+    for component in MODELS:
+        names.append(f"{component}/config.json")
+        names += [f"{component}/{file.path.name}" for file in weights_files(folder, component)[:1]]
+    present = [name for name in sorted(names) if (folder / name).is_file()]
+    # hashlib lets go of the interpreter: four gigabytes take as long as their largest file.
+    with ThreadPoolExecutor() as pool:
+        digests = pool.map(_file_digest, [folder / name for name in present])
+    lines = [f"{digest}  {name}\n" for name, digest in zip(present, digests, strict=True)]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def folder_licence(folder: Path) -> dict[str, object]:
+    """As the front matter of the folder's README.md says (`license`, `license_name`, `license_link`,
+    `use_restrictions`); rinna's is known by its class. Empty where nothing says."""
+    front = _front_matter(folder / "README.md")
+    identifier = front.get("license", "other")
+    name = front.get("license_name", None if identifier == "other" else LICENCES.get(identifier, identifier))
+    if name is None and _pipeline_class(folder) == RINNA_CLASS:
+        name = OPENRAIL
+    if name is None:
+        return {}
+    is_openrail = name == OPENRAIL
+    url = front.get("license_link", OPENRAIL_URL if is_openrail else None)
+    # In English whatever the user's language: the same request gives the same file.
+    restrictions = front.get("use_restrictions", MESSAGES["fetch.restrictions"][0] if is_openrail else None)
+    record = {"licence": name, "licence_url": url, "use_restrictions": restrictions}
+    return {key: value for key, value in record.items() if value is not None}
+
+
+def library_versions() -> dict[str, object]:
+    """Whose arithmetic drew the picture; without a build's suffix (+cpu)."""
+    return {"jsd": jsd.__version__, **{name: version(name).partition("+")[0] for name in ("torch", "diffusers")}}
+
+
+def input_digests(**pictures: Image.Image | None) -> dict[str, object]:
+    """{"image_sha256", "mask_sha256"} of what was drawn from, at the output's size."""
+    return {f"{name}_sha256": pixel_digest(one) for name, one in pictures.items() if one is not None}
+
+
+def pixel_digest(image: Image.Image) -> str:
+    return hashlib.sha256(f"{image.mode} {image.width}x{image.height}\n".encode() + image.tobytes()).hexdigest()
+
+
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _front_matter(path: Path) -> dict[str, str]:
+    """The `key: value` lines between the first two `---` of a model card."""
+    try:
+        text = path.read_text("utf-8", errors="replace")[:65536]
+    except OSError:
+        return {}
+    block = re.match(r"---\s*\n(.*?)\n---\s*(\n|$)", text, re.DOTALL)
+    lines = [] if block is None else re.findall(r"^(\w+):[ \t]*(\S.*?)[ \t]*$", block[1], re.MULTILINE)
+    return {key: value.strip("\"'") for key, value in lines}
+
+
+def _pipeline_class(folder: Path) -> object:
+    try:
+        index = json.loads((folder / "model_index.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    return index.get("_class_name") if isinstance(index, dict) else None

@@ -1,0 +1,212 @@
+"""Japanese text -> input_ids, exactly as the released model reads it; and a report of what it could not read.
+
+The reference is the slow T5 tokenizer of transformers 4 with `do_lower_case=True`: lower-case first, then
+SentencePiece (which normalises with `nmt_nfkc`), cut, `</s>`, padding. No beginning token.
+"""
+
+import json
+import re
+import unicodedata
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from sentencepiece import SentencePieceProcessor
+
+from jsd.errors import InvalidInputError, ModelFolderError
+from jsd.messages import message
+
+VOCABULARY_FILE = "spiece.model"
+DEFAULT_MAX_LENGTH = 77
+# Hugging Face writes int(1e30) into tokenizer_config.json for a length that nobody set.
+UNSET_LENGTH = 10**9
+# Ids that steer the text encoder; a prompt that spells one of these names must not produce its id.
+CONTROL_PIECES = ("<s>", "</s>", "[PAD]", "[CLS]", "[SEP]", "[MASK]")
+MAX_CHARACTERS_NAMED = 10
+ZERO_WIDTH_JOINER = "\u200d"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Piece:
+    """One token; `start` and `end` are the characters of the user's text that it covers."""
+
+    text: str
+    id: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnreadCharacter:
+    """A character as the user typed it, with its joiners and accents, that becomes `<unk>`."""
+
+    text: str
+    start: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptReport:
+    """How a prompt is read: the `pieces` that reach the model; `</s>` counts as a token, padding does not."""
+
+    text: str
+    pieces: tuple[Piece, ...]
+    num_tokens: int
+    num_tokens_needed: int
+    model_max_length: int
+    unread: tuple[UnreadCharacter, ...]
+    tail_start: int | None
+
+    @property
+    def tail(self) -> str:
+        """The end of the user's text that does not reach the model."""
+        return "" if self.tail_start is None else self.text[self.tail_start :]
+
+    def warnings(self) -> list[str]:
+        """A sentence for the unread characters, where there are any; what falls off is for `jsd.prompting` to say."""
+        if not self.unread:
+            return []
+        names = list(dict.fromkeys(printable(character.text) for character in self.unread))
+        shown = names if len(names) <= MAX_CHARACTERS_NAMED else [*names[:MAX_CHARACTERS_NAMED], "…"]
+        return [message("prompt.unread", count=len(names), characters=" ".join(shown))]
+
+    def to_json(self) -> dict[str, object]:
+        return {**asdict(self), "tail": self.tail, "warnings": self.warnings()}
+
+
+class JapaneseTokenizer:
+    """A SentencePiece vocabulary with the fixed-length window of its text encoder."""
+
+    def __init__(self, processor: SentencePieceProcessor, model_max_length: int, do_lower_case: bool) -> None:
+        self._processor = processor
+        self.model_max_length = model_max_length
+        self.do_lower_case = do_lower_case
+        self.vocab_size: int = processor.vocab_size()
+        self.unk_token_id: int = processor.unk_id()
+        self.eos_token_id: int = processor.eos_id()
+        # rinna's vocabulary does not declare its padding piece: it is found by name.
+        declared: int = processor.pad_id()
+        self.pad_token_id: int = declared if declared >= 0 else processor.piece_to_id("[PAD]")
+
+    @classmethod
+    def load(cls, folder: Path) -> "JapaneseTokenizer":
+        """Read `spiece.model` and, where present, `tokenizer_config.json` from a model's tokenizer folder."""
+        path = Path(folder) / VOCABULARY_FILE
+        processor = SentencePieceProcessor()
+        try:
+            processor.LoadFromSerializedProto(path.read_bytes())
+        except OSError as error:
+            raise ModelFolderError("tokenizer.missing", path=path) from error
+        except RuntimeError as error:
+            raise ModelFolderError("tokenizer.damaged", path=path) from error
+        model_max_length, do_lower_case = _read_config(Path(folder) / "tokenizer_config.json")
+        tokenizer = cls(processor, model_max_length, do_lower_case)
+        tokenizer._check_control_pieces(path)
+        return tokenizer
+
+    def _check_control_pieces(self, path: Path) -> None:
+        # A control piece is never produced from text; a "user defined" piece of the same name is.
+        if self.eos_token_id < 0 or self.pad_token_id == self.unk_token_id:
+            raise ModelFolderError("tokenizer.no_control", path=path, pieces="</s>, [PAD]")
+        known = [name for name in CONTROL_PIECES if self._processor.piece_to_id(name) != self.unk_token_id]
+        typed = [name for name in known if not self._processor.is_control(self._processor.piece_to_id(name))]
+        if typed or not self._processor.is_control(self.pad_token_id):
+            raise ModelFolderError("tokenizer.no_control", path=path, pieces=", ".join(typed or ["[PAD]"]))
+
+    def encode(self, text: str, *, field: str = "prompt") -> list[int]:
+        """text -> input_ids (model_max_length,); `field` is the input named where the text cannot be read."""
+        input_ids: list[int] = self._processor.encode(self._lower(text, field))
+        input_ids = [*input_ids[: self.model_max_length - 1], self.eos_token_id]
+        return input_ids + [self.pad_token_id] * (self.model_max_length - len(input_ids))
+
+    def describe(self, text: str, *, field: str = "prompt") -> PromptReport:
+        """How `text` is read: its pieces, what the vocabulary cannot read, what falls off the end."""
+        lowered = self._lower(text, field)
+        # lowered offset -> offset in the user's text: İ is the one character that lower-cases into two.
+        origins = [i for i, character in enumerate(text) for _ in range(len(character.lower()))]
+        origins = [*(origins if self.do_lower_case else range(len(text))), len(text)]
+        encoding = self._processor.encode_as_offset_mapping(lowered)
+        pieces = [
+            Piece(text=piece, id=i, start=origins[start], end=origins[end])
+            for piece, i, (start, end) in zip(encoding["pieces"], encoding["ids"], encoding["offsets"], strict=True)
+        ]
+        kept = pieces[: self.model_max_length - 1]
+        return PromptReport(
+            text=text,
+            pieces=tuple(kept),
+            num_tokens=len(kept) + 1,
+            num_tokens_needed=len(pieces) + 1,
+            model_max_length=self.model_max_length,
+            unread=tuple(_join_characters(text, self._unread_spans(lowered, pieces, origins))),
+            tail_start=None if len(kept) == len(pieces) else pieces[len(kept)].start,
+        )
+
+    def _lower(self, text: str, field: str) -> str:
+        surrogate = re.search("[\ud800-\udfff]", text)
+        if surrogate is not None:
+            value, position = f"U+{ord(surrogate.group()):04X}", surrogate.start() + 1
+            raise InvalidInputError("prompt.surrogate", field=field, value=value, position=position)
+        return text.lower() if self.do_lower_case else text
+
+    def _unread_spans(self, lowered: str, pieces: list[Piece], origins: list[int]) -> Iterator[tuple[int, int]]:
+        """The spans of the user's text behind each normalised character that is in no piece."""
+        # The pieces, joined, are the normalised text; neighbouring unknown characters share one piece.
+        _, offsets = self._processor.normalize(lowered, with_offsets=True)
+        position = 0
+        for piece in pieces:
+            if piece.id == self.unk_token_id:
+                for start in offsets[position : position + len(piece.text)]:
+                    end = offsets[bisect_right(offsets, start)]
+                    yield origins[start], origins[end - 1] + 1
+            position += len(piece.text)
+
+
+def _join_characters(text: str, spans: Iterator[tuple[int, int]]) -> list[UnreadCharacter]:
+    """Join what a reader sees as one character: emoji with joiners, variation selectors, combining marks."""
+    joined: list[tuple[int, int]] = []
+    for start, end in spans:
+        if joined and joined[-1][1] >= start and (start < joined[-1][1] or _continues(text, start)):
+            joined[-1] = (joined[-1][0], end)
+        else:
+            joined.append((start, end))
+    return [UnreadCharacter(text=text[start:end], start=start) for start, end in joined]
+
+
+def _continues(text: str, start: int) -> bool:
+    character = text[start]
+    return (
+        unicodedata.category(character) in {"Mn", "Me", "Cf"}
+        or "\U0001f3fb" <= character <= "\U0001f3ff"  # skin tones
+        or text[start - 1] == ZERO_WIDTH_JOINER
+    )
+
+
+def printable(text: str) -> str:
+    """`text` on one line: what a terminal would obey, or cannot show, becomes its code point."""
+    alone = {"Mn", "Me"} if len(text) == 1 else set()
+    hidden = {"Cc", "Cf", "Cs", "Zl", "Zp"} | alone
+    return "".join(
+        f"U+{ord(c):04X}" if unicodedata.category(c) in hidden and (c != ZERO_WIDTH_JOINER or alone) else c
+        for c in text
+    )
+
+
+def _read_config(path: Path) -> tuple[int, bool]:
+    """tokenizer_config.json -> (model_max_length, do_lower_case); 77 and True where it is silent."""
+    if not path.is_file():
+        return DEFAULT_MAX_LENGTH, True
+    try:
+        config = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelFolderError("tokenizer.config", path=path, rule="JSON") from error
+    if not isinstance(config, dict):
+        raise ModelFolderError("tokenizer.config", path=path, rule="a JSON object")
+    length = config.get("model_max_length", DEFAULT_MAX_LENGTH)
+    do_lower_case = config.get("do_lower_case", True)
+    if isinstance(length, int | float) and length > UNSET_LENGTH:
+        length = DEFAULT_MAX_LENGTH
+    if type(length) is not int or length < 2:
+        raise ModelFolderError("tokenizer.config", path=path, rule="model_max_length, a whole number from 2")
+    if type(do_lower_case) is not bool:
+        raise ModelFolderError("tokenizer.config", path=path, rule="do_lower_case, true or false")
+    return length, do_lower_case

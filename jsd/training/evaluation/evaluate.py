@@ -1,0 +1,171 @@
+"""Draw prompts x seeds, ask the judge, write a report: JSON, a table, a contact sheet."""
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw
+from tqdm import tqdm
+
+from jsd.atomic import write_text
+from jsd.images import save_image
+from jsd.options import SamplingOptions
+from jsd.pipeline import Pipeline
+from jsd.training.corpora.corpus import Corpus
+from jsd.training.evaluation.judge import Judge
+from jsd.training.evaluation.prompts import GROUPS, Prompt, make_prompts
+
+BATCH_SIZE = 16
+# Training draws its noise from seeds that start at 0 << 32; these are pictures that no stage has drawn.
+FIRST_SEED = 1_000_000
+TOP_K = 5
+
+
+@dataclass(frozen=True)
+class Drawing:
+    prompt: Prompt
+    seed: int
+    picture: np.ndarray  # (H, W, 3) uint8
+
+
+def draw(
+    pipeline: Pipeline, prompts: list[Prompt], seeds: int, num_inference_steps: int, guidance_scale: float
+) -> list[Drawing]:
+    """Every prompt with so many seeds of its own. The model is measured, not the safety checker that it may have."""
+    requests = [
+        (
+            prompt,
+            SamplingOptions(
+                prompt=prompt.text,
+                seed=FIRST_SEED + number * seeds + k,
+                num_inference_steps=num_inference_steps,
+                guidance_scale=guidance_scale,
+                long_prompt="truncate",
+                disable_safety_checker=True,
+            ),
+        )
+        for number, prompt in enumerate(prompts)
+        for k in range(seeds)
+    ]
+    drawings = []
+    for first in tqdm(range(0, len(requests), BATCH_SIZE), desc="drawing"):
+        batch = requests[first : first + BATCH_SIZE]
+        for (prompt, _), drawn in zip(batch, pipeline.generate([options for _, options in batch]), strict=True):
+            drawings.append(Drawing(prompt, drawn.seed, np.asarray(drawn.image)))
+    return drawings
+
+
+def ranks(corpus: Corpus, judge: Judge, drawings: list[Drawing]) -> np.ndarray:
+    """(N,) the rank, from 0, of the first right concept; each concept is as near as its nearest picture.
+
+    Where the prompt names a style, the nearest picture of that concept must have it; otherwise the rank is the last.
+    """
+    distances = judge.distances(np.stack([drawing.picture for drawing in drawings]))  # (N, G)
+    found = []
+    for drawing, row in zip(drawings, distances, strict=True):
+        seen: dict[str, None] = {}
+        for index in np.argsort(row):
+            record = corpus.records[index]
+            seen.setdefault(record.code)
+            if record.code in drawing.prompt.right:
+                wrong_style = drawing.prompt.style not in (None, record.style)
+                found.append(len(corpus.concepts) if wrong_style else len(seen) - 1)
+                break
+    return np.array(found)
+
+
+def accuracy(drawings: list[Drawing], found: np.ndarray) -> dict[str, dict[str, float]]:
+    """group -> top-1 and top-5 in percent, and the number of drawings."""
+    table = {}
+    for group in GROUPS:
+        of_group = np.array(
+            [rank for drawing, rank in zip(drawings, found, strict=True) if drawing.prompt.group == group]
+        )
+        if len(of_group):
+            table[group] = {
+                "top1": round(100 * float((of_group == 0).mean()), 1),
+                "top5": round(100 * float((of_group < TOP_K).mean()), 1),
+                "drawings": len(of_group),
+            }
+    return table
+
+
+def mismatched(drawings: list[Drawing]) -> list[Drawing]:
+    """Each drawing with another prompt of its group: what the judge says by chance."""
+    return [
+        Drawing(other.prompt, drawing.seed, drawing.picture)
+        for group in GROUPS
+        for same in [[d for d in drawings if d.prompt.group == group]]
+        # Past the other seeds of the same prompt.
+        for drawing, other in zip(same, same[len(same) // 2 :] + same[: len(same) // 2], strict=True)
+        if other.prompt != drawing.prompt
+    ]
+
+
+def evaluate(
+    pipeline: Pipeline,
+    corpus: Corpus,
+    language: str,
+    split: str,
+    *,
+    seeds: int,
+    num_inference_steps: int,
+    guidance_scale: float | None,  # None: the model's own
+    output: Path,
+) -> dict[str, object]:
+    """Write report.json and contact_sheet.png into `output`; returns the report."""
+    guidance_scale = pipeline.guidance_scale if guidance_scale is None else guidance_scale
+    drawings = draw(pipeline, make_prompts(corpus, language, split), seeds, num_inference_steps, guidance_scale)
+    judge = Judge.fit(np.asarray(corpus.pictures))
+    found = ranks(corpus, judge, drawings)
+    shuffled = mismatched(drawings)
+    report: dict[str, object] = {
+        "model": None if pipeline.folder is None else os.path.relpath(pipeline.folder),
+        "model_sha256": pipeline.provenance.get("model_sha256"),  # a folder that is trained on keeps its name
+        "language": language,
+        "split": split,
+        "seeds": seeds,
+        "num_inference_steps": num_inference_steps,
+        "guidance_scale": guidance_scale,
+        "gallery": {"pictures": len(corpus.records), "concepts": len(corpus.concepts)},
+        "accuracy": accuracy(drawings, found),
+        "chance": accuracy(shuffled, ranks(corpus, judge, shuffled)),
+        "drawings": [
+            {"group": d.prompt.group, "prompt": d.prompt.text, "seed": d.seed, "rank": int(rank)}
+            for d, rank in zip(drawings, found, strict=True)
+        ],
+    }
+    output.mkdir(parents=True, exist_ok=True)
+    save_image(contact_sheet(corpus, drawings, found), output / "contact_sheet.png")
+    write_text(output / "report.json", json.dumps(report, ensure_ascii=False, indent=1) + "\n")
+    return report
+
+
+def contact_sheet(
+    corpus: Corpus, drawings: list[Drawing], found: np.ndarray, per_group: int = 24, columns: int = 8
+) -> Image.Image:
+    """The first drawings of each group over a small picture of what is right, framed green (top-5) or red."""
+    cells = [cell for group in GROUPS for cell in _cells(corpus, drawings, found, group, per_group)]
+    size = cells[0].width
+    sheet = Image.new("RGB", (columns * size, -(-len(cells) // columns) * cells[0].height), "white")
+    for number, cell in enumerate(cells):
+        sheet.paste(cell, (number % columns * size, number // columns * cell.height))
+    return sheet
+
+
+def _cells(
+    corpus: Corpus, drawings: list[Drawing], found: np.ndarray, group: str, per_group: int
+) -> Iterator[Image.Image]:
+    of_group = [(d, rank) for d, rank in zip(drawings, found, strict=True) if d.prompt.group == group]
+    for drawing, rank in of_group[:: max(1, len(of_group) // per_group)][:per_group]:
+        right = next(
+            r for r in corpus.records if r.code in drawing.prompt.right and drawing.prompt.style in (None, r.style)
+        )
+        size = drawing.picture.shape[1]
+        cell = Image.fromarray(drawing.picture)
+        cell.paste(Image.fromarray(np.asarray(corpus.pictures[right.index])).resize((size // 3, size // 3)), (0, 0))
+        ImageDraw.Draw(cell).rectangle((0, 0, size - 1, size - 1), outline="green" if rank < TOP_K else "red", width=2)
+        yield cell

@@ -1,0 +1,53 @@
+"""What is asked of a model: four groups of prompts, each with the corpus pictures that would be right."""
+
+import hashlib
+import random
+from dataclasses import dataclass
+from typing import TypeVar
+
+from jsd.training.corpora.captions import with_style
+from jsd.training.corpora.corpus import ALWAYS_UNSEEN, Corpus, is_unseen
+from jsd.training.corpora.styles import STYLES
+
+Item = TypeVar("Item")
+GROUPS = ("general", "japan", "onomatopoeia", "unseen")
+MAX_PROMPTS_PER_GROUP = 150
+SPLITS = ("dev", "test")
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """`right` are the codes of the concepts that would be right; `style` must be right too where it is set."""
+
+    group: str
+    text: str
+    right: frozenset[str]
+    style: str | None = None
+
+    @property
+    def split(self) -> str:
+        """One in three is for choosing ("dev"), the others for reporting ("test"); the same in every language."""
+        digest = hashlib.sha256(f"{self.group}/{sorted(self.right)}/{self.style}".encode()).digest()
+        return "dev" if digest[0] % 3 == 0 else "test"
+
+
+def make_prompts(corpus: Corpus, language: str, split: str) -> list[Prompt]:
+    """The prompts of one split in "ja" or "en". In English an onomatopoeia is asked for by its concept's name."""
+    names = {code: words.name for code, words in corpus.words(language).items()}
+    general = [code for code, concept in corpus.concepts.items() if not concept.japan]
+    japan = [code for code, concept in corpus.concepts.items() if concept.japan]
+    prompts = [Prompt("general", names[code], frozenset([code])) for code in _some(general)]
+    prompts += [Prompt("japan", names[code], frozenset([code])) for code in japan]
+    sounds = {word for concept in corpus.concepts.values() for word in concept.onomatopoeia}
+    for word in sorted(sounds - {concept.name_ja for concept in corpus.concepts.values()}):
+        right = [code for code, concept in corpus.concepts.items() if word in concept.onomatopoeia]
+        prompts.append(Prompt("onomatopoeia", word if language == "ja" else names[right[0]], frozenset(right)))
+    pairs = [(code, style) for code in corpus.concepts for style in STYLES if is_unseen(code, style)]
+    for code, style in sorted({*_some(pairs), *(pair for pair in ALWAYS_UNSEEN if pair[0] in corpus.concepts)}):
+        text = with_style(names[code], style, language, random.Random(f"{code}/{style}"))
+        prompts.append(Prompt("unseen", text, frozenset([code]), style))
+    return [prompt for prompt in prompts if prompt.split == split]
+
+
+def _some(items: list[Item]) -> list[Item]:
+    return random.Random(0).sample(items, min(len(items), MAX_PROMPTS_PER_GROUP))

@@ -1,0 +1,48 @@
+import time
+
+import pytest
+
+from jsd.images.parameters import SAMPLERS, from_parameters, to_parameters
+from jsd.options import SamplingOptions
+from jsd.schedulers import SCHEDULERS
+
+
+def test_every_scheduler_has_a_name_that_other_tools_know() -> None:
+    assert set(SAMPLERS) == set(SCHEDULERS)
+    assert len(set(SAMPLERS.values())) == len(SAMPLERS), "two schedulers could not be told apart again"
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_what_is_written_is_read_back(scheduler: str) -> None:
+    options = SamplingOptions(
+        prompt="猫\n二行目", negative_prompt="犬", width=64, height=32, seed=7, guidance_scale=3.5, scheduler=scheduler
+    )
+    values = from_parameters(str(to_parameters({**vars(options), "model": 'a: "b", c'}, "0")))
+    for name in ("prompt", "negative_prompt", "width", "height", "seed", "scheduler", "guidance_scale"):
+        assert values[name] == getattr(options, name), name
+    assert values["model"] == 'a: "b", c'
+    assert "prompt_strength" not in values, "there was no picture to start from"
+
+
+def test_strength_is_named_where_a_picture_was_the_start() -> None:
+    options = SamplingOptions(prompt="猫", image="a.png", prompt_strength=0.5, seed=0, width=8, height=8)
+    assert "Denoising strength: 0.5" in str(to_parameters({**vars(options), "model": "m"}, "0"))
+
+
+@pytest.mark.parametrize("text", ["", "猫", "猫\nSteps: 3", "Negative prompt: 犬"])
+def test_a_text_without_settings_is_all_prompt(text: str) -> None:
+    values = from_parameters(text)
+    assert set(values) == {"prompt", "negative_prompt"}
+    assert f"{values['prompt']}{values['negative_prompt']}" in (text, "犬")
+
+
+def test_values_that_are_not_numbers_are_kept_as_they_stand() -> None:
+    values = from_parameters("猫\nSteps: many, Seed: 1e5, Size: wide, CFG scale: 7")
+    assert (values["num_inference_steps"], values["seed"], values["Size"]) == ("many", "1e5", "wide")
+
+
+@pytest.mark.parametrize("line", ['"' + '\\"' * 400_000, "a " * 400_000, '\\"' * 4_900, "a" * 9_000 + ","])
+def test_hostile_settings_take_no_time(line: str) -> None:
+    began = time.perf_counter()
+    from_parameters("猫\n" + line)
+    assert time.perf_counter() - began < 5

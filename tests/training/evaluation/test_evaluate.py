@@ -1,0 +1,181 @@
+"""Ranks on a gallery of five pictures, chance, and the whole report of a toy model."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jsd.models.record import folder_digest
+from jsd.pipeline import Pipeline
+from jsd.safety import Verdict
+from jsd.training.corpora.concepts import Concept
+from jsd.training.corpora.corpus import Corpus, Record
+from jsd.training.evaluation.evaluate import (
+    FIRST_SEED,
+    Drawing,
+    accuracy,
+    contact_sheet,
+    draw,
+    evaluate,
+    mismatched,
+    ranks,
+)
+from jsd.training.evaluation.judge import Judge
+from jsd.training.evaluation.prompts import GROUPS, Prompt, make_prompts
+
+PICTURE = np.zeros((8, 8, 3), dtype=np.uint8)
+
+
+class HandMade:
+    """A judge whose every answer is: cat in 3D, cat in oil, dog in 3D, dog in oil, bus in 3D, in this order."""
+
+    def distances(self, pictures: np.ndarray) -> np.ndarray:
+        return np.tile([0.1, 0.2, 0.3, 0.4, 0.5], (len(pictures), 1))
+
+
+@pytest.fixture
+def gallery() -> Corpus:
+    shown = [("cat", "3d"), ("cat", "oil"), ("dog", "3d"), ("dog", "oil"), ("bus", "3d")]
+    records = [Record(n, code, style, None, False, False, "toys 1", "MIT") for n, (code, style) in enumerate(shown)]
+    concepts = {code: Concept(code, "Toys", code, code, (), (), False, ()) for code in ("cat", "dog", "bus")}
+    return Corpus(np.zeros((5, 8, 8, 3), dtype=np.uint8), records, concepts)
+
+
+def rank(gallery: Corpus, *right: str, style: str | None = None) -> int:
+    drawing = Drawing(Prompt("general", "", frozenset(right), style), 0, PICTURE)
+    (found,) = ranks(gallery, HandMade(), [drawing])  # type: ignore[arg-type]
+    return int(found)
+
+
+def test_a_concept_counts_once_however_many_pictures_it_has(gallery: Corpus) -> None:
+    assert [rank(gallery, code) for code in ("cat", "dog", "bus")] == [0, 1, 2]
+
+
+def test_the_nearest_of_several_right_answers_counts(gallery: Corpus) -> None:
+    assert rank(gallery, "bus", "dog") == 1
+
+
+def test_a_style_that_is_asked_for_must_be_right_too(gallery: Corpus) -> None:
+    assert rank(gallery, "cat", style="3d") == 0
+    assert rank(gallery, "bus", style="3d") == 2
+    last = len(gallery.concepts)
+    assert rank(gallery, "cat", style="oil") == last, "the nearest cat is in 3D: the style is wrong"
+    assert rank(gallery, "dog", style="oil") == last
+
+
+def test_what_a_safety_checker_would_flag_is_measured_too(toy_folder: Path) -> None:
+    class FlagsAll:
+        def judge(self, picture: Image.Image) -> Verdict:
+            return Verdict(score=1.0, concept=0, special_care=False)
+
+    pipeline = replace(Pipeline.load(toy_folder), safety_checker=FlagsAll())  # type: ignore[arg-type]
+    prompts = [Prompt("general", text, frozenset(["cat"])) for text in ("猫", "犬")]
+    assert len(draw(pipeline, prompts, seeds=1, num_inference_steps=1, guidance_scale=1.0)) == 2
+
+
+def drawing(group: str, code: str, seed: int = 0) -> Drawing:
+    return Drawing(Prompt(group, code, frozenset([code])), seed, PICTURE)
+
+
+def test_accuracy_is_by_group_in_percent() -> None:
+    drawings = [drawing("general", "cat")] * 4 + [drawing("japan", "dog")]
+    table = accuracy(drawings, np.array([0, 4, 5, 60, 0]))
+    assert table == {
+        "general": {"top1": 25.0, "top5": 50.0, "drawings": 4},
+        "japan": {"top1": 100.0, "top5": 100.0, "drawings": 1},
+    }
+
+
+def test_chance_asks_another_prompt_of_the_same_group() -> None:
+    drawings = [drawing(group, code, seed) for group in ("general", "japan") for code in "abc" for seed in (0, 1)]
+    shuffled = mismatched(drawings)
+    assert len(shuffled) == len(drawings)
+    owner = {(d.prompt.group, d.prompt.text, d.seed): d for d in drawings}
+    for changed, original in zip(shuffled, drawings, strict=True):
+        assert changed.prompt != original.prompt
+        assert changed.prompt.group == original.prompt.group
+        assert owner[original.prompt.group, original.prompt.text, changed.seed].picture is changed.picture
+
+
+def test_chance_never_asks_a_drawings_own_prompt() -> None:
+    assert mismatched([drawing("general", "cat", seed) for seed in range(3)]) == []
+
+
+@pytest.fixture(scope="module")
+def pipeline(toy_folder: Path) -> Pipeline:
+    return Pipeline.load(toy_folder, device="cpu", dtype="float32")
+
+
+def test_every_prompt_is_drawn_with_seeds_of_its_own(pipeline: Pipeline) -> None:
+    prompts = [Prompt("general", text, frozenset([text])) for text in ("猫", "鳥居")]
+    drawings = draw(pipeline, prompts, seeds=2, num_inference_steps=1, guidance_scale=1.0)
+    assert [(d.prompt.text, d.seed - FIRST_SEED) for d in drawings] == [("猫", 0), ("猫", 1), ("鳥居", 2), ("鳥居", 3)]
+    assert drawings[0].picture.shape == (32, 32, 3)
+
+
+@pytest.fixture(scope="module")
+def report(toy_corpus: Corpus, pipeline: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+    output = tmp_path_factory.mktemp("evaluation") / "report"
+    returned = evaluate(
+        pipeline, toy_corpus, "ja", "test", seeds=1, num_inference_steps=1, guidance_scale=2.0, output=output
+    )
+    return output, returned
+
+
+def test_the_report_has_what_is_needed_to_repeat_it(report: tuple[Path, Any], toy_folder: Path) -> None:
+    written = json.loads((report[0] / "report.json").read_text("utf-8"))
+    assert written == json.loads(json.dumps(report[1]))
+    assert not Path(written["model"]).is_absolute(), "a report must not name the machine's folders"
+    assert Path(written["model"]).resolve() == toy_folder.resolve()
+    assert (written["language"], written["split"], written["seeds"]) == ("ja", "test", 1)
+    assert (written["num_inference_steps"], written["guidance_scale"]) == (1, 2.0)
+    assert written["gallery"] == {"pictures": 88, "concepts": 8}
+
+
+def test_the_report_names_the_weights_that_drew(report: tuple[Path, Any], toy_folder: Path) -> None:
+    """The folder's name stays when it is trained on; its digest does not."""
+    written = json.loads((report[0] / "report.json").read_text("utf-8"))
+    assert written["model_sha256"] == folder_digest(toy_folder)
+
+
+def test_the_report_counts_every_drawing(report: tuple[Path, Any], toy_corpus: Corpus) -> None:
+    prompts = make_prompts(toy_corpus, "ja", "test")
+    drawn = report[1]["drawings"]
+    assert [one["prompt"] for one in drawn] == [prompt.text for prompt in prompts]
+    assert sum(cell["drawings"] for cell in report[1]["accuracy"].values()) == len(prompts)
+    assert all({"group", "prompt", "seed", "rank"} <= one.keys() for one in drawn)
+
+
+def test_the_report_has_chance_beside_accuracy(report: tuple[Path, Any]) -> None:
+    for row in ("accuracy", "chance"):
+        assert set(report[1][row]) <= set(GROUPS)
+        assert all({"top1", "top5", "drawings"} == cell.keys() for cell in report[1][row].values())
+    assert report[1]["chance"], "a toy split has groups of two prompts and more"
+
+
+def test_the_contact_sheet_is_a_picture(report: tuple[Path, Any]) -> None:
+    with Image.open(report[0] / "contact_sheet.png") as sheet:
+        assert sheet.width == 8 * 32
+        assert sheet.height % 32 == 0
+
+
+def test_the_contact_sheet_frames_right_in_green_and_wrong_in_red(gallery: Corpus) -> None:
+    picture = np.full((32, 32, 3), 255, dtype=np.uint8)
+    drawings = [replace(drawing("general", code), picture=picture) for code in ("cat", "dog")]
+    sheet = contact_sheet(gallery, drawings, np.array([4, 5]))
+    assert sheet.getpixel((31, 31)) == (0, 128, 0)
+    assert sheet.getpixel((63, 31)) == (255, 0, 0)
+
+
+def test_a_model_that_draws_the_right_pictures_gets_full_marks(toy_corpus: Corpus) -> None:
+    prompts = make_prompts(toy_corpus, "ja", "test") + make_prompts(toy_corpus, "ja", "dev")
+    drawings = []
+    for prompt in prompts:
+        right = next(r for r in toy_corpus.records if r.code in prompt.right and prompt.style in (None, r.style))
+        drawings.append(Drawing(prompt, 0, np.asarray(toy_corpus.pictures[right.index])))
+    found = ranks(toy_corpus, Judge.fit(np.asarray(toy_corpus.pictures)), drawings)
+    assert {group: cell["top1"] for group, cell in accuracy(drawings, found).items()} == dict.fromkeys(GROUPS, 100.0)
