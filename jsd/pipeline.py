@@ -17,11 +17,11 @@ from torch import Tensor
 from jsd import sampling
 from jsd.devices import choose_placement, dtype_name, synchronize
 from jsd.errors import GenerationError, InvalidInputError, UnsafeImagesError
-from jsd.models import record as provenance
 from jsd.images import load_image, load_mask
 from jsd.images.tensors import image_to_tensor, mask_to_tensor, tensor_to_images
 from jsd.job import GeneratedImage, Job
 from jsd.messages import message
+from jsd.models import record as provenance
 from jsd.models.components import load_components
 from jsd.models.folder import GUIDANCE_SCALE, choose_folder, guidance_scale, open_model_folder, read_json
 from jsd.options import MAX_SEED, SamplingOptions, shared_options
