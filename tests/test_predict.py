@@ -79,8 +79,3 @@ def test_cogs_own_reading_agrees() -> None:
     for parameter in parameters:
         for key, value in INPUTS[parameter.name].keywords.items():
             assert getattr(parameter.default, key) == value
-
-
-def test_it_is_a_facade() -> None:
-    assert len(PREDICTOR.read_text("utf-8").splitlines()) <= 120
-    assert {row.type for row in INPUTS.values()} <= set(TYPES)
