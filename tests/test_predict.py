@@ -11,7 +11,7 @@ from jsd.errors import InvalidInputError
 from jsd.messages import MESSAGES
 from jsd.options import SamplingOptions
 from jsd.schedulers import SCHEDULERS
-from jsd.serving.schema import TYPES, PredictorInput, read_inputs
+from jsd.serving.schema import PredictorInput, read_inputs
 
 PREDICTOR = Path(__file__).parents[1] / "predict.py"
 INPUTS = {row.name: row for row in read_inputs(PREDICTOR)}
