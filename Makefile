@@ -8,7 +8,7 @@ INSTALLED := .venv/.installed
 TESTABLE := .venv/.testable
 PROMPT := サラリーマン 油絵
 
-.PHONY: setup demo test check requirements clean
+.PHONY: setup demo test check messages requirements clean
 
 setup: $(INSTALLED)
 
@@ -21,6 +21,18 @@ test: $(TESTABLE)
 check: $(TESTABLE)
 	.venv/bin/ruff check .
 	.venv/bin/mypy
+
+# What is said to a user stands in English where it is said; the Japanese is written into jsd/locale/ja.po. Errors take
+# their sentence as the second argument.
+ERRORS := $(foreach error,JsdError InvalidInputError ImageFileError ModelFolderError CorpusError CheckpointError \
+	ServingError GenerationError __init__,--keyword $(error):2)
+messages: $(TESTABLE)  ## bring the Japanese sentences up to date, and compile them
+	mkdir -p build
+	.venv/bin/pybabel -q extract --no-default-keywords --keyword _ --keyword N_ $(ERRORS) --no-location --sort-output \
+		--output-file build/jsd.pot jsd
+	.venv/bin/pybabel -q update --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date --no-wrap --locale ja \
+		--input-file build/jsd.pot --output-file jsd/locale/ja.po
+	.venv/bin/pybabel -q compile --input-file jsd/locale/ja.po --output-file jsd/locale/ja.mo
 
 $(INSTALLED): pyproject.toml requirements.txt
 	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed; install it, or name it: make PYTHON=/path/to/python3.11" >&2; exit 1; }

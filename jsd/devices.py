@@ -30,9 +30,21 @@ def choose_placement(device: str | None = None, dtype: str | None = None) -> Pla
     if dtype is None:
         return Placement(device=chosen, dtype=fast_dtype(chosen))
     if dtype not in DTYPES:
-        raise InvalidInputError("device.dtype", field="dtype", choices=", ".join(DTYPES), value=repr(dtype))
+        raise InvalidInputError(
+            "device.dtype",
+            "{field} must be one of {choices}, got {value}; leave it out for the fastest",
+            field="dtype",
+            choices=", ".join(DTYPES),
+            value=repr(dtype),
+        )
     if chosen.type == "cpu" and dtype == "float16":
-        raise InvalidInputError("device.cpu_float16", field="dtype", value=dtype)
+        raise InvalidInputError(
+            "device.cpu_float16",
+            "{field} {value} does not go with the CPU, where it is hundreds of times too slow; "
+            "use bfloat16 or float32, or leave {field} out",
+            field="dtype",
+            value=dtype,
+        )
     return Placement(device=chosen, dtype=DTYPES[dtype])
 
 
@@ -68,8 +80,20 @@ def _choose_device(device: str | None) -> torch.device:
     try:
         chosen = torch.device(device)
     except RuntimeError as error:
-        raise InvalidInputError("device.unknown", field="device", choices=available, value=repr(device)) from error
+        raise InvalidInputError(
+            "device.unknown",
+            "{field} must be one that this machine has ({choices}), got {value}; leave it out for the fastest",
+            field="device",
+            choices=available,
+            value=repr(device),
+        ) from error
     last = torch.cuda.device_count() - 1 if chosen.type == "cuda" else 0
     if not present.get(chosen.type, False) or (chosen.index is not None and chosen.index > last):
-        raise InvalidInputError("device.unknown", field="device", choices=available, value=repr(device))
+        raise InvalidInputError(
+            "device.unknown",
+            "{field} must be one that this machine has ({choices}), got {value}; leave it out for the fastest",
+            field="device",
+            choices=available,
+            value=repr(device),
+        )
     return chosen

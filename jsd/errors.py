@@ -13,14 +13,14 @@
      └── GenerationError        exit code 1: the model ran and gave no usable picture
           └── UnsafeImagesError the safety checker withheld every picture
 
-An error is a code of `jsd.messages` and the values that belong in its sentence: the code stays the same in
-every language, the sentence states the rule, the value and the remedy.
+An error is a code, a sentence with the rule, the value and the remedy, and the values that belong in it: the code stays
+the same in every language and version, the sentence is translated when it is shown (`jsd.i18n`).
 """
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from jsd.messages import message
+from jsd.i18n import _
 
 if TYPE_CHECKING:
     from jsd.safety import Withheld
@@ -29,20 +29,21 @@ MAX_SHOWN = 200  # characters of a value in its sentence; `params` has them all
 
 
 class JsdError(Exception):
-    """`code` is a key of `jsd.messages.MESSAGES`; `params` are the values that its sentence names."""
+    """`sentence` is English, a format string; `params` are the values that it names."""
 
     exit_code = 2
 
-    def __init__(self, code: str, **params: object) -> None:
-        super().__init__(code, params)
+    def __init__(self, code: str, sentence: str, /, **params: object) -> None:
+        super().__init__(code, sentence, params)
         self.code = code
+        self.sentence = sentence
         self.params = params
 
     def __str__(self) -> str:
         shown = dict(self.params)
         if len(str(shown.get("value", ""))) > MAX_SHOWN:
             shown["value"] = f"{str(shown['value'])[:MAX_SHOWN]}…"
-        return message(self.code, **shown)
+        return _(self.sentence, **shown)
 
 
 class InvalidInputError(JsdError, ValueError):
@@ -63,7 +64,13 @@ class ModelFolderError(JsdError):
 
 class MissingExtraError(JsdError, ImportError):
     def __init__(self, package: str, extra: str) -> None:
-        super().__init__("extra.missing", package=package, extra=extra)
+        super().__init__(
+            "extra.missing",
+            "this needs the package {package}, which is not installed; in the project's folder "
+            "run: pip install -e '.[{extra}]'",
+            package=package,
+            extra=extra,
+        )
 
 
 class CorpusError(JsdError):
@@ -87,5 +94,10 @@ class UnsafeImagesError(GenerationError):
 
     def __init__(self, withheld: "Sequence[Withheld]") -> None:
         scores = ", ".join(f"{one.seed}: {one.score:g}" for one in withheld)
-        super().__init__("safety.all_withheld", scores=scores)
+        super().__init__(
+            "safety.all_withheld",
+            "NSFW content detected: the safety checker withheld every picture (score of each "
+            "seed: {scores}); try another seed or prompt",
+            scores=scores,
+        )
         self.withheld = tuple(withheld)

@@ -51,32 +51,70 @@ class SamplingOptions:
     def __post_init__(self) -> None:
         for field in ("prompt", "negative_prompt"):
             if not isinstance(getattr(self, field), str):
-                raise InvalidInputError("options.text", field=field, value=repr(getattr(self, field)))
+                raise InvalidInputError(
+                    "options.text",
+                    "{field} must be text, got {value}; pass a string, empty if need be",
+                    field=field,
+                    value=repr(getattr(self, field)),
+                )
             if len(getattr(self, field)) > MAX_CHARACTERS:
                 length = len(getattr(self, field))
-                raise InvalidInputError("options.long_text", field=field, value=length, high=MAX_CHARACTERS)
+                raise InvalidInputError(
+                    "options.long_text",
+                    "{field} must be at most {high} characters, got {value}; shorten it",
+                    field=field,
+                    value=length,
+                    high=MAX_CHARACTERS,
+                )
         for field, low, high in _WHOLE_NUMBERS:
             value = getattr(self, field)
             if value is None and field in _UNSET:
                 continue
             if type(value) is not int or not low <= value <= high:
-                raise InvalidInputError("options.whole", field=field, low=low, high=high, value=repr(value))
+                raise InvalidInputError(
+                    "options.whole",
+                    "{field} must be a whole number from {low} to {high}, got {value}; choose one in that range",
+                    field=field,
+                    low=low,
+                    high=high,
+                    value=repr(value),
+                )
         for field, lowest, highest in _NUMBERS:
             value = getattr(self, field)
             if value is None and field in _UNSET:
                 continue
             if type(value) not in (int, float) or not lowest <= value <= highest:
-                raise InvalidInputError("options.number", field=field, low=lowest, high=highest, value=repr(value))
+                raise InvalidInputError(
+                    "options.number",
+                    "{field} must be a number from {low} to {high}, got {value}; choose one in that range",
+                    field=field,
+                    low=lowest,
+                    high=highest,
+                    value=repr(value),
+                )
         for field, choices in _CHOICES:
             value = getattr(self, field)
             if not isinstance(value, str) or value not in choices:
-                raise InvalidInputError("options.choice", field=field, choices=", ".join(choices), value=repr(value))
+                raise InvalidInputError(
+                    "options.choice",
+                    "{field} must be one of {choices}; got {value}",
+                    field=field,
+                    choices=", ".join(choices),
+                    value=repr(value),
+                )
         for field in _SWITCHES:
             if type(getattr(self, field)) is not bool:
-                raise InvalidInputError("options.switch", field=field, value=repr(getattr(self, field)))
+                raise InvalidInputError(
+                    "options.switch",
+                    "{field} must be true or false, got {value}; write one of the two, without quotes",
+                    field=field,
+                    value=repr(getattr(self, field)),
+                )
         if self.seed is not None and self.seed + self.num_outputs - 1 > MAX_SEED:
             raise InvalidInputError(
                 "options.last_seed",
+                "{field} + num_outputs - 1 must be at most 4294967295, got {field} {value} with "
+                "num_outputs {num_outputs}; use a seed of at most {high}",
                 field="seed",
                 value=self.seed,
                 num_outputs=self.num_outputs,
@@ -85,16 +123,30 @@ class SamplingOptions:
         for field in ("image", "mask"):
             value = getattr(self, field)
             if value is not None and not isinstance(value, str | Path | Image.Image):
-                raise InvalidInputError("options.picture", field=field, value=type(value).__name__)
+                raise InvalidInputError(
+                    "options.picture",
+                    "{field} must be a path or a Pillow image, got {value}; pass one of these",
+                    field=field,
+                    value=type(value).__name__,
+                )
         if self.mask is not None and self.image is None:
-            raise InvalidInputError("options.mask_alone", field="mask")
+            raise InvalidInputError(
+                "options.mask_alone",
+                "{field} needs a picture to repaint and image is not set; pass image too, or leave {field} out",
+                field="mask",
+            )
 
     def to_json(self) -> str:
         """One JSON object; pictures are written as their paths."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         for field in ("image", "mask"):
             if isinstance(values[field], Image.Image):
-                raise InvalidInputError("options.in_memory", field=field)
+                raise InvalidInputError(
+                    "options.in_memory",
+                    "{field} must be a path to be written as JSON, and is a picture in memory; save it "
+                    "to a file and pass the path",
+                    field=field,
+                )
             if values[field] is not None:
                 values[field] = str(values[field])
         return json.dumps(values, ensure_ascii=False)
@@ -104,27 +156,55 @@ class SamplingOptions:
         try:
             values: Any = json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise InvalidInputError("options.json", field="options", value=str(error)) from error
+            raise InvalidInputError(
+                "options.json",
+                '{field} must be one JSON object of sampling options, got {value}; write it like {{"prompt": "桜"}}',
+                field="options",
+                value=str(error),
+            ) from error
         if not isinstance(values, dict):
-            raise InvalidInputError("options.json", field="options", value=type(values).__name__)
+            raise InvalidInputError(
+                "options.json",
+                '{field} must be one JSON object of sampling options, got {value}; write it like {{"prompt": "桜"}}',
+                field="options",
+                value=type(values).__name__,
+            )
         names = [field.name for field in fields(cls)]
         for name in values:
             if name not in names:
-                raise InvalidInputError("options.unknown", field=name, choices=", ".join(names))
+                raise InvalidInputError(
+                    "options.unknown",
+                    "{field} is not a sampling option; the options are {choices}",
+                    field=name,
+                    choices=", ".join(names),
+                )
         if "prompt" not in values:
-            raise InvalidInputError("options.text", field="prompt", value="nothing")
+            raise InvalidInputError(
+                "options.text",
+                "{field} must be text, got {value}; pass a string, empty if need be",
+                field="prompt",
+                value="nothing",
+            )
         return cls(**values)
 
 
 def shared_options(requests: Sequence[SamplingOptions]) -> SamplingOptions:
     """The first of the requests, all of which agree with it but in what may differ."""
     if len(requests) == 0:
-        raise InvalidInputError("batch.empty", field="options")
+        raise InvalidInputError(
+            "batch.empty", "{field} must hold at least one request, and is empty; pass one", field="options"
+        )
     first = requests[0]
     for name in (one.name for one in fields(SamplingOptions) if one.name not in PER_IMAGE):
         for request in requests[1:]:
             if getattr(request, name) != getattr(first, name):
-                raise InvalidInputError("batch.differs", field=name, allowed=", ".join(PER_IMAGE))
+                raise InvalidInputError(
+                    "batch.differs",
+                    "the requests of one batch may differ in {allowed} only, and these differ in "
+                    "{field}; draw them one after the other",
+                    field=name,
+                    allowed=", ".join(PER_IMAGE),
+                )
     return first
 
 

@@ -17,10 +17,10 @@ from torch import Tensor
 from jsd import sampling
 from jsd.devices import choose_placement, dtype_name, synchronize
 from jsd.errors import GenerationError, InvalidInputError, UnsafeImagesError
+from jsd.i18n import _
 from jsd.images import load_image, load_mask
 from jsd.images.tensors import image_to_tensor, mask_to_tensor, tensor_to_images
 from jsd.job import GeneratedImage, Job
-from jsd.messages import message
 from jsd.models import record as provenance
 from jsd.models.components import load_components
 from jsd.models.folder import GUIDANCE_SCALE, choose_folder, guidance_scale, open_model_folder, read_json
@@ -45,7 +45,11 @@ def _out_of_memory() -> Iterator[None]:
         yield
     except RuntimeError as error:
         if isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in OUT_OF_MEMORY):
-            raise GenerationError("generation.memory") from error
+            raise GenerationError(
+                "generation.memory",
+                "the pictures must fit into the device's memory, and they do not; ask for fewer "
+                "outputs or a smaller size",
+            ) from error
         raise
 
 
@@ -81,8 +85,20 @@ class Pipeline:
     def introduction(self, reason: str) -> list[str]:
         """What is said once it is loaded; `reason`: why this folder (see `jsd.models.folder.choose_folder`)."""
         dtype = dtype_name(self.dtype)
-        said = [message("generate.model", folder=self.folder, reason=reason, device=self.device, dtype=dtype)]
-        return said if self.safety_checker is not None else [*said, message("safety.none")]
+        said = [
+            _(
+                "model {folder} ({reason}), on {device} in {dtype}",
+                folder=self.folder,
+                reason=reason,
+                device=self.device,
+                dtype=dtype,
+            )
+        ]
+        return (
+            said
+            if self.safety_checker is not None
+            else [*said, _("this model has no safety checker: nothing checks its pictures")]
+        )
 
     @property
     def device(self) -> torch.device:
@@ -123,7 +139,7 @@ class Pipeline:
         """Draw one request, or several as one batch. Without the pictures that the safety checker flags;
         UnsafeImagesError where it flags all of them."""
         job = self.prepare(options)
-        for _ in self.denoise(job):
+        for _state in self.denoise(job):
             pass
         return self.finish(job)
 
@@ -145,7 +161,7 @@ class Pipeline:
             for read in [read_prompts(self.tokenizer, request)]
             for seed in _seeds(request)
         ]
-        each, prompts = tuple(one for one, _ in rows), tuple(read for _, read in rows)
+        each, prompts = zip(*rows, strict=True)
         guided = guidance != 1
         num_windows = shared_num_windows(prompts, guided=guided)
         prompt_embeds = self._embed([one.prompt for one in prompts], num_windows)
@@ -204,7 +220,12 @@ class Pipeline:
         """The pictures of the denoised batch, each as soon as it is decoded. Those that the safety checker flags go
         into `job.withheld` instead; UnsafeImagesError in the end where all did."""
         if not bool(torch.isfinite(job.latents).all()):
-            raise GenerationError("generation.latents", dtype=dtype_name(self.dtype))
+            raise GenerationError(
+                "generation.latents",
+                "latents must be finite numbers, and the UNet in {dtype} gave others; use dtype "
+                "float32, or check the weights with jsd weights verify",
+                dtype=dtype_name(self.dtype),
+            )
         shared = self.provenance | provenance.input_digests(image=job.image, mask=job.mask)
         shared |= {"safety_checker": safety_status(self.safety_checker, job.options[0])}
         earlier = {phase: seconds / len(job.options) for phase, seconds in job.seconds.items()}
@@ -239,7 +260,12 @@ class Pipeline:
         (picture,) = tensor_to_images(decoded)
         # getbbox: of what is not black.
         if picture.getbbox() is None and (job.image is None or job.image.getbbox() is not None):
-            raise GenerationError("generation.black", dtype=dtype_name(self.dtype))
+            raise GenerationError(
+                "generation.black",
+                "a picture must not be all black, and this one is, computed in {dtype}; use another "
+                "seed, or dtype float32",
+                dtype=dtype_name(self.dtype),
+            )
         if job.image is not None and job.mask is not None:
             return Image.composite(picture, job.image, job.mask)
         return picture
@@ -285,7 +311,11 @@ class Pipeline:
             finally:
                 torch.nn.Module.to(self.vae, dtype)
         if not bool(torch.isfinite(result).all()):
-            raise GenerationError("generation.vae")
+            raise GenerationError(
+                "generation.vae",
+                "pictures must be finite numbers, and the VAE gave others even in float32; check the "
+                "weights with jsd weights verify",
+            )
         return result
 
     def _load_pictures(
@@ -301,7 +331,12 @@ class Pipeline:
             mask = load_mask(options.mask, "mask")
             if mask.size != image.size:
                 sizes = {"value": "x".join(map(str, mask.size)), "image": "x".join(map(str, image.size))}
-                raise InvalidInputError("image.mask_size", field="mask", **sizes)
+                raise InvalidInputError(
+                    "image.mask_size",
+                    "{field} must have the size of the image ({image}), got {value}; resize the one to the other",
+                    field="mask",
+                    **sizes,
+                )
             mask = mask.resize(size, Image.Resampling.NEAREST)
         return image.resize(size, Image.Resampling.LANCZOS), mask, size
 

@@ -67,9 +67,21 @@ class PreviewMap:
                 num_pictures=int(values["num_pictures"]),
             )
         except (OSError, ValueError, TypeError, KeyError) as error:
-            raise ModelFolderError("preview.damaged", path=path, channels=latent_channels) from error
+            raise ModelFolderError(
+                "preview.damaged",
+                "{path} must hold the numbers of a map from {channels} latent channels to colours, "
+                "and does not; write it anew with jsd weights preview, or delete it",
+                path=path,
+                channels=latent_channels,
+            ) from error
         if read.weight.shape != (3, latent_channels) or read.bias.shape != (3,):
-            raise ModelFolderError("preview.damaged", path=path, channels=latent_channels)
+            raise ModelFolderError(
+                "preview.damaged",
+                "{path} must hold the numbers of a map from {channels} latent channels to colours, "
+                "and does not; write it anew with jsd weights preview, or delete it",
+                path=path,
+                channels=latent_channels,
+            )
         return read
 
 
@@ -123,7 +135,13 @@ def read_pictures(folder: Path, size: tuple[int, int], limit: int = 64) -> Itera
     else:
         found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
     if len(found) == 0:
-        raise InvalidInputError("preview.no_pictures", field="PICTURES", value=folder, suffixes=" ".join(SUFFIXES))
+        raise InvalidInputError(
+            "preview.no_pictures",
+            "{field} must be a corpus or a folder of pictures ({suffixes}), and {value} has none; name another",
+            field="PICTURES",
+            value=folder,
+            suffixes=" ".join(SUFFIXES),
+        )
     count = min(limit, len(found))
     for number in range(count):
         one = found[number * len(found) // count]

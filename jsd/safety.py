@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from jsd.errors import GenerationError
-from jsd.messages import message
+from jsd.i18n import _
 from jsd.models.components import load_image_processor, load_safety_checker
 from jsd.models.folder import has_safety_checker
 from jsd.options import SamplingOptions
@@ -50,7 +50,11 @@ class Withheld:
         return {**asdict(self), "code": "safety.withheld", "reason": str(self)}
 
     def __str__(self) -> str:
-        return message("safety.withheld", **asdict(self))
+        return _(
+            "seed {seed} is withheld: the safety checker takes it for sexual content (score "
+            "{score:g}, above {threshold:g}; concept {concept}); try another seed or prompt",
+            **asdict(self),
+        )
 
 
 class SafetyChecker:
@@ -81,7 +85,12 @@ class SafetyChecker:
         scores = (scores + (SPECIAL_CARE_ADJUSTMENT if special_care else 0.0)).round(decimals=3)
         if not bool(torch.isfinite(scores).all()):
             # No comparison with it would flag the picture.
-            raise GenerationError("safety.not_finite", folder=self.folder)
+            raise GenerationError(
+                "safety.not_finite",
+                "scores of the safety checker must be finite numbers, and those of {folder} are not; "
+                "check the weights with jsd weights verify, or fetch them again",
+                folder=self.folder,
+            )
         concept = int(scores.argmax())
         return Verdict(score=round(float(scores[concept]), 3), concept=concept, special_care=special_care)
 

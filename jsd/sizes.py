@@ -31,12 +31,27 @@ class SizeLimits:
         for field, value, other, default in sides:
             if value % self.factor != 0:
                 near = self._near(value, other, default)
-                raise InvalidInputError("size.multiple", field=field, factor=self.factor, value=value, near=near)
+                raise InvalidInputError(
+                    "size.multiple",
+                    "{field} must be a multiple of {factor} px, got {value}; try {near}",
+                    field=field,
+                    factor=self.factor,
+                    value=value,
+                    near=near,
+                )
             if value < self.min_side:
-                raise InvalidInputError("size.small", field=field, low=self.min_side, value=value)
+                raise InvalidInputError(
+                    "size.small",
+                    "{field} must be at least {low} px, got {value}; choose {low} or more",
+                    field=field,
+                    low=self.min_side,
+                    value=value,
+                )
         if width * height > self.max_area:
             raise InvalidInputError(
                 "size.area",
+                "width x height must be at most {limit} px, got {width}x{height}; choose a smaller "
+                "size, for example {default}",
                 field="width" if width >= height else "height",
                 limit=self.max_area,
                 width=width,

@@ -12,7 +12,7 @@ HEAVY = ("torch", "diffusers", "transformers")
     "program",
     [
         "import jsd",
-        "import jsd.options, jsd.schedulers, jsd.errors, jsd.messages",
+        "import jsd.options, jsd.schedulers, jsd.errors, jsd.i18n",
         "from jsd import SamplingOptions; SamplingOptions(prompt='猫')",
         "from jsd.cli import main; main(['--help'])",
         "from jsd.cli import main; main(['generate', '--help'])",

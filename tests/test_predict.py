@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from jsd.errors import InvalidInputError
-from jsd.messages import MESSAGES
 from jsd.options import SamplingOptions
 from jsd.schedulers import SCHEDULERS
 from jsd.serving.schema import PredictorInput, read_inputs
@@ -53,11 +52,6 @@ def test_the_limit_is_the_options(name: str, key: str) -> None:
 @pytest.mark.parametrize("row", INPUTS.values(), ids=INPUTS)
 def test_every_number_has_both_limits(row: PredictorInput) -> None:
     assert row.type not in ("int", "float") or {"ge", "le"} <= set(row.keywords)
-
-
-@pytest.mark.parametrize("row", INPUTS.values(), ids=INPUTS)
-def test_every_input_is_described_in_both_languages(row: PredictorInput) -> None:
-    assert row.keywords["description"] == " ".join(MESSAGES[f"input.{row.name}"])
 
 
 def test_schedulers_are_those_of_the_table() -> None:

@@ -24,7 +24,7 @@ from jsd.batch.drawing import Drawn, FileChoice, ModelChoice, draw_row
 from jsd.batch.rows import Row
 from jsd.devices import DTYPES
 from jsd.errors import InvalidInputError, JsdError, MissingExtraError
-from jsd.messages import language
+from jsd.i18n import language
 from jsd.pipeline import Pipeline
 
 if TYPE_CHECKING:
@@ -51,7 +51,12 @@ class Worker:
         try:
             pipeline = model.load()
             if pipeline.provenance["model_sha256"] != digest:
-                raise JsdError("batch.worker_model", folder=model.folder)
+                raise JsdError(
+                    "batch.worker_model",
+                    "the model folder must be the same on every machine, and {folder} there holds other "
+                    "files; copy it again",
+                    folder=model.folder,
+                )
             self.pipeline = pipeline
         except JsdError as error:  # raised here, it would reach the driver in a traceback
             self.refusal = {"host": socket.gethostname(), "reason": str(error)}
@@ -95,7 +100,12 @@ def draw_on_cluster(
         except ray.exceptions.RayError as error:
             if isinstance(error, ray.exceptions.RayTaskError):  # an error of ours: with its traceback
                 raise
-            raise JsdError("batch.workers", reason=_first_line(error)) from error
+            raise JsdError(
+                "batch.workers",
+                "the workers must stay alive, and Ray gave up: {reason}; finished rows are kept, run "
+                "the same command again",
+                reason=_first_line(error),
+            ) from error
 
 
 def plan_actors(nodes: Iterable[Mapping[str, Any]], device: str | None, num_workers: int | None) -> tuple[int, int]:
@@ -106,7 +116,13 @@ def plan_actors(nodes: Iterable[Mapping[str, Any]], device: str | None, num_work
     machines = [node["Resources"] for node in nodes if node["Alive"] and node["Resources"].get("CPU", 0) >= 1]
     num_gpus = sum(int(resources.get("GPU", 0)) for resources in machines)
     if device == "cuda" and num_gpus == 0:
-        raise InvalidInputError("device.unknown", field="device", choices="cpu", value=repr(device))
+        raise InvalidInputError(
+            "device.unknown",
+            "{field} must be one that this machine has ({choices}), got {value}; leave it out for the fastest",
+            field="device",
+            choices="cpu",
+            value=repr(device),
+        )
     on_gpu = num_gpus > 0 and device in (None, "cuda")
     num_devices = num_gpus if on_gpu else max(1, len(machines))
     return num_devices if num_workers is None else num_workers, int(on_gpu)
@@ -115,9 +131,21 @@ def plan_actors(nodes: Iterable[Mapping[str, Any]], device: str | None, num_work
 def _check_model_choice(model: ModelChoice) -> None:
     """Before a cluster is started, which takes a while; which GPU a worker has is Ray's choice."""
     if model.device not in (None, *DEVICES):
-        raise InvalidInputError("options.choice", field="device", choices=", ".join(DEVICES), value=repr(model.device))
+        raise InvalidInputError(
+            "options.choice",
+            "{field} must be one of {choices}; got {value}",
+            field="device",
+            choices=", ".join(DEVICES),
+            value=repr(model.device),
+        )
     if model.dtype not in (None, *DTYPES):
-        raise InvalidInputError("device.dtype", field="dtype", choices=", ".join(DTYPES), value=repr(model.dtype))
+        raise InvalidInputError(
+            "device.dtype",
+            "{field} must be one of {choices}, got {value}; leave it out for the fastest",
+            field="dtype",
+            choices=", ".join(DTYPES),
+            value=repr(model.dtype),
+        )
 
 
 def _map_rows(ray: Any, rows: Sequence[Row], arguments: tuple[object, ...], num_actors: int, num_gpus: int) -> Any:
@@ -151,7 +179,7 @@ def _first_line(error: Exception) -> str:
 
 def _drawn(answer: "Drawn | dict[str, str]") -> Drawn:
     if not isinstance(answer, Drawn):
-        raise JsdError("batch.worker", **answer)
+        raise JsdError("batch.worker", "a worker on {host} cannot draw: {reason}", **answer)
     return answer
 
 
@@ -202,7 +230,12 @@ def _start(ray: Any, folder: str, num_workers: int | None, *, has_gpus: bool) ->
     try:
         ray.init("local", include_dashboard=False, _temp_dir=folder, **resources, **QUIET)
     except Exception as error:  # Ray's own choice where a process of its does not come up in time
-        raise JsdError("batch.ray_start", reason=_first_line(error)) from error
+        raise JsdError(
+            "batch.ray_start",
+            "Ray must be able to start on this machine, and did not: {reason}; run the command "
+            "again, or with --engine local",
+            reason=_first_line(error),
+        ) from error
 
 
 def _connect(ray: Any, address: str) -> None:
@@ -211,7 +244,14 @@ def _connect(ray: Any, address: str) -> None:
         ray.init(address, **QUIET)
     except Exception as error:  # of many kinds, for what an address may be
         reason = _first_line(error)
-        raise InvalidInputError("batch.ray_address", field="ray_address", value=address, reason=reason) from error
+        raise InvalidInputError(
+            "batch.ray_address",
+            "{field} must be HOST:PORT of a running Ray cluster that this machine belongs to, "
+            "and {value} is not: {reason}; start one with ray start, or leave {field} out",
+            field="ray_address",
+            value=address,
+            reason=reason,
+        ) from error
 
 
 def _require_listener(address: str) -> None:

@@ -22,13 +22,25 @@ class Results:
         try:
             self._file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
         except OSError as error:
-            raise InvalidInputError("batch.unwritable", field="output_dir", value=self.path, reason=error) from error
+            raise InvalidInputError(
+                "batch.unwritable",
+                "{field} must be a place that can be written to, and {value} is not: {reason}; make "
+                "room or choose another, then run the same command again",
+                field="output_dir",
+                value=self.path,
+                reason=error,
+            ) from error
         try:
             # Given back by the system when the process ends, however it ends.
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             os.close(self._file)
-            raise InvalidInputError("batch.in_use", field="output_dir", value=folder) from error
+            raise InvalidInputError(
+                "batch.in_use",
+                "{field} must not be in use by another run, and {value} is; wait for it, or choose another folder",
+                field="output_dir",
+                value=folder,
+            ) from error
         try:
             self.records = self._read()
         except BaseException:
@@ -45,7 +57,14 @@ class Results:
             try:
                 write_file(path, data, sync=True)
             except OSError as error:
-                raise InvalidInputError("batch.unwritable", field="output_dir", value=path, reason=error) from error
+                raise InvalidInputError(
+                    "batch.unwritable",
+                    "{field} must be a place that can be written to, and {value} is not: {reason}; make "
+                    "room or choose another, then run the same command again",
+                    field="output_dir",
+                    value=path,
+                    reason=error,
+                ) from error
         line = (to_json(record) + "\n").encode()
         end = os.fstat(self._file).st_size
         try:
@@ -56,7 +75,14 @@ class Results:
             os.fsync(self._file)
         except OSError as error:
             os.ftruncate(self._file, end)
-            raise InvalidInputError("batch.unwritable", field="output_dir", value=self.path, reason=error) from error
+            raise InvalidInputError(
+                "batch.unwritable",
+                "{field} must be a place that can be written to, and {value} is not: {reason}; make "
+                "room or choose another, then run the same command again",
+                field="output_dir",
+                value=self.path,
+                reason=error,
+            ) from error
         self.records.append(dict(record))
 
     def finished(self) -> dict[str, dict[str, Any]]:
@@ -74,7 +100,14 @@ class Results:
             found = str(record.get("model_sha256", model_sha256))  # a row that failed names none
             if found != model_sha256:
                 value = self.path.parent
-                raise InvalidInputError("batch.other_model", field="output_dir", value=value, found=found[:10])
+                raise InvalidInputError(
+                    "batch.other_model",
+                    "{field} must hold pictures of one model, and {value} has those of another (digest "
+                    "{found}); choose another folder",
+                    field="output_dir",
+                    value=value,
+                    found=found[:10],
+                )
 
     def _read(self) -> list[dict[str, Any]]:
         data = self.path.read_bytes()
@@ -89,6 +122,13 @@ class Results:
             except ValueError:
                 record = None
             if not isinstance(record, dict):
-                raise InvalidInputError("batch.results", field="output_dir", value=self.path, number=number)
+                raise InvalidInputError(
+                    "batch.results",
+                    "{field} must hold the results file as it was written, and line {number} of {value} "
+                    "is damaged; remove that line, and its row is drawn again",
+                    field="output_dir",
+                    value=self.path,
+                    number=number,
+                )
             records.append(record)
         return records

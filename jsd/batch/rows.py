@@ -52,10 +52,21 @@ def read_rows(
         ".txt": partial(_lines, make=lambda line: SamplingOptions(prompt=line.strip())),
     }
     if path.suffix.lower() not in readers:
-        raise InvalidInputError("batch.suffix", field="FILE", value=path, choices=", ".join(readers))
+        raise InvalidInputError(
+            "batch.suffix",
+            "{field} must end in one of {choices}, got {value}; rename it to say what it holds",
+            field="FILE",
+            value=path,
+            choices=", ".join(readers),
+        )
     found = list(readers[path.suffix.lower()](_text(path)))
     if not found:
-        raise InvalidInputError("batch.no_rows", field="FILE", value=path)
+        raise InvalidInputError(
+            "batch.no_rows",
+            "{field} must hold at least one row, and {value} holds none; write one prompt a line",
+            field="FILE",
+            value=path,
+        )
     if restyle is not None:
         found = [(number, _restyled(asked, restyle)) for number, asked in found]
     return _with_keys(found, path.parent, {} if output is None else output)
@@ -67,9 +78,21 @@ def _text(path: Path) -> str:
         # Notepad and Excel begin a file with a byte order mark.
         return data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
     except OSError as error:
-        raise InvalidInputError("batch.unreadable", field="FILE", value=path, reason=error.strerror) from error
+        raise InvalidInputError(
+            "batch.unreadable",
+            "{field} must be a file that can be read, and {value} cannot: {reason}; check the path",
+            field="FILE",
+            value=path,
+            reason=error.strerror,
+        ) from error
     except UnicodeDecodeError as error:
-        raise InvalidInputError("batch.not_utf8", field="FILE", value=path, position=error.start + 1) from error
+        raise InvalidInputError(
+            "batch.not_utf8",
+            "{field} must be UTF-8 text, and {value} is not at byte {position}; save it as UTF-8 (in Excel: CSV UTF-8)",
+            field="FILE",
+            value=path,
+            position=error.start + 1,
+        ) from error
 
 
 def _lines(text: str, make: Callable[[str], SamplingOptions]) -> Iterator[Numbered]:
@@ -83,7 +106,9 @@ def _options_of_json(line: str) -> SamplingOptions:
     def no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         for name, times in Counter(name for name, _ in pairs).items():
             if times > 1:
-                raise InvalidInputError("batch.twice", field=name)
+                raise InvalidInputError(
+                    "batch.twice", "each name may stand once, and {field} stands twice; remove one", field=name
+                )
         return dict(pairs)
 
     try:
@@ -91,7 +116,12 @@ def _options_of_json(line: str) -> SamplingOptions:
     except InvalidInputError:  # a ValueError too
         raise
     except (ValueError, RecursionError) as error:
-        raise InvalidInputError("options.json", field="options", value=str(error)) from error
+        raise InvalidInputError(
+            "options.json",
+            '{field} must be one JSON object of sampling options, got {value}; write it like {{"prompt": "桜"}}',
+            field="options",
+            value=str(error),
+        ) from error
     return SamplingOptions.from_json(line)
 
 
@@ -102,11 +132,25 @@ def _csv_rows(text: str, path: Path) -> Iterator[Numbered]:
     names = [field.name for field in fields(SamplingOptions)]
     for name in header:
         if name not in names:
-            raise InvalidInputError("batch.column", field=repr(name), choices=", ".join(names))
+            raise InvalidInputError(
+                "batch.column",
+                "the columns must be sampling options, prompt among them, and {field} is missing or "
+                "is not one; the options are {choices}",
+                field=repr(name),
+                choices=", ".join(names),
+            )
         if header.count(name) > 1:
-            raise InvalidInputError("batch.twice", field=name)
+            raise InvalidInputError(
+                "batch.twice", "each name may stand once, and {field} stands twice; remove one", field=name
+            )
     if header and "prompt" not in header:
-        raise InvalidInputError("batch.column", field="prompt", choices=", ".join(names))
+        raise InvalidInputError(
+            "batch.column",
+            "the columns must be sampling options, prompt among them, and {field} is missing or "
+            "is not one; the options are {choices}",
+            field="prompt",
+            choices=", ".join(names),
+        )
     for number, cells in enumerate(reader, start=2):
         if any(cell.strip() != "" for cell in cells):
             yield number, _caught(partial(_options_of_cells, header, cells))
@@ -120,12 +164,27 @@ def _cells(text: str, path: Path) -> Iterator[list[str]]:
         except StopIteration:
             return
         except csv.Error as error:
-            raise InvalidInputError("batch.csv", field="FILE", value=path, row=number, reason=error) from error
+            raise InvalidInputError(
+                "batch.csv",
+                "{field} must be CSV, and row {row} of {value} is not: {reason}; close its quotes "
+                "and double those inside a cell",
+                field="FILE",
+                value=path,
+                row=number,
+                reason=error,
+            ) from error
 
 
 def _options_of_cells(header: list[str], cells: list[str]) -> SamplingOptions:
     if len(cells) > len(header):
-        raise InvalidInputError("batch.cells", field="row", value=len(cells), limit=len(header))
+        raise InvalidInputError(
+            "batch.cells",
+            "a {field} must have at most as many cells as the header ({limit}), and this has "
+            "{value}; put cells with commas in quotes",
+            field="row",
+            value=len(cells),
+            limit=len(header),
+        )
     hints = get_type_hints(SamplingOptions)
     # An empty cell is unset; only the prompt may be meant to be empty.
     values: dict[str, Any] = {

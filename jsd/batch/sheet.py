@@ -11,9 +11,9 @@ from PIL import Image
 
 from jsd.atomic import write_file
 from jsd.errors import ImageFileError, InvalidInputError
+from jsd.i18n import _, language
 from jsd.images import save_image
 from jsd.images.opening import open_image
-from jsd.messages import language, message
 
 GRID_FILE, PAGE_FILE = "grid.png", "index.html"
 MAX_TILE_PX = 256
@@ -70,7 +70,9 @@ def write_page(
         for record in records
         for name, seed in zip(record["files"], record["seeds"], strict=True)
     ]
-    failed = [f"<li>{escape(message('batch.row', number=number))}: {escape(words)}</li>" for number, words in failures]
+    failed = [
+        "<li>" + escape(_("row {number}", number=number)) + f": {escape(words)}</li>" for number, words in failures
+    ]
     page = PAGE.format(
         language=language(),
         title=escape(title),
@@ -80,13 +82,20 @@ def write_page(
     try:
         write_file(folder / PAGE_FILE, page.encode("utf-8", "replace"))
     except OSError as error:
-        raise InvalidInputError("batch.unwritable", field="output_dir", value=folder, reason=error) from error
+        raise InvalidInputError(
+            "batch.unwritable",
+            "{field} must be a place that can be written to, and {value} is not: {reason}; make "
+            "room or choose another, then run the same command again",
+            field="output_dir",
+            value=folder,
+            reason=error,
+        ) from error
     return folder / PAGE_FILE
 
 
 def _figure(name: str, number: int, seed: object, prompt: str) -> str:
     link, words = quote(name), escape(prompt)
-    caption = escape(f"{message('batch.row', number=number)}  seed {seed}")
+    caption = escape(_("row {number}", number=number) + f"  seed {seed}")
     return (
         f'<figure><a href="{link}"><img src="{link}" alt="{words}" loading="lazy"></a>'
         f"<figcaption>{words}<br><small>{caption}</small></figcaption></figure>"

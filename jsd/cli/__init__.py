@@ -10,20 +10,32 @@ from contextlib import suppress
 from jsd import __version__
 from jsd.cli.parser import Parser
 from jsd.errors import JsdError
-from jsd.messages import message
+from jsd.i18n import N_, _
 from jsd.prompting.tokenizer import printable
 
 # The module jsd.cli.<command> has add_arguments(parser) and run(args).
-COMMANDS = ("generate", "batch", "info", "rerun", "prompt", "weights", "serve", "web", "data", "train", "evaluate")
+COMMANDS = {
+    "generate": N_("draw pictures from a Japanese prompt"),
+    "batch": N_("draw a picture for every row of a file; run again, it goes on where it was"),
+    "info": N_("show what made a picture, as its file says"),
+    "rerun": N_("draw a picture again from what its file says"),
+    "prompt": N_("show how a prompt is read: its tokens, and what is unread or cut off"),
+    "weights": N_("list, verify, fetch, convert model folders, or write one with random weights"),
+    "serve": N_("serve the Cog predictor over HTTP, without Docker"),
+    "web": N_("open a web page that draws: previews, a gallery, parameters of a picture"),
+    "data": N_("build the training corpus, or describe it"),
+    "train": N_("train a model, stage by stage"),
+    "evaluate": N_("measure how well a model draws what its prompts say"),
+}
 
 
 def build_parser() -> Parser:
-    parser = Parser(prog="jsd", description=message("command.jsd"))
+    parser = Parser(prog="jsd", description=_("Japanese Stable Diffusion: pictures from Japanese prompts"))
     shown = f"%(prog)s {__version__}"
-    parser.add_argument("--version", action="version", version=shown, help=message("help.version"))
+    parser.add_argument("--version", action="version", version=shown, help=_("print the version and exit"))
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name in COMMANDS:
-        summary = message(f"command.{name}")
+    for name, said in COMMANDS.items():
+        summary = _(said)
         command = importlib.import_module(f"jsd.cli.{name}")
         subparser = subparsers.add_parser(name, help=summary, description=summary)
         command.add_arguments(subparser)
@@ -47,8 +59,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         reason = str(error) if error.strerror is None else error.strerror
         if error.filename is not None:
-            return _say(message("system.file", path=error.filename, reason=reason))
-        return _say(message("system.output", reason=reason), _close_output())
+            return _say(
+                _(
+                    "{path} must be a place that can be read and written, and is not: {reason}; make "
+                    "room or choose another, then run the same command again",
+                    path=error.filename,
+                    reason=reason,
+                )
+            )
+        return _say(
+            _(
+                "the output must go where it can be written, and it cannot: {reason}; make room or "
+                "choose another place, then run the same command again",
+                reason=reason,
+            ),
+            _close_output(),
+        )
     except KeyboardInterrupt:
         return 130
     return 0

@@ -12,7 +12,7 @@ from jsd.batch.rows import BadRow, Row, read_rows
 from jsd.cli.generate import add_model_arguments, add_output_arguments, check_output
 from jsd.cli.numbers import check_whole, whole
 from jsd.errors import InvalidInputError, JsdError
-from jsd.messages import message
+from jsd.i18n import _
 from jsd.models.folder import choose_folder, open_model_folder
 from jsd.prompting.styles import STYLES, with_style
 from jsd.prompting.tokenizer import JapaneseTokenizer
@@ -30,11 +30,23 @@ SECONDS_BETWEEN_LOG_LINES = 10
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("file", type=Path, metavar="FILE", help=message("help.rows"))
-    add("--style", metavar="NAME", help=f"{message('input.style')} {' '.join(STYLES)}")
-    add("--engine", default=ENGINES[0], metavar="|".join(ENGINES), help=f"{message('help.engine')} (%(default)s)")
-    add("--workers", type=whole, metavar="N", help=message("help.workers"))
-    add("--ray-address", metavar="HOST:PORT", help=message("help.ray_address"))
+    add(
+        "file",
+        type=Path,
+        metavar="FILE",
+        help=_(
+            "JSON lines or CSV (columns are sampling options: prompt, seed, width, ...), or .txt: one prompt a line"
+        ),
+    )
+    add("--style", metavar="NAME", help=_("A style, put behind the prompt:") + f" {' '.join(STYLES)}")
+    add(
+        "--engine",
+        default=ENGINES[0],
+        metavar="|".join(ENGINES),
+        help=_("ray: over a cluster, the same pictures") + " (%(default)s)",
+    )
+    add("--workers", type=whole, metavar="N", help=_("with ray: default one for each GPU, else for each machine"))
+    add("--ray-address", metavar="HOST:PORT", help=_("with ray: a running cluster (RAY_ADDRESS, else none: start one)"))
     add_model_arguments(parser)
     add_output_arguments(parser)
 
@@ -45,7 +57,7 @@ def run(args: argparse.Namespace) -> None:
     rows = read_rows(args.file, None if args.style is None else _restyle(args), _asked_of_files(args))
     failures = {row.number: str(row.error) for row in rows if isinstance(row, BadRow)}
     for number, words in failures.items():
-        _say(f"{message('batch.row', number=number)}: {words}")
+        _say(_("row {number}", number=number) + f": {words}")
     good = [row for row in rows if isinstance(row, Row)]
 
     from jsd.batch.results import Results
@@ -56,7 +68,13 @@ def run(args: argparse.Namespace) -> None:
         finished = results.finished()
         left = [row for row in good if row.key not in finished]
         if len(left) < len(good):
-            _say(message("batch.resumed", count=len(good) - len(left), total=len(good)))
+            _say(
+                _(
+                    "{count} of {total} rows are finished already; going on with the others",
+                    count=len(good) - len(left),
+                    total=len(good),
+                )
+            )
         if left:
             drawn = _engine(args, left, results, num_digits=len(str(rows[-1].number)))
             with closing(drawn), progress_bar(len(good), num_finished=len(good) - len(left)) as bar:
@@ -68,7 +86,14 @@ def run(args: argparse.Namespace) -> None:
     page = write_page(args.output_dir, args.file.name, records, sorted(failures.items()))
     print(page)
     if failures:
-        raise JsdError("batch.failed", count=len(failures), total=len(rows), page=page)
+        raise JsdError(
+            "batch.failed",
+            "{count} of {total} rows failed, each named above and in {page}; correct them and "
+            "run the same command again: finished rows are kept",
+            count=len(failures),
+            total=len(rows),
+            page=page,
+        )
 
 
 def _asked_of_files(args: argparse.Namespace) -> dict[str, object]:
@@ -81,17 +106,28 @@ def _asked_of_files(args: argparse.Namespace) -> dict[str, object]:
 def _check_engine(args: argparse.Namespace) -> None:
     if args.engine not in ENGINES:
         names, value = ", ".join(ENGINES), repr(args.engine)
-        raise InvalidInputError("options.choice", field="engine", choices=names, value=value)
+        raise InvalidInputError(
+            "options.choice",
+            "{field} must be one of {choices}; got {value}",
+            field="engine",
+            choices=names,
+            value=value,
+        )
     if args.workers is not None:
         check_whole("workers", args.workers, 1, MAX_WORKERS)
     for field in ("workers", "ray_address"):
         if args.engine != "ray" and getattr(args, field) is not None:
-            raise InvalidInputError("batch.only_ray", field=field, value=args.engine)
+            raise InvalidInputError(
+                "batch.only_ray",
+                "{field} is for the engine ray, and the engine is {value}; add --engine ray, or leave {field} out",
+                field=field,
+                value=args.engine,
+            )
 
 
 def _restyle(args: argparse.Namespace) -> Callable[[str], str]:
     """A prompt -> the prompt in `--style`; a style that the model cannot read is refused here, before any row."""
-    folder, _ = choose_folder(args.weights)
+    folder = choose_folder(args.weights)[0]
     restyle = partial(with_style, JapaneseTokenizer.load(open_model_folder(folder) / "tokenizer"), style=args.style)
     restyle("")
     return restyle
@@ -103,7 +139,7 @@ def _engine(
     """What draws `rows`, once it is iterated."""
     from jsd.batch.drawing import FileChoice, ModelChoice, draw_locally
 
-    folder, _ = choose_folder(args.weights)
+    folder = choose_folder(args.weights)[0]
     model = ModelChoice(folder=folder.absolute(), device=args.device, dtype=args.dtype)
     files = FileChoice(
         format=args.output_format,
@@ -156,7 +192,7 @@ def _record(drawn_rows: "Iterable[Drawn]", results: "Results", bar: "tqdm") -> d
             for name, seed in zip(record["files"], record["seeds"], strict=True):
                 bar.write(f"{results.path.parent / name}  seed {seed}")
         for sentence in sentences:
-            bar.write(f"jsd: {message('batch.row', number=record['row'])}: {sentence}", file=sys.stderr)
+            bar.write("jsd: " + _("row {number}", number=record["row"]) + f": {sentence}", file=sys.stderr)
     return failures
 
 

@@ -4,27 +4,27 @@ import argparse
 from pathlib import Path
 
 from jsd.cli.generate import check_folder
-from jsd.messages import message
+from jsd.i18n import _
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    build = actions.add_parser("build", help=message("action.build"))
+    build = actions.add_parser("build", help=_("fetch the pinned packages and make pictures and captions from them"))
     build.add_argument(
         "--sources",
         type=Path,
         default=Path("data/sources"),
         metavar="FOLDER",
-        help=f"{message('help.sources')} (%(default)s)",
+        help=_("where packages are kept") + " (%(default)s)",
     )
-    describe = actions.add_parser("describe", help=message("action.describe"))
+    describe = actions.add_parser("describe", help=_("count pictures and concepts, with sources and licences"))
     for action in (build, describe):
         action.add_argument(
             "--corpus",
             type=Path,
             default=Path("data/mini"),
             metavar="FOLDER",
-            help=f"{message('help.corpus')} (%(default)s)",
+            help=_("of the corpus, as jsd data build makes it") + " (%(default)s)",
         )
 
 

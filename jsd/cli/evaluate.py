@@ -5,7 +5,7 @@ from pathlib import Path
 
 from jsd.cli.generate import check_folder
 from jsd.cli.numbers import check_whole, number, whole
-from jsd.messages import message
+from jsd.i18n import _
 from jsd.options import SamplingOptions
 
 MAX_SEEDS = 100
@@ -13,21 +13,27 @@ MAX_SEEDS = 100
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--weights", type=Path, metavar="FOLDER", help=message("help.weights"))
+    add("--weights", type=Path, metavar="FOLDER", help=_("model folder (JSD_WEIGHTS, else weights/rinna, else mini)"))
     corpus, output = Path("data/mini"), Path("outputs/evaluation")
-    add("--corpus", type=Path, default=corpus, metavar="FOLDER", help=f"{message('help.corpus')} (%(default)s)")
-    add("--language", choices=("ja", "en"), default="ja", help=f"{message('help.language')} (%(default)s)")
-    add("--split", choices=("dev", "test"), default="test", help=f"{message('help.split')} (%(default)s)")
-    add("--seeds", type=whole, default=1, metavar="N", help=f"{message('help.seeds')} (%(default)s)")
     add(
-        "--num-inference-steps",
-        type=whole,
-        default=25,
-        metavar="N",
-        help=f"{message('input.num_inference_steps')} (%(default)s)",
+        "--corpus",
+        type=Path,
+        default=corpus,
+        metavar="FOLDER",
+        help=_("of the corpus, as jsd data build makes it") + " (%(default)s)",
     )
-    add("--guidance-scale", type=number, metavar="W", help=message("input.guidance_scale"))
-    add("--output", type=Path, default=output, metavar="FOLDER", help=f"{message('help.report_folder')} (%(default)s)")
+    add("--language", choices=("ja", "en"), default="ja", help=_("of the prompts") + " (%(default)s)")
+    add("--split", choices=("dev", "test"), default="test", help=_("dev to choose, test to report") + " (%(default)s)")
+    add("--seeds", type=whole, default=1, metavar="N", help=_("drawings of each prompt") + " (%(default)s)")
+    add("--num-inference-steps", type=whole, default=25, metavar="N", help=_("Denoising steps.") + " (%(default)s)")
+    add("--guidance-scale", type=number, metavar="W", help=_("Weight of the prompt. Unset: the model's own."))
+    add(
+        "--output",
+        type=Path,
+        default=output,
+        metavar="FOLDER",
+        help=_("for report and contact sheet") + " (%(default)s)",
+    )
 
 
 def run(args: argparse.Namespace) -> None:
@@ -49,7 +55,7 @@ def run(args: argparse.Namespace) -> None:
         guidance_scale=args.guidance_scale,
         output=args.output,
     )
-    for row in ("accuracy", "chance"):
+    for row, label in (("accuracy", _("accuracy")), ("chance", _("chance"))):
         cells = [f"{group} {v['top1']} / {v['top5']} ({v['drawings']})" for group, v in report[row].items()]  # type: ignore[attr-defined]
-        print(message("evaluate.row", row=message(f"label.{row}"), cells=", ".join(cells)))
+        print(_("{row}, top-1 / top-5 in percent (drawings): {cells}", row=label, cells=", ".join(cells)))
     print(args.output / "report.json")

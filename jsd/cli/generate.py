@@ -9,7 +9,7 @@ from pathlib import Path
 
 from jsd.cli.numbers import check_whole, number, whole
 from jsd.errors import InvalidInputError
-from jsd.messages import message
+from jsd.i18n import _
 from jsd.models.folder import choose_folder
 from jsd.options import LONG_PROMPT, MAX_SEED, MAX_SIDE_PX, UNKNOWN_WORDS, SamplingOptions
 from jsd.prompting.styles import STYLES, with_style
@@ -24,40 +24,57 @@ LONGEST_NAME = "n" * 64
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     defaults = SamplingOptions
     add = parser.add_argument
-    add("prompt", metavar="PROMPT", help=message("input.prompt"))
-    add("--negative-prompt", default=defaults.negative_prompt, metavar="TEXT", help=message("input.negative_prompt"))
-    add("--width", type=whole, metavar="PX", help=f"{message('input.width')} 1-{MAX_SIDE_PX}")
-    add("--height", type=whole, metavar="PX", help=f"{message('input.height')} 1-{MAX_SIDE_PX}")
+    add("prompt", metavar="PROMPT", help=_("What to draw, in Japanese."))
+    add(
+        "--negative-prompt",
+        default=defaults.negative_prompt,
+        metavar="TEXT",
+        help=_("What the picture should not show."),
+    )
+    add(
+        "--width",
+        type=whole,
+        metavar="PX",
+        help=_("Pixels. Unset: the image's or the model's own.") + f" 1-{MAX_SIDE_PX}",
+    )
+    add(
+        "--height",
+        type=whole,
+        metavar="PX",
+        help=_("Pixels. Unset: the image's or the model's own.") + f" 1-{MAX_SIDE_PX}",
+    )
     add(
         "--num-outputs",
         type=whole,
         default=defaults.num_outputs,
         metavar="N",
-        help=f"{message('input.num_outputs')} 1-4 (%(default)s)",
+        help=_("Number of pictures.") + " 1-4 (%(default)s)",
     )
     add(
         "--num-inference-steps",
         type=whole,
         default=defaults.num_inference_steps,
         metavar="N",
-        help=f"{message('input.num_inference_steps')} 1-500 (%(default)s)",
+        help=_("Denoising steps.") + " 1-500 (%(default)s)",
     )
-    add("--guidance-scale", type=number, metavar="W", help=f"{message('input.guidance_scale')} 1-20")
+    add("--guidance-scale", type=number, metavar="W", help=_("Weight of the prompt. Unset: the model's own.") + " 1-20")
     add(
         "--scheduler",
         default=defaults.scheduler,
         metavar="NAME",
-        help=f"{message('input.scheduler')} {', '.join(SCHEDULERS)} (%(default)s)",
+        help=_("Sampling method.") + f" {', '.join(SCHEDULERS)} (%(default)s)",
     )
-    add("--seed", type=whole, metavar="N", help=f"{message('input.seed')} 0-{MAX_SEED}")
-    add("--image", type=Path, metavar="FILE", help=message("input.image"))
-    add("--mask", type=Path, metavar="FILE", help=message("input.mask"))
+    add(
+        "--seed", type=whole, metavar="N", help=_("Picture i uses seed + i. Unset: drawn at random.") + f" 0-{MAX_SEED}"
+    )
+    add("--image", type=Path, metavar="FILE", help=_("Picture to start from."))
+    add("--mask", type=Path, metavar="FILE", help=_("White is repainted, black stays as in image."))
     add(
         "--prompt-strength",
         type=number,
         default=defaults.prompt_strength,
         metavar="S",
-        help=f"{message('input.prompt_strength')} 0-1 (%(default)s)",
+        help=_("With image: 0 keeps the picture, 1 nothing of it.") + " 0-1 (%(default)s)",
     )
     add_prompt_arguments(parser)
     add_safety_arguments(parser)
@@ -67,9 +84,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--weights", type=Path, metavar="FOLDER", help=message("help.weights"))
-    add("--device", metavar="NAME", help=message("help.device"))
-    add("--dtype", metavar="NAME", help=message("help.dtype"))
+    add("--weights", type=Path, metavar="FOLDER", help=_("model folder (JSD_WEIGHTS, else weights/rinna, else mini)"))
+    add("--device", metavar="NAME", help=_("cuda, mps or cpu; default: the fastest there is"))
+    add("--dtype", metavar="NAME", help=_("float32, float16 or bfloat16; default: the fastest there is"))
 
 
 def add_output_arguments(parser: argparse.ArgumentParser, format: str | None = OUTPUT_FORMATS[0]) -> None:
@@ -80,46 +97,46 @@ def add_output_arguments(parser: argparse.ArgumentParser, format: str | None = O
         type=Path,
         default=Path("outputs"),
         metavar="FOLDER",
-        help=f"{message('help.output_dir')} (%(default)s)",
+        help=_("for the pictures") + " (%(default)s)",
     )
-    shown = message("help.of_file") if format is None else format
+    shown = _("that of FILE") if format is None else format
     names = ", ".join(OUTPUT_FORMATS)
-    add("--output-format", default=format, metavar="NAME", help=f"{message('input.output_format')} {names} ({shown})")
+    add("--output-format", default=format, metavar="NAME", help=_("PNG keeps every pixel.") + f" {names} ({shown})")
     add(
         "--output-quality",
         type=whole,
         default=80,
         metavar="N",
-        help=f"{message('input.output_quality')} 0-100 (%(default)s)",
+        help=_("Quality of webp and jpg; png has none.") + " 0-100 (%(default)s)",
     )
-    add("--no-metadata", action="store_true", help=message("help.no_metadata"))
+    add("--no-metadata", action="store_true", help=_("do not write into the files what made them"))
 
 
 def add_prompt_arguments(parser: argparse.ArgumentParser) -> None:
     """What a prompt gains, and what to do with one that the model cannot read as it is."""
-    parser.add_argument("--style", metavar="NAME", help=f"{message('input.style')} {' '.join(STYLES)}")
+    parser.add_argument("--style", metavar="NAME", help=_("A style, put behind the prompt:") + f" {' '.join(STYLES)}")
     parser.add_argument(
         "--unknown-words",
         default=SamplingOptions.unknown_words,
         metavar="|".join(UNKNOWN_WORDS),
-        help=f"{message('input.unknown_words')} (%(default)s)",
+        help=_("Unreadable words: warn, or replace by kana.") + " (%(default)s)",
     )
     parser.add_argument(
         "--long-prompt",
         default=SamplingOptions.long_prompt,
         metavar="|".join(LONG_PROMPT),
-        help=f"{message('input.long_prompt')} (%(default)s)",
+        help=_("Too long for the model: chunk, or truncate.") + " (%(default)s)",
     )
 
 
 def add_safety_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--disable-safety-checker", action="store_true", help=message("input.disable_safety_checker"))
+    parser.add_argument("--disable-safety-checker", action="store_true", help=_("Return flagged pictures too."))
     parser.add_argument(
         "--safety-threshold",
         type=number,
         default=SamplingOptions.safety_threshold,
         metavar="T",
-        help=f"{message('input.safety_threshold')} -0.1-0.1 (%(default)s)",
+        help=_("Withhold scores above it; 0 is standard.") + " -0.1-0.1 (%(default)s)",
     )
 
 
@@ -163,7 +180,7 @@ def run(args: argparse.Namespace) -> None:
     for warning in job.prompts[0].warnings():
         _say(warning)
     # disable=None: no bar where standard error is not a terminal.
-    for _ in tqdm(pipeline.denoise(job), total=len(job.start.timesteps), disable=None, leave=False):
+    for _state in tqdm(pipeline.denoise(job), total=len(job.start.timesteps), disable=None, leave=False):
         pass
     pictures = pipeline.finish(job)
     for withheld in job.withheld:
@@ -180,7 +197,13 @@ def check_output(args: argparse.Namespace) -> None:
     """Before minutes of work, not after."""
     if args.output_format not in OUTPUT_FORMATS:
         names, value = ", ".join(OUTPUT_FORMATS), repr(args.output_format)
-        raise InvalidInputError("options.choice", field="output_format", choices=names, value=value)
+        raise InvalidInputError(
+            "options.choice",
+            "{field} must be one of {choices}; got {value}",
+            field="output_format",
+            choices=names,
+            value=value,
+        )
     check_whole("output_quality", args.output_quality, 0, 100)
     check_folder(args.output_dir, "output_dir")
 
@@ -191,16 +214,30 @@ def check_folder(folder: Path, field: str) -> None:
     existing = next(path for path in (absolute, *absolute.parents) if os.path.lexists(path))
     to_make = absolute.parts[len(existing.parts) :]
     if existing.is_symlink() and not os.access(existing, os.F_OK):
-        reason = message("generate.output_dir_link")
+        reason = _("it is a link that leads nowhere")
     elif not existing.is_dir():
-        reason = message("generate.output_dir_file")
+        reason = _("it is not a folder")
     elif not os.access(existing, os.W_OK | os.X_OK):
-        reason = message("generate.output_dir_locked")
+        reason = _("it may not be written to")
     elif any(_is_too_long(path) for path in (*(existing / name for name in to_make), folder / LONGEST_NAME)):
-        raise InvalidInputError("generate.output_dir_long", field=field, value=folder)
+        raise InvalidInputError(
+            "generate.output_dir_long",
+            "{field} must be no longer than the file system allows, files within it too, and "
+            "{value} is; choose a shorter name",
+            field=field,
+            value=folder,
+        )
     else:
         return
-    raise InvalidInputError("generate.output_dir", field=field, value=folder, path=existing, reason=reason)
+    raise InvalidInputError(
+        "generate.output_dir",
+        "{field} must be a folder that can be made and written to, got {value}, and {path} "
+        "is not: {reason}; choose another",
+        field=field,
+        value=folder,
+        path=existing,
+        reason=reason,
+    )
 
 
 def _is_too_long(path: Path) -> bool:

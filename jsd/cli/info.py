@@ -6,20 +6,26 @@ from pathlib import Path
 
 from jsd.cli.columns import aligned
 from jsd.errors import ImageFileError
+from jsd.i18n import _
 from jsd.images.metadata import PictureFile, read_picture_file
-from jsd.messages import message
 from jsd.prompting.tokenizer import printable
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", type=Path, metavar="FILE", help=message("help.picture_file"))
-    parser.add_argument("--json", action="store_true", help=message("help.as_json"))
+    parser.add_argument("file", type=Path, metavar="FILE", help=_("a picture by jsd, or with A1111's text"))
+    parser.add_argument("--json", action="store_true", help=_("write all of it as JSON"))
 
 
 def run(args: argparse.Namespace) -> None:
     file = read_picture_file(args.file)
     if file.values == {} and file.digital_source_type is None:
-        raise ImageFileError("metadata.none", field="FILE", value=args.file)
+        raise ImageFileError(
+            "metadata.none",
+            "{field} must be a picture that says what made it, and {value} says nothing; pass "
+            "the file as jsd or another tool wrote it",
+            field="FILE",
+            value=args.file,
+        )
     print(json.dumps(as_json(file), ensure_ascii=False, indent=2) if args.json else as_text(file))
 
 
@@ -37,7 +43,7 @@ def as_json(file: PictureFile) -> dict[str, object]:
 
 
 def as_text(file: PictureFile) -> str:
-    rows = {message("label.file"): f"{file.format} {file.size[0]}x{file.size[1]}", **file.values}
+    rows = {_("file"): f"{file.format} {file.size[0]}x{file.size[1]}", **file.values}
     if file.digital_source_type is not None:
         rows["digital_source_type"] = file.digital_source_type
     # A stranger's file: nothing in it may steer the terminal.

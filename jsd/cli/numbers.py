@@ -21,10 +21,23 @@ def number(text: str) -> float | str:
 
 def check_whole(field: str, value: int | str, low: int, high: int) -> None:
     if isinstance(value, str) or not low <= value <= high:
-        raise InvalidInputError("options.whole", field=field, low=low, high=high, value=repr(value))
+        raise InvalidInputError(
+            "options.whole",
+            "{field} must be a whole number from {low} to {high}, got {value}; choose one in that range",
+            field=field,
+            low=low,
+            high=high,
+            value=repr(value),
+        )
 
 
 def check_port(port: int | str, default: int) -> None:
     """That it is a number; `jsd.serving.address` checks its range. `default` is the port to suggest."""
     if isinstance(port, str):
-        raise InvalidInputError("serve.port_range", field="port", value=repr(port), default=default)
+        raise InvalidInputError(
+            "serve.port_range",
+            "{field} must be 1 to 65535, got {value}; try {default}",
+            field="port",
+            value=repr(port),
+            default=default,
+        )

@@ -7,16 +7,18 @@ from collections.abc import Iterable
 from typing import Any, NoReturn
 
 from jsd.cli.columns import wrapped
-from jsd.messages import message as sentence
+from jsd.i18n import N_, _
 from jsd.prompting.tokenizer import printable
 
-# argparse's words -> the code of ours
+# argparse's words -> ours
 _FAULTS = {
-    r"the following arguments are required: (?P<names>.+)": "cli.required",
-    r"unrecognized arguments: (?P<words>.+)": "cli.unrecognized",
-    r"argument (?P<name>.+?): expected one argument": "cli.no_value",
-    r"argument (?P<name>.+?): ignored explicit argument (?P<value>.+)": "cli.switch",
-    r"argument (?P<name>.+?): invalid choice: (?P<value>.+) \(choose from (?P<choices>.+)\)": "cli.choice",
+    r"the following arguments are required: (?P<names>.+)": N_("these must be given: {names}"),
+    r"unrecognized arguments: (?P<words>.+)": N_("these arguments are unknown: {words}"),
+    r"argument (?P<name>.+?): expected one argument": N_("{name} needs a value"),
+    r"argument (?P<name>.+?): ignored explicit argument (?P<value>.+)": N_("{name} takes no value, got {value}"),
+    r"argument (?P<name>.+?): invalid choice: (?P<value>.+) \(choose from (?P<choices>.+)\)": N_(
+        "{name} must be one of {choices}, got {value}"
+    ),
 }
 
 
@@ -30,7 +32,7 @@ class _Formatter(argparse.HelpFormatter):
         groups: Iterable[argparse._MutuallyExclusiveGroup],
         prefix: str | None = None,
     ) -> None:
-        super().add_usage(usage, actions, groups, f"{sentence('help.usage')}: " if prefix is None else prefix)
+        super().add_usage(usage, actions, groups, _("usage") + ": " if prefix is None else prefix)
 
     def _split_lines(self, text: str, width: int) -> list[str]:
         return wrapped(text, width)
@@ -45,20 +47,20 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, **settings: Any) -> None:
         # An abbreviation would change its meaning as soon as another option begins like it.
         super().__init__(allow_abbrev=False, add_help=False, formatter_class=_Formatter, **settings)
-        self._positionals.title, self._optionals.title = sentence("help.positionals"), sentence("help.options")
-        self.add_argument("-h", "--help", action="help", help=sentence("help.help"))
+        self._positionals.title, self._optionals.title = _("positional arguments"), _("options")
+        self.add_argument("-h", "--help", action="help", help=_("show this help and exit"))
 
     def error(self, message: str) -> NoReturn:
         reason = _in_our_words(message)
         # What was typed may be a stranger's text: nothing in it may steer the terminal.
-        said = printable(sentence("cli.arguments", reason=reason, command=self.prog))
+        said = printable(_("{reason}; {command} --help lists what there is", reason=reason, command=self.prog))
         print(f"jsd: {said}", file=sys.stderr)
         raise SystemExit(2)
 
 
 def _in_our_words(fault: str) -> str:
-    for pattern, code in _FAULTS.items():
+    for pattern, words in _FAULTS.items():
         found = re.fullmatch(pattern, fault, re.DOTALL)
         if found is not None:
-            return sentence(code, **found.groupdict())
+            return _(words, **found.groupdict())
     return fault

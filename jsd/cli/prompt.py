@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from jsd.cli.columns import aligned
 from jsd.cli.generate import add_prompt_arguments
-from jsd.messages import message
+from jsd.i18n import _
 from jsd.models.folder import choose_folder
 from jsd.options import SamplingOptions
 from jsd.prompting.prompts import PromptReading, read_prompts
@@ -16,10 +16,14 @@ from jsd.prompting.tokenizer import VOCABULARY_FILE, JapaneseTokenizer, printabl
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("text", metavar="TEXT", help=message("input.prompt"))
-    parser.add_argument("--json", action="store_true", help=message("help.as_json"))
+    parser.add_argument("text", metavar="TEXT", help=_("What to draw, in Japanese."))
+    parser.add_argument("--json", action="store_true", help=_("write all of it as JSON"))
     add_prompt_arguments(parser)
-    parser.add_argument("--weights", metavar="FOLDER", help=message("help.weights_or_tokenizer"))
+    parser.add_argument(
+        "--weights",
+        metavar="FOLDER",
+        help=_("model folder, or its tokenizer folder alone (JSD_WEIGHTS, else weights/rinna, else mini)"),
+    )
 
 
 def run(args: argparse.Namespace) -> None:
@@ -38,16 +42,16 @@ def run(args: argparse.Namespace) -> None:
         return
     print(as_text(prompts.prompt))
     if negative is not None:
-        print(f"\n{message('label.negative_prompt')}\n{as_text(negative)}")
+        print("\n" + _("negative prompt") + f"\n{as_text(negative)}")
 
 
 def as_text(reading: PromptReading) -> str:
     """A line for each window's pieces, those with a weight followed by it."""
-    rows = [(message("label.tokens"), f"{reading.num_tokens} / {reading.num_tokens_available}")]
+    rows = [(_("tokens"), f"{reading.num_tokens} / {reading.num_tokens_available}")]
     for window in reading.windows:
         weighted = zip(window.pieces, window.weights, strict=False)  # the weights go on over the padding
         pieces = [piece.text if weight == 1 else f"{piece.text}:{weight:g}" for piece, weight in weighted]
-        rows.append((message("label.pieces"), printable(" ".join([*pieces, "</s>"]))))
-    rows.append((message("label.unread"), " ".join(map(printable, reading.unread)) if reading.unread else "-"))
-    rows.append((message("label.cut_off"), printable(reading.tail) if reading.tail else "-"))
+        rows.append((_("pieces"), printable(" ".join([*pieces, "</s>"]))))
+    rows.append((_("unread"), " ".join(map(printable, reading.unread)) if reading.unread else "-"))
+    rows.append((_("cut off"), printable(reading.tail) if reading.tail else "-"))
     return "\n".join([aligned(rows), *reading.warnings()])

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from jsd.cli.generate import add_output_arguments, check_output
 from jsd.errors import GenerationError, ImageFileError, InvalidInputError, ModelFolderError, UnsafeImagesError
+from jsd.i18n import _
 from jsd.images.metadata import read_picture_file
-from jsd.messages import message
 from jsd.models.folder import choose_folder, weights_root
 from jsd.options import SamplingOptions
 
@@ -25,11 +25,11 @@ MAX_BATCH = 64
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("file", type=Path, metavar="FILE", help=message("help.picture_by_jsd"))
-    add("--weights", type=Path, metavar="FOLDER", help=message("help.weights_by_name"))
-    add("--image", type=Path, metavar="PICTURE", help=message("help.start_image"))
-    add("--mask", type=Path, metavar="PICTURE", help=message("help.start_mask"))
-    add("--force", action="store_true", help=message("help.force"))
+    add("file", type=Path, metavar="FILE", help=_("a picture by jsd"))
+    add("--weights", type=Path, metavar="FOLDER", help=_("model folder; default: that of its name in weights/"))
+    add("--image", type=Path, metavar="PICTURE", help=_("what it started from; default: that name beside FILE"))
+    add("--mask", type=Path, metavar="PICTURE", help=_("its mask; default: that name beside FILE"))
+    add("--force", action="store_true", help=_("draw even where it cannot become the same picture"))
     add_output_arguments(parser, format=None)
 
 
@@ -37,7 +37,12 @@ def run(args: argparse.Namespace) -> None:
     file = read_picture_file(args.file)
     record = file.record
     if record is None:
-        raise ImageFileError("rerun.no_record", field="FILE", value=args.file)
+        raise ImageFileError(
+            "rerun.no_record",
+            "{field} must be a picture by jsd, and {value} holds no record of ours; jsd info shows what it says",
+            field="FILE",
+            value=args.file,
+        )
     if args.output_format is None:
         args.output_format = FORMATS.get(file.format, "png")
     check_output(args)
@@ -53,7 +58,15 @@ def run(args: argparse.Namespace) -> None:
     if digest != record.get("model_sha256") and not args.force:
         wanted = str(record.get("model_sha256"))[:10]
         name = record.get("model")
-        raise ModelFolderError("rerun.other_model", folder=folder, model=name, found=digest[:10], wanted=wanted)
+        raise ModelFolderError(
+            "rerun.other_model",
+            "the picture was drawn by {model} with the digest {wanted}, and {folder} has "
+            "{found}; name its folder with --weights, or use --force",
+            folder=folder,
+            model=name,
+            found=digest[:10],
+            wanted=wanted,
+        )
     picture = _draw(_load(folder, record, args.force), options, record, args.force)
     args.output_dir.mkdir(parents=True, exist_ok=True)
     path = unused_path(args.output_dir, f"jsd-{picture.seed}", f".{args.output_format}")
@@ -64,14 +77,29 @@ def run(args: argparse.Namespace) -> None:
     if not same and not args.force:
         here = ", ".join(f"{name} {metadata[name]}" for name in ("jsd", "torch", "diffusers"))
         there = ", ".join(f"{name} {record.get(name)}" for name in ("jsd", "torch", "diffusers"))
-        raise GenerationError("rerun.differs", path=path, file=args.file, here=here, there=there)
+        raise GenerationError(
+            "rerun.differs",
+            "{path} is not the same picture as {file}: drawn here by {here}, there by {there}; "
+            "only the same machine and versions give every bit",
+            path=path,
+            file=args.file,
+            here=here,
+            there=there,
+        )
 
 
 def _options(record: dict[str, Any], args: argparse.Namespace) -> SamplingOptions:
     known = {field.name for field in fields(SamplingOptions)}
     options = SamplingOptions.from_json(json.dumps({key: value for key, value in record.items() if key in known}))
     if options.seed is None:
-        raise InvalidInputError("options.whole", field="seed", low=0, high=2**32 - 1, value=None)
+        raise InvalidInputError(
+            "options.whole",
+            "{field} must be a whole number from {low} to {high}, got {value}; choose one in that range",
+            field="seed",
+            low=0,
+            high=2**32 - 1,
+            value=None,
+        )
     for field in ("image", "mask"):
         name, given = getattr(options, field), getattr(args, field)
         if name is None:
@@ -79,7 +107,14 @@ def _options(record: dict[str, Any], args: argparse.Namespace) -> SamplingOption
         # The name alone: a file may not choose a folder of this machine.
         path = args.file.parent / Path(str(name)).name if given is None else given
         if not path.is_file():
-            raise InvalidInputError("rerun.picture_missing", field=f"--{field}", value=name, path=path)
+            raise InvalidInputError(
+                "rerun.picture_missing",
+                "{field} must be the picture that it was drawn from ({value}), and there is none at "
+                "{path}; pass its path",
+                field=f"--{field}",
+                value=name,
+                path=path,
+            )
         options = replace(options, **{field: path})
     return options
 
@@ -113,8 +148,14 @@ def _draw(pipeline: "Pipeline", options: SamplingOptions, record: dict[str, Any]
     for key, digest in input_digests(image=job.image, mask=job.mask).items():
         if digest != record.get(key) and not force:
             field = key.removesuffix("_sha256")
-            raise InvalidInputError("rerun.other_picture", field=f"--{field}", value=getattr(options, field))
-    for _ in tqdm(pipeline.denoise(job), total=len(job.start.timesteps), disable=None, leave=False):
+            raise InvalidInputError(
+                "rerun.other_picture",
+                "{field} must be the picture that it was drawn from, and {value} is another; pass "
+                "that one, or use --force",
+                field=f"--{field}",
+                value=getattr(options, field),
+            )
+    for _state in tqdm(pipeline.denoise(job), total=len(job.start.timesteps), disable=None, leave=False):
         pass
     drawn = [picture for picture in pipeline.finish(job) if picture.provenance["batch"] == [index, size]]
     if not drawn:
@@ -127,4 +168,10 @@ def _place(batch: object) -> tuple[int, int]:
         index, size = batch
         if 0 <= index < size <= MAX_BATCH:
             return index, size
-    raise InvalidInputError("rerun.batch", field="batch", limit=MAX_BATCH, value=repr(batch)[:100])
+    raise InvalidInputError(
+        "rerun.batch",
+        "{field} must be a place and a size of at most {limit}, the file says {value}; its record is damaged",
+        field="batch",
+        limit=MAX_BATCH,
+        value=repr(batch)[:100],
+    )

@@ -4,13 +4,17 @@ import argparse
 from pathlib import Path
 
 from jsd.cli.numbers import check_port, whole
-from jsd.messages import message
+from jsd.i18n import _
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--host", default="127.0.0.1", metavar="NAME", help=f"{message('help.host')} (%(default)s)")
-    parser.add_argument("--port", type=whole, default=5000, metavar="N", help=f"{message('help.port')} (%(default)s)")
-    parser.add_argument("--weights", type=Path, metavar="FOLDER", help=message("help.weights"))
+    parser.add_argument(
+        "--host", default="127.0.0.1", metavar="NAME", help=_("address to listen on") + " (%(default)s)"
+    )
+    parser.add_argument("--port", type=whole, default=5000, metavar="N", help=_("port to listen on") + " (%(default)s)")
+    parser.add_argument(
+        "--weights", type=Path, metavar="FOLDER", help=_("model folder (JSD_WEIGHTS, else weights/rinna, else mini)")
+    )
 
 
 def run(args: argparse.Namespace) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jsd.cli.generate import check_folder
 from jsd.cli.numbers import check_whole, number, whole
-from jsd.messages import message
+from jsd.i18n import N_, _
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,28 +14,52 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     stages = list(dict.fromkeys(stage for recipe in RECIPES.values() for stage in recipe.stages))
     add = parser.add_argument
-    add("--recipe", default="mini", choices=list(RECIPES), help=f"{message('help.recipe')} (%(default)s)")
-    add("--stage", required=True, choices=stages, help=message("help.stage"))
+    add(
+        "--recipe",
+        default="mini",
+        choices=list(RECIPES),
+        help=_("the embedded model, or rinna's size") + " (%(default)s)",
+    )
+    add("--stage", required=True, choices=stages, help=_("which of the recipe's stages to run; they go in this order"))
     corpus = Path("data/mini")
-    add("--corpus", type=Path, default=corpus, metavar="FOLDER", help=f"{message('help.corpus')} (%(default)s)")
-    add("--output", type=Path, metavar="FOLDER", help=message("help.stage_folders"))
-    add("--base", type=Path, metavar="FOLDER", help=message("help.base"))
-    add("--start-from", type=Path, metavar="FOLDER", help=message("help.start_from"))
-    add("--seed", type=whole, default=0, metavar="N", help=f"{message('help.train_seed')} (%(default)s)")
-    add("--max-train-steps", type=whole, metavar="N", help=message("help.max_train_steps"))
-    add("--learning-rate", type=number, metavar="RATE", help=message("help.learning_rate"))
-    add("--train-batch-size", type=whole, metavar="N", help=message("help.train_batch_size"))
-    add("--from-scratch", action="append", default=[], metavar="COMPONENT", help=message("help.from_scratch"))
+    add(
+        "--corpus",
+        type=Path,
+        default=corpus,
+        metavar="FOLDER",
+        help=_("of the corpus, as jsd data build makes it") + " (%(default)s)",
+    )
+    add("--output", type=Path, metavar="FOLDER", help=_("gets one folder for each stage (checkpoints/RECIPE)"))
+    add("--base", type=Path, metavar="FOLDER", help=_("Stable Diffusion v1 folder that --recipe full starts from"))
+    add(
+        "--start-from",
+        type=Path,
+        metavar="FOLDER",
+        help=_("model folder to go on from (weights/mini), instead of the stages before"),
+    )
+    add("--seed", type=whole, default=0, metavar="N", help=_("of weights, batches and noise") + " (%(default)s)")
+    add("--max-train-steps", type=whole, metavar="N", help=_("instead of the stage's own number"))
+    add("--learning-rate", type=number, metavar="RATE", help=_("instead of the stage's own"))
+    add("--train-batch-size", type=whole, metavar="N", help=_("instead of the stage's own"))
+    add(
+        "--from-scratch",
+        action="append",
+        default=[],
+        metavar="COMPONENT",
+        help=_("begin with this component's weights at random, not from an earlier stage"),
+    )
     add(
         "--checkpointing-steps",
         type=whole,
         default=200,
         metavar="N",
-        help=f"{message('help.checkpointing_steps')} (%(default)s)",
+        help=_("steps from one checkpoint and its samples to the next") + " (%(default)s)",
     )
-    add("--device", choices=("cpu", "cuda"), help=message("help.train_device"))
-    add("--mixed-precision", choices=("bf16", "no"), help=message("help.mixed_precision"))
-    add("--dry-run", action="store_true", help=message("help.dry_run"))
+    add("--device", choices=("cpu", "cuda"), help=_("cuda where there is one, else cpu"))
+    add(
+        "--mixed-precision", choices=("bf16", "no"), help=_("format of the arithmetic (default: bf16 where it is fast)")
+    )
+    add("--dry-run", action="store_true", help=_("print the plan, the parameters and the memory"))
 
 
 def run(args: argparse.Namespace) -> None:
@@ -53,20 +77,34 @@ def run(args: argparse.Namespace) -> None:
     recipe = RECIPES[args.recipe]
     if args.stage not in recipe.stages:
         raise InvalidInputError(
-            "train.stage", field="stage", value=args.stage, recipe=recipe.name, stages=", ".join(recipe.stages)
+            "train.stage",
+            "stage must be one of the recipe {recipe}: {stages}; got {value}",
+            field="stage",
+            value=args.stage,
+            recipe=recipe.name,
+            stages=", ".join(recipe.stages),
         )
     stage = recipe.stages[args.stage]
     chosen = {name: getattr(args, name) for name in ("max_train_steps", "learning_rate", "train_batch_size")}
     for name, value in {**chosen, "checkpointing_steps": args.checkpointing_steps}.items():
         if value is not None and (isinstance(value, str) or not 0 < value < math.inf):  # NaN is refused too
-            code = "train.positive" if name == "learning_rate" else "train.positive_whole"
-            raise InvalidInputError(code, field=name, value=repr(value))
+            if name == "learning_rate":
+                rule = ("train.positive", N_("{field} must be a number more than 0, got {value}; give one"))
+            else:
+                rule = ("train.positive_whole", N_("{field} must be a whole number more than 0, got {value}; give one"))
+            raise InvalidInputError(*rule, field=name, value=repr(value))
     check_whole("seed", args.seed, 0, MAX_SEED)
     can_start_afresh = [part for part in stage.starts_from if part in stage.trains and part in recipe.components]
     for part in args.from_scratch:
         if part not in can_start_afresh:
             choices = ", ".join(can_start_afresh)
-            raise InvalidInputError("options.choice", field="from_scratch", choices=choices, value=part)
+            raise InvalidInputError(
+                "options.choice",
+                "{field} must be one of {choices}; got {value}",
+                field="from_scratch",
+                choices=choices,
+                value=part,
+            )
     output = args.output if args.output is not None else Path("checkpoints") / recipe.name
     check_folder(output, "output")
     if args.device is not None:

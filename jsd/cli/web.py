@@ -4,12 +4,14 @@ import argparse
 
 from jsd.cli.generate import add_model_arguments
 from jsd.cli.numbers import check_port, whole
-from jsd.messages import message
+from jsd.i18n import _
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--host", default="127.0.0.1", metavar="NAME", help=f"{message('help.host')} (%(default)s)")
-    parser.add_argument("--port", type=whole, default=7860, metavar="N", help=f"{message('help.port')} (%(default)s)")
+    parser.add_argument(
+        "--host", default="127.0.0.1", metavar="NAME", help=_("address to listen on") + " (%(default)s)"
+    )
+    parser.add_argument("--port", type=whole, default=7860, metavar="N", help=_("port to listen on") + " (%(default)s)")
     add_model_arguments(parser)
 
 

@@ -8,7 +8,7 @@ from safetensors import SafetensorError, safe_open
 
 from jsd.cli.numbers import check_whole, whole
 from jsd.errors import JsdError, ModelFolderError
-from jsd.messages import message
+from jsd.i18n import _
 from jsd.models.folder import MODELS, WEIGHT_STEMS, choose_folder, verify_folder, weights_files, weights_root
 from jsd.options import MAX_SEED
 from jsd.prompting.tokenizer import printable
@@ -19,26 +19,26 @@ DTYPES = ("float32", "float16", "bfloat16")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    actions.add_parser("list", help=message("action.list"))
-    verify = actions.add_parser("verify", help=message("action.verify"))
-    verify.add_argument("folder", metavar="FOLDER", help=message("help.folder"))
-    fetch = actions.add_parser("fetch", help=message("action.fetch"))
-    fetch.add_argument("folder", metavar="FOLDER", nargs="?", help=message("help.rinna_folder"))
-    fetch.add_argument("--accept-licence", action="store_true", help=message("help.accept_licence"))
-    fetch.add_argument("--revision", default="main", metavar="NAME", help=f"{message('help.revision')} (%(default)s)")
-    convert = actions.add_parser("convert", help=message("action.convert"))
-    convert.add_argument("source", metavar="SOURCE", help=message("help.source_folder"))
-    convert.add_argument("folder", metavar="FOLDER", help=message("help.folder_to_make"))
-    random = actions.add_parser("random", help=message("action.random"))
-    random.add_argument("folder", metavar="FOLDER", help=message("help.folder_to_make"))
-    of_model, of_seed = f"{message('help.of_model')} (%(default)s)", f"{message('help.weights_seed')} (%(default)s)"
+    actions.add_parser("list", help=_("the model folders that are there, and the one in use"))
+    verify = actions.add_parser("verify", help=_("name everything that keeps a folder from loading"))
+    verify.add_argument("folder", metavar="FOLDER", help=_("a model folder"))
+    fetch = actions.add_parser("fetch", help=_("download rinna's model (4 GB; token in HF_TOKEN)"))
+    fetch.add_argument("folder", metavar="FOLDER", nargs="?", help=_("to make (weights/rinna of the repository)"))
+    fetch.add_argument("--accept-licence", action="store_true", help=_("you accept the licence that this shows"))
+    fetch.add_argument("--revision", default="main", metavar="NAME", help=_("branch, tag or commit") + " (%(default)s)")
+    convert = actions.add_parser("convert", help=_("write a folder anew as safetensors, in the dtype that runs"))
+    convert.add_argument("source", metavar="SOURCE", help=_("the model folder to read"))
+    convert.add_argument("folder", metavar="FOLDER", help=_("to make"))
+    random = actions.add_parser("random", help=_("write a folder of random weights, to measure speed with"))
+    random.add_argument("folder", metavar="FOLDER", help=_("to make"))
+    of_model, of_seed = _("of which model") + " (%(default)s)", _("of the weights") + " (%(default)s)"
     random.add_argument("--size", choices=("mini", "full"), default="mini", help=of_model)
     random.add_argument("--seed", type=whole, default=0, metavar="N", help=of_seed)
-    preview = actions.add_parser("preview", help=message("action.preview"))
-    preview.add_argument("folder", metavar="FOLDER", help=message("help.folder"))
-    preview.add_argument("pictures", metavar="PICTURES", help=message("help.pictures"))
+    preview = actions.add_parser("preview", help=_("fit what draws previews to pictures, and write it into the folder"))
+    preview.add_argument("folder", metavar="FOLDER", help=_("a model folder"))
+    preview.add_argument("pictures", metavar="PICTURES", help=_("a corpus, or a folder of pictures"))
     for action in (convert, random):
-        action.add_argument("--dtype", choices=DTYPES, help=message("help.component_dtype"))
+        action.add_argument("--dtype", choices=DTYPES, help=_("of the weights; default: what runs fastest here"))
 
 
 def run(args: argparse.Namespace) -> None:
@@ -66,7 +66,11 @@ def _contents(folder: Path) -> str:
     """Size and number formats of the weights that would be loaded; or which there are not."""
     lacking = [component for component in MODELS if not weights_files(folder, component)]
     if lacking:
-        return message("weights.lacking", components=", ".join(lacking), folder=folder)
+        return _(
+            "cannot be used, there are no weights of {components}; all that is wrong: jsd weights verify {folder}",
+            components=", ".join(lacking),
+            folder=folder,
+        )
     files = [file for component in WEIGHT_STEMS for file in weights_files(folder, component)[:1]]
     size_mb = sum(file.path.stat().st_size for file in files) / 1e6
     formats = set()
@@ -77,7 +81,7 @@ def _contents(folder: Path) -> str:
                 with safe_open(file.path, framework="numpy") as tensors:
                     formats |= {tensors.get_slice(name).get_dtype() for name in list(tensors.keys())[:1]}
             except (SafetensorError, OSError):
-                formats.add(message("weights.damaged"))
+                formats.add(_("damaged"))
     return f"{size_mb:,.1f} MB  {' '.join(sorted(formats))}"
 
 
@@ -86,18 +90,45 @@ def _verify(args: argparse.Namespace) -> None:
     for problem in problems:
         print(problem)
     if problems:
-        raise ModelFolderError("weights.not_whole", folder=args.folder, count=len(problems))
-    print(message("weights.whole", folder=args.folder))
+        raise ModelFolderError(
+            "weights.not_whole",
+            "the model folder {folder} has {count} problem(s), listed above; fetch or copy it again",
+            folder=args.folder,
+            count=len(problems),
+        )
+    print(
+        _(
+            "the model folder {folder} is whole: every file and tensor is there in its shape (values are not compared)",
+            folder=args.folder,
+        )
+    )
 
 
 def _fetch(args: argparse.Namespace) -> None:
     from jsd.models.fetch import REPOSITORY, fetch_folder
 
-    print(message("fetch.licence", repo=REPOSITORY))
-    print(message("fetch.restrictions"))
+    print(
+        _(
+            "{repo} is licensed under CreativeML OpenRAIL-M, text: "
+            "https://huggingface.co/spaces/CompVis/stable-diffusion-license ; whoever gets the "
+            "model or its outputs as a service from you must get the same use restrictions:",
+            repo=REPOSITORY,
+        )
+    )
+    print(
+        _(
+            "not to break laws; exploit or harm minors; spread false information to harm others; "
+            "disseminate personal data that can harm someone; defame, disparage or harass; "
+            "decide automatically to the detriment of someone's legal rights; discriminate or "
+            "harm people by behaviour or characteristics; exploit the vulnerabilities of a "
+            "group; discriminate on legally protected characteristics; give medical advice or "
+            "interpret medical results; serve the administration of justice, law enforcement, "
+            "immigration or asylum"
+        )
+    )
     folder = weights_root() / "rinna" if args.folder is None else Path(args.folder)
     fetch_folder(folder, accept_licence=args.accept_licence, revision=args.revision)
-    print(message("weights.written", folder=folder))
+    print(_("written: {folder}", folder=folder))
 
 
 def _convert(args: argparse.Namespace) -> None:
@@ -105,7 +136,7 @@ def _convert(args: argparse.Namespace) -> None:
     from jsd.models.convert import convert_folder
 
     dtype = convert_folder(args.source, args.folder, args.dtype)
-    print(message("weights.written_in", folder=args.folder, dtype=dtype_name(dtype)))
+    print(_("written: {folder} ({dtype})", folder=args.folder, dtype=dtype_name(dtype)))
 
 
 def _random(args: argparse.Namespace) -> None:
@@ -114,8 +145,8 @@ def _random(args: argparse.Namespace) -> None:
 
     check_whole("seed", args.seed, 0, MAX_SEED)
     dtype = write_random_folder(args.folder, args.size, args.dtype, args.seed)
-    print(message("weights.written_in", folder=args.folder, dtype=dtype_name(dtype)))
-    print(message("weights.are_random"))
+    print(_("written: {folder} ({dtype})", folder=args.folder, dtype=dtype_name(dtype)))
+    print(_("every weight is random: good for measuring speed and memory, and its pictures mean nothing"))
 
 
 def _preview(args: argparse.Namespace) -> None:
@@ -126,4 +157,11 @@ def _preview(args: argparse.Namespace) -> None:
     pictures = read_pictures(Path(args.pictures), pipeline.default_size)
     fitted = fit_preview(pipeline.encode_image, pictures)
     path = fitted.save(Path(args.folder))
-    print(message("preview.fitted", path=path, count=fitted.num_pictures, error=fitted.error))
+    print(
+        _(
+            "written: {path} ({count} pictures; colours of 0 to 1 differ by {error:.3f}, root mean square)",
+            path=path,
+            count=fitted.num_pictures,
+            error=fitted.error,
+        )
+    )

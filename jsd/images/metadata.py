@@ -68,7 +68,13 @@ def save_arguments(format: str, metadata: Mapping[str, object]) -> dict[str, Any
         if format in ("jpg", "jpeg") and len(data) > MAX_JPEG_BYTES[name]:
             limit = MAX_JPEG_BYTES[name]
             raise InvalidInputError(
-                "metadata.too_long", field="output_format", value=format, size=len(data), limit=limit
+                "metadata.too_long",
+                "a {field} {value} holds at most {limit} bytes of metadata, and this picture's is "
+                "{size}; use png or webp, or --no-metadata",
+                field="output_format",
+                value=format,
+                size=len(data),
+                limit=limit,
             )
     return arguments
 

@@ -35,7 +35,12 @@ def load_mask(source: Source, field: str = "mask") -> Image.Image:
 
 def _to_rgb(source: Source, field: str, background: tuple[int, int, int]) -> Image.Image:
     if isinstance(source, Image.Image) and 0 in source.size:
-        raise ImageFileError("image.empty", field=field, value=f"a {source.mode} image")
+        raise ImageFileError(
+            "image.empty",
+            "{field} must have at least one pixel, {value} has none; pass another picture",
+            field=field,
+            value=f"a {source.mode} image",
+        )
     with open_image(source, field) as image:
         return _flatten(image, background)
 
@@ -70,15 +75,31 @@ def open_image(source: Source, field: str) -> Iterator[Image.Image]:
             with Image.open(BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS) as image:
                 yield image
         except FileNotFoundError as error:
-            raise ImageFileError("image.missing", field=field, value=name) from error
+            raise ImageFileError(
+                "image.missing",
+                "{field} must be a picture file, and there is none at {value}; check the path",
+                field=field,
+                value=name,
+            ) from error
         except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
             limit = Image.MAX_IMAGE_PIXELS
-            raise ImageFileError("image.bomb", field=field, value=name, limit=limit) from error
+            raise ImageFileError(
+                "image.bomb",
+                "{field} must have at most {limit} pixels, {value} has more; make it smaller first",
+                field=field,
+                value=name,
+                limit=limit,
+            ) from error
         except Exception as error:
             # Damaged files make the decoders raise nearly anything: OSError, SyntaxError, struct.error, ...
             reason = " ".join(str(error).split()) or type(error).__name__
             raise ImageFileError(
-                "image.unreadable", field=field, value=name, formats=", ".join(FORMATS), reason=reason[:200]
+                "image.unreadable",
+                "{field} must be a picture ({formats}), and {value} cannot be read: {reason}; save or upload it again",
+                field=field,
+                value=name,
+                formats=", ".join(FORMATS),
+                reason=reason[:200],
             ) from error
 
 

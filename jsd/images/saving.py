@@ -19,7 +19,14 @@ def save_image(
     try:
         write_file(path, data)
     except OSError as error:
-        raise InvalidInputError("image.unwritable", field="output", value=path, reason=error) from error
+        raise InvalidInputError(
+            "image.unwritable",
+            "{field} must be a place where a .png, .jpg or .webp can be written, and {value} is "
+            "not: {reason}; choose another",
+            field="output",
+            value=path,
+            reason=error,
+        ) from error
 
 
 def encode_image(
@@ -38,7 +45,14 @@ def encode_image(
         # PNG has no quality, and ignores it.
         image.save(file, format=Image.registered_extensions()[suffix], quality=quality, **arguments)
     except (OSError, ValueError) as error:
-        raise InvalidInputError("image.unwritable", field="output", value=path, reason=error) from error
+        raise InvalidInputError(
+            "image.unwritable",
+            "{field} must be a place where a .png, .jpg or .webp can be written, and {value} is "
+            "not: {reason}; choose another",
+            field="output",
+            value=path,
+            reason=error,
+        ) from error
     return file.getvalue()
 
 

@@ -33,7 +33,13 @@ def convert_folder(source: Path | str, destination: Path | str, dtype: str | Non
     """Write `source` anew as safetensors; `dtype` None: what runs fastest here. Returns the dtype written."""
     source, destination = Path(source), Path(destination)
     if dtype is not None and dtype not in DTYPES:
-        raise InvalidInputError("device.dtype", field="dtype", choices=", ".join(DTYPES), value=repr(dtype))
+        raise InvalidInputError(
+            "device.dtype",
+            "{field} must be one of {choices}, got {value}; leave it out for the fastest",
+            field="dtype",
+            choices=", ".join(DTYPES),
+            value=repr(dtype),
+        )
     target = choose_placement().dtype if dtype is None else DTYPES[dtype]
     open_model_folder(source)
     with new_folder(destination) as partial:
@@ -53,7 +59,12 @@ def convert_folder(source: Path | str, destination: Path | str, dtype: str | Non
 def check_free(destination: Path) -> None:
     """Nothing is overwritten: a model folder may have cost hours."""
     if destination.exists() and (not destination.is_dir() or any(destination.iterdir())):
-        raise InvalidInputError("weights.in_the_way", field="FOLDER", value=destination)
+        raise InvalidInputError(
+            "weights.in_the_way",
+            "{field} must be a new or empty folder, and {value} exists; name another, or remove it first",
+            field="FOLDER",
+            value=destination,
+        )
 
 
 @contextmanager
@@ -71,7 +82,13 @@ def new_folder(destination: Path) -> Iterator[Path]:
             shutil.rmtree(partial, ignore_errors=True)
             raise
     except (OSError, SafetensorError) as error:
-        raise ModelFolderError("weights.unwritable", path=destination, reason=error) from error
+        raise ModelFolderError(
+            "weights.unwritable",
+            "the model folder {path} could not be written: {reason}; make room or name another "
+            "folder, then run the same command again",
+            path=destination,
+            reason=error,
+        ) from error
 
 
 def _copy_the_rest(source: Path, partial: Path) -> None:
@@ -92,7 +109,13 @@ def _convert(file: WeightsFile, component: str, dtype: torch.dtype) -> dict[str,
             continue
         cast = tensor.to(dtype, copy=True).contiguous()
         if not torch.isfinite(cast).all() and torch.isfinite(tensor).all():
-            raise ModelFolderError("weights.overflow", path=file.path, name=name, dtype=dtype_name(dtype))
+            raise ModelFolderError(
+                "weights.overflow",
+                "{path}: the tensor {name} has values beyond {dtype}; convert with --dtype bfloat16 or float32",
+                path=file.path,
+                name=name,
+                dtype=dtype_name(dtype),
+            )
         converted[current] = cast
     return converted
 

@@ -33,7 +33,12 @@ def fetch_folder(
     """Download a model to `folder`; the token is HF_TOKEN's. Run again, it keeps the files that arrived."""
     folder = Path(folder)
     if not accept_licence:
-        raise InvalidInputError("fetch.licence_not_accepted", field="--accept-licence", repo=repository)
+        raise InvalidInputError(
+            "fetch.licence_not_accepted",
+            "the licence above must be accepted before {repo} is fetched; run the command again with {field}",
+            field="--accept-licence",
+            repo=repository,
+        )
     check_free(folder)
     # A fixed name, so that the next run finds what this one got.
     partial = folder.with_name(f".{folder.name}.partial")
@@ -44,16 +49,43 @@ def fetch_folder(
         snapshot_download(repository, revision=info.sha, local_dir=partial, allow_patterns=names, endpoint=endpoint)
     except (GatedRepoError, RepositoryNotFoundError) as error:
         # Without a token the hub does not say whether a repository is gated or missing.
-        raise ModelFolderError("fetch.gated", repo=repository) from error
+        raise ModelFolderError(
+            "fetch.gated",
+            "the hub gives {repo} only to those who accepted its licence; accept it at "
+            "https://huggingface.co/{repo} and set HF_TOKEN to a token from "
+            "https://huggingface.co/settings/tokens",
+            repo=repository,
+        ) from error
     except HfHubHTTPError as error:
         reason = _one_line(error)
-        raise ModelFolderError("fetch.failed", repo=repository, partial=partial, reason=reason) from error
+        raise ModelFolderError(
+            "fetch.failed",
+            "{repo} could not be downloaded: {reason}; run the same command again: files that "
+            "arrived are kept in {partial}",
+            repo=repository,
+            partial=partial,
+            reason=reason,
+        ) from error
     except (OfflineModeIsEnabled, LocalEntryNotFoundError, HTTPError) as error:
         reason = _one_line(error)
-        raise ModelFolderError("fetch.unreachable", repo=repository, endpoint=api.endpoint, reason=reason) from error
+        raise ModelFolderError(
+            "fetch.unreachable",
+            "the hub must be reachable to fetch {repo}, and {endpoint} is not ({reason}); check "
+            "the network and run the same command again",
+            repo=repository,
+            endpoint=api.endpoint,
+            reason=reason,
+        ) from error
     except OSError as error:
         reason = _one_line(error)
-        raise ModelFolderError("fetch.failed", repo=repository, partial=partial, reason=reason) from error
+        raise ModelFolderError(
+            "fetch.failed",
+            "{repo} could not be downloaded: {reason}; run the same command again: files that "
+            "arrived are kept in {partial}",
+            repo=repository,
+            partial=partial,
+            reason=reason,
+        ) from error
     open_model_folder(partial)
     shutil.rmtree(partial / ".cache", ignore_errors=True)
     partial.replace(folder)
@@ -69,7 +101,13 @@ def fetch_if_asked(endpoint: str | None = None) -> Path | None:
     if asked == "":
         return None
     if asked != ACCEPTED:
-        raise InvalidInputError("options.choice", field="JSD_FETCH", choices=ACCEPTED, value=asked)
+        raise InvalidInputError(
+            "options.choice",
+            "{field} must be one of {choices}; got {value}",
+            field="JSD_FETCH",
+            choices=ACCEPTED,
+            value=asked,
+        )
     named = os.environ.get("JSD_WEIGHTS", "")
     folder = weights_root() / "rinna" if named == "" else Path(named)
     if folder.is_dir() and any(folder.iterdir()):

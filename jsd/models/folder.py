@@ -18,7 +18,7 @@ from typing import Any, Literal, cast
 from safetensors import safe_open
 
 from jsd.errors import InvalidInputError, ModelFolderError
-from jsd.messages import message
+from jsd.i18n import _
 from jsd.options import GUIDANCE_LIMITS
 from jsd.prompting.tokenizer import JapaneseTokenizer
 
@@ -37,17 +37,6 @@ GUIDANCE_SCALE = 7.5  # of Stable Diffusion v1 (its model card), and of a folder
 MAX_PROBLEMS_IN_AN_ERROR = 5
 
 Shapes = dict[str, tuple[int, ...]]
-
-
-@dataclass(frozen=True)
-class Problem:
-    """What is wrong with a folder; `str()` is its sentence."""
-
-    code: str
-    params: dict[str, object]
-
-    def __str__(self) -> str:
-        return message(self.code, **self.params)
 
 
 @dataclass(frozen=True)
@@ -78,15 +67,24 @@ def choose_folder(explicit: Path | str | None = None) -> tuple[Path, str]:
     for field, value in (("weights", explicit), ("JSD_WEIGHTS", named if named != "" else None)):
         if value is not None:
             if value == "" or not Path(value).is_dir():
-                raise InvalidInputError("weights.not_a_folder", field=field, value=value)
-            reason = "weights.by_argument" if field == "weights" else "weights.by_environment"
-            return Path(value), message(reason)
+                raise InvalidInputError(
+                    "weights.not_a_folder",
+                    "{field} must be a model folder, got {value}, which is not a folder; jsd weights "
+                    "list shows those there are",
+                    field=field,
+                    value=value,
+                )
+            return Path(value), _("--weights") if field == "weights" else _("JSD_WEIGHTS")
     root = weights_root()
     if (root / "rinna").is_dir():
-        return root / "rinna", message("weights.by_presence")
+        return root / "rinna", _("found in weights/")
     if (root / EMBEDDED).is_dir():
-        return root / EMBEDDED, message("weights.by_default")
-    raise ModelFolderError("weights.none", root=root)
+        return root / EMBEDDED, _("the embedded model")
+    raise ModelFolderError(
+        "weights.none",
+        "no model folder was named and {root} holds none; name one with --weights or JSD_WEIGHTS",
+        root=root,
+    )
 
 
 def guidance_scale(folder: Path) -> float:
@@ -95,7 +93,14 @@ def guidance_scale(folder: Path) -> float:
     value = read_json(path).get("guidance_scale", GUIDANCE_SCALE) if path.exists() else GUIDANCE_SCALE
     low, high = GUIDANCE_LIMITS
     if type(value) not in (int, float) or not low <= value <= high:
-        raise ModelFolderError("folder.guidance", path=path, low=low, high=high, value=repr(value))
+        raise ModelFolderError(
+            "folder.guidance",
+            "{path}: guidance_scale must be a number from {low} to {high}, got {value}; correct the file, or remove it",
+            path=path,
+            low=low,
+            high=high,
+            value=repr(value),
+        )
     return float(value)
 
 
@@ -147,10 +152,20 @@ def read_shapes(file: WeightsFile) -> Shapes:
                 return {name: tuple(tensors.get_slice(name).get_shape()) for name in tensors.keys()}  # noqa: SIM118
         return {name: tuple(tensor.shape) for name, tensor in read_pickle(file.path, device="meta").items()}
     except UnpicklingError as error:
-        raise ModelFolderError("folder.unsafe", path=file.path) from error
+        raise ModelFolderError(
+            "folder.unsafe",
+            "{path} must hold tensors alone, and holds what loading could run, or is damaged; "
+            "use a file saved as safetensors",
+            path=file.path,
+        ) from error
     # Bytes out of place make the unpickler raise almost anything.
     except Exception as error:
-        raise ModelFolderError("folder.damaged", path=file.path, size_bytes=_size_bytes(file.path)) from error
+        raise ModelFolderError(
+            "folder.damaged",
+            "{path} is truncated or not a checkpoint ({size_bytes} bytes); copy or fetch it again",
+            path=file.path,
+            size_bytes=_size_bytes(file.path),
+        ) from error
 
 
 def read_pickle(path: Path, device: str = "cpu") -> dict[str, Any]:
@@ -179,11 +194,17 @@ def expected_shapes(component: str, config: dict[str, Any]) -> Shapes:
     return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
 
 
-def verify_folder(folder: Path | str) -> list[Problem]:
+def verify_folder(folder: Path | str) -> list[ModelFolderError]:
     """Everything that keeps `folder` from loading; headers and configs are read, not the weights."""
     folder = Path(folder)
     if not folder.is_dir():
-        return [Problem("folder.missing", {"path": folder})]
+        return [
+            ModelFolderError(
+                "folder.missing",
+                "{path} is not a folder; name a model folder in the diffusers layout",
+                **{"path": folder},
+            )
+        ]
     return list(_problems(folder))
 
 
@@ -194,11 +215,17 @@ def open_model_folder(folder: Path | str) -> Path:
         shown = "; ".join(map(str, problems[:MAX_PROBLEMS_IN_AN_ERROR]))
         if len(problems) > MAX_PROBLEMS_IN_AN_ERROR:
             shown += "; …"
-        raise ModelFolderError("folder.problems", folder=folder, count=len(problems), problems=shown)
+        raise ModelFolderError(
+            "folder.problems",
+            "the model folder {folder} has {count} problem(s): {problems}; all of them: jsd weights verify {folder}",
+            folder=folder,
+            count=len(problems),
+            problems=shown,
+        )
     return Path(folder)
 
 
-def _problems(folder: Path) -> Iterator[Problem]:
+def _problems(folder: Path) -> Iterator[ModelFolderError]:
     if (folder / "model_index.json").exists():
         yield from _caught(read_json, folder / "model_index.json")
     yield from _caught(guidance_scale, folder)
@@ -208,22 +235,28 @@ def _problems(folder: Path) -> Iterator[Problem]:
         try:
             expected[component] = _expected_from_file(component, folder / component / "config.json")
         except ModelFolderError as error:
-            yield Problem(error.code, error.params)
+            yield error
         yield from _weight_problems(folder, component, expected.get(component))
     if has_safety_checker(folder):
         yield from _caught(read_json, folder / "feature_extractor" / "preprocessor_config.json")
     elif _names_safety_checker(folder):
-        yield Problem("safety.missing", {"path": folder / CHECKER})
+        yield ModelFolderError(
+            "safety.missing",
+            "{path} must be there, for model_index.json names it, and nothing else would check "
+            'the pictures; fetch or copy the folder again, or write "safety_checker": [null, '
+            "null] into model_index.json to do without",
+            path=folder / CHECKER,
+        )
     yield from _caught(JapaneseTokenizer.load, folder / "tokenizer")
     if expected.keys() >= set(MODELS):
         yield from _misfits(folder, expected)
 
 
-def _caught(read: Callable[[Any], object], argument: object) -> Iterator[Problem]:
+def _caught(read: Callable[[Any], object], argument: object) -> Iterator[ModelFolderError]:
     try:
         read(argument)
     except ModelFolderError as error:
-        yield Problem(error.code, error.params)
+        yield error
 
 
 def check_noise_schedule(path: Path) -> None:
@@ -234,14 +267,32 @@ def check_noise_schedule(path: Path) -> None:
     needed = ("beta_start", "beta_end", "beta_schedule", "num_train_timesteps")
     missing = [name for name in needed if name not in config]
     if missing:
-        raise ModelFolderError("folder.config", path=path, reason=message("folder.lacks", names=", ".join(missing)))
+        raise ModelFolderError(
+            "folder.config",
+            "{path} must describe a model that diffusers and transformers can build, and does "
+            "not: {reason}; copy or fetch the folder again",
+            path=path,
+            reason=_("no {names}", names=", ".join(missing)),
+        )
     if config.get("prediction_type", "epsilon") not in PREDICTION_TYPES:
-        raise ModelFolderError("folder.config", path=path, reason=f"prediction_type {config['prediction_type']!r}")
+        raise ModelFolderError(
+            "folder.config",
+            "{path} must describe a model that diffusers and transformers can build, and does "
+            "not: {reason}; copy or fetch the folder again",
+            path=path,
+            reason=f"prediction_type {config['prediction_type']!r}",
+        )
     try:
         make_scheduler("DDIM", config, num_inference_steps=1)
     except Exception as error:  # what a wrong value raises is up to diffusers
         values = ", ".join(f"{name} {config[name]!r}" for name in needed)
-        raise ModelFolderError("folder.config", path=path, reason=f"{_first_line(error)} ({values})") from error
+        raise ModelFolderError(
+            "folder.config",
+            "{path} must describe a model that diffusers and transformers can build, and does "
+            "not: {reason}; copy or fetch the folder again",
+            path=path,
+            reason=f"{_first_line(error)} ({values})",
+        ) from error
 
 
 def _check_values(path: Path, config: dict[str, Any]) -> None:
@@ -256,7 +307,13 @@ def _check_values(path: Path, config: dict[str, Any]) -> None:
     }
     for name, is_right in right.items():
         if not is_right:
-            raise ModelFolderError("folder.config", path=path, reason=f"{name} {config[name]!r}")
+            raise ModelFolderError(
+                "folder.config",
+                "{path} must describe a model that diffusers and transformers can build, and does "
+                "not: {reason}; copy or fetch the folder again",
+                path=path,
+                reason=f"{name} {config[name]!r}",
+            )
 
 
 def _first_line(error: Exception) -> str:
@@ -270,41 +327,63 @@ def _expected_from_file(component: str, path: Path) -> Shapes:
         return expected_shapes(component, config)
     # What a wrong value in a config raises is up to diffusers and transformers.
     except Exception as error:
-        raise ModelFolderError("folder.config", path=path, reason=_first_line(error)) from error
+        raise ModelFolderError(
+            "folder.config",
+            "{path} must describe a model that diffusers and transformers can build, and does "
+            "not: {reason}; copy or fetch the folder again",
+            path=path,
+            reason=_first_line(error),
+        ) from error
 
 
-def _weight_problems(folder: Path, component: str, expected: Shapes | None) -> Iterator[Problem]:
+def _weight_problems(folder: Path, component: str, expected: Shapes | None) -> Iterator[ModelFolderError]:
     files = weights_files(folder, component)
     if not files:
         names = [f"{WEIGHT_STEMS[component][0]}.safetensors", f"{WEIGHT_STEMS[component][1]}.bin"]
-        yield Problem("folder.no_weights", {"path": folder / component, "names": " / ".join(names)})
+        yield ModelFolderError(
+            "folder.no_weights",
+            "{path} must hold its weights as {names}, and holds none of them; copy or fetch the folder again",
+            **{"path": folder / component, "names": " / ".join(names)},
+        )
     for file in files:
         try:
             found = read_shapes(file)
         except ModelFolderError as error:
-            yield Problem(error.code, error.params)
+            yield error
         else:
             if expected is not None:
                 yield from _shape_problems(file.path, component, expected, found)
 
 
-def _shape_problems(path: Path, component: str, expected: Shapes, found: Shapes) -> Iterator[Problem]:
+def _shape_problems(path: Path, component: str, expected: Shapes, found: Shapes) -> Iterator[ModelFolderError]:
     renamed = ((current_name(component, name), name, shape) for name, shape in found.items())
     current = {new: (name, shape) for new, name, shape in renamed if new is not None}
     for name, shape in expected.items():
         if name not in current:
-            yield Problem("folder.tensor_missing", {"path": path, "name": name, "shape": list(shape)})
+            yield ModelFolderError(
+                "folder.tensor_missing",
+                "{path}: the tensor {name} {shape} of config.json is missing",
+                **{"path": path, "name": name, "shape": list(shape)},
+            )
         elif current[name][1] != shape:
             params = {"path": path, "name": name, "shape": list(shape), "found": list(current[name][1])}
-            yield Problem("folder.tensor_misshapen", params)
+            yield ModelFolderError(
+                "folder.tensor_misshapen",
+                "{path}: the tensor {name} must have the shape {shape} of config.json, and has {found}",
+                **params,
+            )
     for name in sorted(current.keys() - expected.keys()):
-        yield Problem("folder.tensor_unexpected", {"path": path, "name": current[name][0]})
+        yield ModelFolderError(
+            "folder.tensor_unexpected",
+            "{path}: the tensor {name} has no place in config.json",
+            **{"path": path, "name": current[name][0]},
+        )
 
 
-def _misfits(folder: Path, expected: dict[str, Shapes]) -> Iterator[Problem]:
+def _misfits(folder: Path, expected: dict[str, Shapes]) -> Iterator[ModelFolderError]:
     """Parts that are whole and do not fit one another."""
     vocab_size, width = expected["text_encoder"]["embeddings.token_embedding.weight"]
-    positions, _ = expected["text_encoder"]["embeddings.position_embedding.weight"]
+    positions = expected["text_encoder"]["embeddings.position_embedding.weight"][0]
     in_channels = expected["unet"]["conv_in.weight"][1]
     channels = expected["vae"]["decoder.conv_in.weight"][1]
     unet = read_json(folder / "unet" / "config.json")
@@ -325,7 +404,12 @@ def _misfits(folder: Path, expected: dict[str, Shapes]) -> Iterator[Problem]:
         ]
     for part, value, other, limit, fits in rules:
         if not fits:
-            yield Problem("folder.misfit", {"part": part, "value": value, "other": other, "limit": limit})
+            yield ModelFolderError(
+                "folder.misfit",
+                "these parts do not belong together: {part} is {value} and {other} is {limit}; take "
+                "both from the same model",
+                **{"part": part, "value": value, "other": other, "limit": limit},
+            )
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -333,11 +417,15 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text("utf-8"))
     except OSError as error:
-        raise ModelFolderError("folder.file_missing", path=path) from error
+        raise ModelFolderError(
+            "folder.file_missing", "{path} is missing or cannot be read; copy or fetch the folder again", path=path
+        ) from error
     except (ValueError, RecursionError) as error:
-        raise ModelFolderError("folder.not_json", path=path) from error
+        raise ModelFolderError(
+            "folder.not_json", "{path} must be a JSON object; copy or fetch it again", path=path
+        ) from error
     if not isinstance(value, dict):
-        raise ModelFolderError("folder.not_json", path=path)
+        raise ModelFolderError("folder.not_json", "{path} must be a JSON object; copy or fetch it again", path=path)
     return value
 
 

@@ -72,7 +72,14 @@ safety checker.
 def model_configs(size: str) -> dict[str, dict[str, Any]]:
     """component -> its config.json; `size` "mini": the embedded model's shape, "full": the released one's."""
     if size not in SIZES:
-        raise InvalidInputError("weights.size", field="size", choices=", ".join(SIZES), value=repr(size))
+        raise InvalidInputError(
+            "weights.size",
+            "{field} must be one of {choices}, got {value}; mini has the embedded model's shape, "
+            "full that of the released one",
+            field="size",
+            choices=", ".join(SIZES),
+            value=repr(size),
+        )
     shapes = STABLE_DIFFUSION_V1
     if size == "mini":
         recipe = RECIPES["mini"]
@@ -89,7 +96,13 @@ def model_configs(size: str) -> dict[str, dict[str, Any]]:
 def write_random_folder(folder: Path | str, size: str = "mini", dtype: str | None = None, seed: int = 0) -> torch.dtype:
     """A whole model folder of random weights; one tensor in memory at a time. Returns the dtype written."""
     if dtype is not None and dtype not in DTYPES:
-        raise InvalidInputError("device.dtype", field="dtype", choices=", ".join(DTYPES), value=repr(dtype))
+        raise InvalidInputError(
+            "device.dtype",
+            "{field} must be one of {choices}, got {value}; leave it out for the fastest",
+            field="dtype",
+            choices=", ".join(DTYPES),
+            value=repr(dtype),
+        )
     target = choose_placement().dtype if dtype is None else DTYPES[dtype]
     configs = model_configs(size)
     generator = torch.Generator("cpu").manual_seed(seed)

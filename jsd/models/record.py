@@ -10,13 +10,22 @@ from pathlib import Path
 from PIL import Image
 
 import jsd
-from jsd.messages import MESSAGES
+from jsd.i18n import N_
 from jsd.models.folder import MODELS, weights_files
 
 # The class that rinna's model_index.json names; what is fine-tuned from that model inherits its licence.
 RINNA_CLASS = "JapaneseStableDiffusionPipeline"
 OPENRAIL = "CreativeML OpenRAIL-M"
 OPENRAIL_URL = "https://huggingface.co/spaces/CompVis/stable-diffusion-license"
+# In English whatever the user's language: the same request gives the same file.
+OPENRAIL_RESTRICTIONS = N_(
+    "not to break laws; exploit or harm minors; spread false information to harm others; disseminate "
+    "personal data that can harm someone; defame, disparage or harass; decide automatically to the "
+    "detriment of someone's legal rights; discriminate or harm people by behaviour or characteristics; "
+    "exploit the vulnerabilities of a group; discriminate on legally protected characteristics; give "
+    "medical advice or interpret medical results; serve the administration of justice, law enforcement, "
+    "immigration or asylum"
+)
 # The hub's identifiers -> names
 LICENCES = {"creativeml-openrail-m": OPENRAIL, "mit": "MIT", "apache-2.0": "Apache-2.0"}
 
@@ -52,8 +61,7 @@ def folder_licence(folder: Path) -> dict[str, object]:
         return {}
     is_openrail = name == OPENRAIL
     url = front.get("license_link", OPENRAIL_URL if is_openrail else None)
-    # In English whatever the user's language: the same request gives the same file.
-    restrictions = front.get("use_restrictions", MESSAGES["fetch.restrictions"][0] if is_openrail else None)
+    restrictions = front.get("use_restrictions", OPENRAIL_RESTRICTIONS if is_openrail else None)
     record = {"licence": name, "licence_url": url, "use_restrictions": restrictions}
     return {key: value for key, value in record.items() if value is not None}
 

@@ -78,6 +78,9 @@ def parse_emphasis(source: str, field: str = "prompt") -> WeightedText:
             if not LOWEST_WEIGHT <= stack[-1] <= HIGHEST_WEIGHT:
                 raise InvalidInputError(
                     "prompt.weight",
+                    "a weight in {field} must be {low} to {high}, brackets within brackets multiplied, "
+                    "and the one at character {position} is {value}; choose another, or write \\( for an "
+                    "ordinary bracket",
                     field=field,
                     value=f"{stack[-1]:g}",
                     position=mark.start() + 1,

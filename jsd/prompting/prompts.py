@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from jsd.errors import InvalidInputError, MissingExtraError
-from jsd.messages import message
+from jsd.i18n import _
 from jsd.options import SamplingOptions
 from jsd.prompting.emphasis import WeightedText, parse_emphasis
 from jsd.prompting.kana import KanaSpelling, kana_spellings
@@ -85,8 +85,9 @@ class PromptReading:
         sentences = [*kana, *unread] if self.replaced else [*unread, *kana]
         if self.tail:
             sentences.append(
-                message(
-                    "prompt.cut",
+                _(
+                    "the prompt needs {needed} tokens and the model reads {available}: from character "
+                    "{start} on it is ignored («{tail}»); shorten it",
                     needed=self.report.num_tokens_needed,
                     available=self.report.model_max_length,
                     start=len(self.text) - len(self.tail) + 1,
@@ -96,9 +97,22 @@ class PromptReading:
         if len(self.windows) > 1:
             parts = " / ".join(printable(_shortened(window.text.strip(), MAX_SHOWN)) for window in self.windows)
             available, count = self.report.model_max_length, len(self.windows)
-            sentences.append(message("prompt.chunked", available=available, count=count, parts=parts))
+            sentences.append(
+                _(
+                    "the prompt needs more tokens than the {available} that the model reads at once, so "
+                    "it is read in {count} parts: {parts}",
+                    available=available,
+                    count=count,
+                    parts=parts,
+                )
+            )
         if any(character.isalpha() for character in self.read) and not _JAPANESE.search(self.read):
-            sentences.append(message("prompt.not_japanese"))
+            sentences.append(
+                _(
+                    "the model learnt from Japanese captions and finds no Japanese here; write it in "
+                    "Japanese for a better picture"
+                )
+            )
         return sentences
 
     def _kana_sentence(self) -> list[str]:
@@ -107,11 +121,25 @@ class PromptReading:
             return []
         spellings = "、".join(pairs if len(pairs) <= 10 else [*pairs[:10], "…"])
         if self.replaced:
-            return [message("prompt.replaced", spellings=spellings)]
+            return [
+                _("words that the vocabulary cannot read were replaced by their kana: {spellings}", spellings=spellings)
+            ]
         suggestion = printable(self.suggestion())
         if suggestion == printable(self.text) or len(suggestion) > 2 * MAX_SHOWN:
-            return [message("prompt.kana", spellings=spellings)]
-        return [message("prompt.kana_whole", spellings=spellings, suggestion=suggestion)]
+            return [
+                _(
+                    "the model can read the kana spelling: {spellings}; write it so, or set unknown_words to replace",
+                    spellings=spellings,
+                )
+            ]
+        return [
+            _(
+                "the model can read the kana spelling: {spellings}; write «{suggestion}», or set "
+                "unknown_words to replace",
+                spellings=spellings,
+                suggestion=suggestion,
+            )
+        ]
 
     def suggestion(self) -> str:
         """The text as typed, syntax and all, with the kana spellings that the vocabulary can read."""
@@ -188,7 +216,13 @@ def shared_num_windows(prompts: Sequence[Prompts], *, guided: bool) -> int:
     """Of a batch: the same for all, as padding a request to another's length would change its picture."""
     different = sorted({one.num_windows(guided=guided) for one in prompts})
     if len(different) > 1:
-        raise InvalidInputError("batch.windows", field="prompt", value=", ".join(map(str, different)))
+        raise InvalidInputError(
+            "batch.windows",
+            "the prompts of one batch must need the same number of windows, and these need "
+            "{value}; draw them one after the other",
+            field="prompt",
+            value=", ".join(map(str, different)),
+        )
     return different[0]
 
 

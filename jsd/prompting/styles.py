@@ -38,7 +38,13 @@ def with_style(tokenizer: JapaneseTokenizer, prompt: str, style: str) -> str:
     """`prompt` in the style of that name; the words go before its lines that begin with ネガティブ: ."""
     styles = readable_styles(tokenizer)
     if style not in styles:
-        raise InvalidInputError("style.unknown", field="style", value=repr(style), choices="、".join(styles))
+        raise InvalidInputError(
+            "style.unknown",
+            "{field} must be a style that the model can read, got {value}; the styles are {choices}",
+            field="style",
+            value=repr(style),
+            choices="、".join(styles),
+        )
     positive, negative = split_negative(prompt)
     styled = f"{positive} {styles[style]}"
     return f"{styled}\nネガティブ: {negative}" if negative else styled

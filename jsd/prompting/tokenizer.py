@@ -15,7 +15,7 @@ from pathlib import Path
 from sentencepiece import SentencePieceProcessor
 
 from jsd.errors import InvalidInputError, ModelFolderError
-from jsd.messages import message
+from jsd.i18n import _
 
 VOCABULARY_FILE = "spiece.model"
 DEFAULT_MAX_LENGTH = 77
@@ -68,7 +68,13 @@ class PromptReport:
             return []
         names = list(dict.fromkeys(printable(character.text) for character in self.unread))
         shown = names if len(names) <= MAX_CHARACTERS_NAMED else [*names[:MAX_CHARACTERS_NAMED], "…"]
-        return [message("prompt.unread", count=len(names), characters=" ".join(shown))]
+        return [
+            _(
+                "the vocabulary cannot read {count} character(s): {characters}; try another spelling, or another word",
+                count=len(names),
+                characters=" ".join(shown),
+            )
+        ]
 
     def to_json(self) -> dict[str, object]:
         return {**asdict(self), "tail": self.tail, "warnings": self.warnings()}
@@ -96,9 +102,18 @@ class JapaneseTokenizer:
         try:
             processor.LoadFromSerializedProto(path.read_bytes())
         except OSError as error:
-            raise ModelFolderError("tokenizer.missing", path=path) from error
+            raise ModelFolderError(
+                "tokenizer.missing",
+                "a tokenizer folder must hold a SentencePiece vocabulary and {path} cannot be read; "
+                "fetch the model again, or name another folder",
+                path=path,
+            ) from error
         except RuntimeError as error:
-            raise ModelFolderError("tokenizer.damaged", path=path) from error
+            raise ModelFolderError(
+                "tokenizer.damaged",
+                "{path} must be a SentencePiece vocabulary and cannot be read as one; fetch or copy it again",
+                path=path,
+            ) from error
         model_max_length, do_lower_case = _read_config(Path(folder) / "tokenizer_config.json")
         tokenizer = cls(processor, model_max_length, do_lower_case)
         tokenizer._check_control_pieces(path)
@@ -107,11 +122,23 @@ class JapaneseTokenizer:
     def _check_control_pieces(self, path: Path) -> None:
         # A control piece is never produced from text; a "user defined" piece of the same name is.
         if self.eos_token_id < 0 or self.pad_token_id == self.unk_token_id:
-            raise ModelFolderError("tokenizer.no_control", path=path, pieces="</s>, [PAD]")
+            raise ModelFolderError(
+                "tokenizer.no_control",
+                "in {path} these must be control pieces, so that no prompt can type them: {pieces}; "
+                "train the vocabulary with control_symbols, not user_defined_symbols",
+                path=path,
+                pieces="</s>, [PAD]",
+            )
         known = [name for name in CONTROL_PIECES if self._processor.piece_to_id(name) != self.unk_token_id]
         typed = [name for name in known if not self._processor.is_control(self._processor.piece_to_id(name))]
         if typed or not self._processor.is_control(self.pad_token_id):
-            raise ModelFolderError("tokenizer.no_control", path=path, pieces=", ".join(typed or ["[PAD]"]))
+            raise ModelFolderError(
+                "tokenizer.no_control",
+                "in {path} these must be control pieces, so that no prompt can type them: {pieces}; "
+                "train the vocabulary with control_symbols, not user_defined_symbols",
+                path=path,
+                pieces=", ".join(typed or ["[PAD]"]),
+            )
 
     def encode(self, text: str, *, field: str = "prompt") -> list[int]:
         """text -> input_ids (model_max_length,); `field` is the input named where the text cannot be read."""
@@ -123,7 +150,7 @@ class JapaneseTokenizer:
         """How `text` is read: its pieces, what the vocabulary cannot read, what falls off the end."""
         lowered = self._lower(text, field)
         # lowered offset -> offset in the user's text: İ is the one character that lower-cases into two.
-        origins = [i for i, character in enumerate(text) for _ in range(len(character.lower()))]
+        origins = [i for i, character in enumerate(text) for _same in character.lower()]
         origins = [*(origins if self.do_lower_case else range(len(text))), len(text)]
         encoding = self._processor.encode_as_offset_mapping(lowered)
         pieces = [
@@ -145,13 +172,20 @@ class JapaneseTokenizer:
         surrogate = re.search("[\ud800-\udfff]", text)
         if surrogate is not None:
             value, position = f"U+{ord(surrogate.group()):04X}", surrogate.start() + 1
-            raise InvalidInputError("prompt.surrogate", field=field, value=value, position=position)
+            raise InvalidInputError(
+                "prompt.surrogate",
+                "{field} must be valid Unicode text: {value} at character {position} is half of a "
+                "surrogate pair; type or decode the text again as UTF-8",
+                field=field,
+                value=value,
+                position=position,
+            )
         return text.lower() if self.do_lower_case else text
 
     def _unread_spans(self, lowered: str, pieces: list[Piece], origins: list[int]) -> Iterator[tuple[int, int]]:
         """The spans of the user's text behind each normalised character that is in no piece."""
         # The pieces, joined, are the normalised text; neighbouring unknown characters share one piece.
-        _, offsets = self._processor.normalize(lowered, with_offsets=True)
+        offsets = self._processor.normalize(lowered, with_offsets=True)[1]
         position = 0
         for piece in pieces:
             if piece.id == self.unk_token_id:
@@ -198,15 +232,35 @@ def _read_config(path: Path) -> tuple[int, bool]:
     try:
         config = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise ModelFolderError("tokenizer.config", path=path, rule="JSON") from error
+        raise ModelFolderError(
+            "tokenizer.config",
+            "{path} must hold {rule}; correct it, or delete it to get 77 tokens and lower-casing",
+            path=path,
+            rule="JSON",
+        ) from error
     if not isinstance(config, dict):
-        raise ModelFolderError("tokenizer.config", path=path, rule="a JSON object")
+        raise ModelFolderError(
+            "tokenizer.config",
+            "{path} must hold {rule}; correct it, or delete it to get 77 tokens and lower-casing",
+            path=path,
+            rule="a JSON object",
+        )
     length = config.get("model_max_length", DEFAULT_MAX_LENGTH)
     do_lower_case = config.get("do_lower_case", True)
     if isinstance(length, int | float) and length > UNSET_LENGTH:
         length = DEFAULT_MAX_LENGTH
     if type(length) is not int or length < 2:
-        raise ModelFolderError("tokenizer.config", path=path, rule="model_max_length, a whole number from 2")
+        raise ModelFolderError(
+            "tokenizer.config",
+            "{path} must hold {rule}; correct it, or delete it to get 77 tokens and lower-casing",
+            path=path,
+            rule="model_max_length, a whole number from 2",
+        )
     if type(do_lower_case) is not bool:
-        raise ModelFolderError("tokenizer.config", path=path, rule="do_lower_case, true or false")
+        raise ModelFolderError(
+            "tokenizer.config",
+            "{path} must hold {rule}; correct it, or delete it to get 77 tokens and lower-casing",
+            path=path,
+            rule="do_lower_case, true or false",
+        )
     return length, do_lower_case

@@ -29,7 +29,13 @@ def cut_into_windows(tokenizer: JapaneseTokenizer, text: str, field: str = "prom
     while report.tail_start is not None:
         if len(parts) == MAX_WINDOWS - 1 or needed > MAX_WINDOWS * capacity:
             raise InvalidInputError(
-                "prompt.windows", field=field, limit=MAX_WINDOWS, available=tokenizer.model_max_length, value=needed
+                "prompt.windows",
+                "{field} must fit into {limit} windows of {available} tokens, and needs {value} "
+                "tokens; shorten it, or set long_prompt to truncate",
+                field=field,
+                limit=MAX_WINDOWS,
+                available=tokenizer.model_max_length,
+                value=needed,
             )
         end = _best_end(text, start, start + report.tail_start)
         # Cut off from what follows, the last words may need more tokens than they did.

@@ -8,11 +8,24 @@ from jsd.errors import InvalidInputError, ServingError
 def check_address(host: str, port: int, *, default: int) -> None:
     """`default` is the port to suggest instead of one that does not exist."""
     if not 1 <= port <= 65535:
-        raise InvalidInputError("serve.port_range", field="port", value=port, default=default)
+        raise InvalidInputError(
+            "serve.port_range",
+            "{field} must be 1 to 65535, got {value}; try {default}",
+            field="port",
+            value=port,
+            default=default,
+        )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
         except OSError as error:
-            raise ServingError("serve.cannot_bind", host=host, port=port, reason=error.strerror) from error
+            raise ServingError(
+                "serve.cannot_bind",
+                "the server needs a free address and {host} port {port} is not one ({reason}); stop "
+                "what uses it, or choose another with --port",
+                host=host,
+                port=port,
+                reason=error.strerror,
+            ) from error

@@ -19,7 +19,12 @@ def serve(host: str, port: int, weights: Path) -> NoReturn:
     """Write the schema, then become the server. `weights` is the model folder that the predictor loads."""
     check_address(host, port, default=DEFAULT_PORT)
     if not PREDICTOR.is_file():
-        raise ServingError("serve.no_predictor", path=PREDICTOR)
+        raise ServingError(
+            "serve.no_predictor",
+            "jsd serve runs from a checkout of the repository and {path} does not exist; clone "
+            "the repository and run it there",
+            path=PREDICTOR,
+        )
     open_model_folder(weights)  # what setup() refuses, the server would log and go on without
     write_schema(PREDICTOR)
     environment = server_environment(port, weights.resolve())

@@ -82,7 +82,11 @@ def pictures(drawing: Mapping[str, Any] | None, *, brush: bool) -> tuple[Image.I
     if strokes is None:
         return background, None
     if background is None:
-        raise InvalidInputError("options.mask_alone", field="mask")
+        raise InvalidInputError(
+            "options.mask_alone",
+            "{field} needs a picture to repaint and image is not set; pass image too, or leave {field} out",
+            field="mask",
+        )
     return background, strokes.resize(background.size, Image.Resampling.NEAREST)
 
 

@@ -7,7 +7,7 @@ from io import BytesIO
 
 from PIL import Image
 
-from jsd.messages import message
+from jsd.i18n import _
 from jsd.prompting.prompts import Prompts
 from jsd.prompting.tokenizer import printable
 
@@ -36,9 +36,10 @@ def reading(prompts: Prompts) -> str:
         texts.append(prompts.negative_prompt)
     lines = []
     for text in texts:
-        count = message("web.tokens", used=text.num_tokens, available=text.num_tokens_available)
+        count = _("{used} / {available} tokens", used=text.num_tokens, available=text.num_tokens_available)
         unread = "".join(f"<b>{_safe(character)}</b>" for character in text.unread)
-        holes = f' <span class="unread">{_safe(message("web.unread"))} {unread}</span>' if unread else ""
+        unreadable = _("cannot be read:")
+        holes = f' <span class="unread">{_safe(unreadable)} {unread}</span>' if unread else ""
         name = f"<code>{text.field}</code> " if len(texts) > 1 else ""
         lines.append(f'<p>{name}<span class="tokens">{_safe(count)}</span>{holes}</p>')
     return f'<div class="reading">{"".join(lines)}{_sentences(prompts.warnings())}</div>'
@@ -69,8 +70,9 @@ def parameters(values: Mapping[str, object]) -> str:
     chosen = {name: shown[name] for name in CHOSEN if name in shown}
     if "image" not in chosen:
         chosen.pop("prompt_strength", None)
-    more = f"<details><summary>{_safe(message('web.more'))}</summary>{_table(shown)}</details>"
-    return f'<div class="parameters"><h3>{_safe(message("web.parameters"))}</h3>{_table(chosen)}{more}</div>'
+    title, everything = _safe(_("Parameters")), _safe(_("All of it"))
+    more = f"<details><summary>{everything}</summary>{_table(shown)}</details>"
+    return f'<div class="parameters"><h3>{title}</h3>{_table(chosen)}{more}</div>'
 
 
 def _table(values: Mapping[str, object]) -> str:

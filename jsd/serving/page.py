@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 import gradio as gr
 
 from jsd.errors import InvalidInputError, JsdError
+from jsd.i18n import N_, _, in_language
 from jsd.images.metadata import read_picture_file
 from jsd.job import Job
-from jsd.messages import in_language, message
 from jsd.options import SamplingOptions
 from jsd.pipeline import Pipeline
 from jsd.preview import load_preview
@@ -78,7 +78,7 @@ class Page:
     def __init__(self, pipeline: Pipeline) -> None:
         self.pipeline = pipeline
         self.preview = load_preview(pipeline)
-        self.said: list[tuple[Any, dict[str, str]]] = []  # components with their words: property -> message
+        self.said: list[tuple[Any, dict[str, str]]] = []  # components with their words: property -> sentence
         self.form: dict[str, Any] = {}
         with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=DELETE_CACHE) as self.blocks:
             self._lay_out()
@@ -86,7 +86,7 @@ class Page:
 
     def _add(self, kind: type[Made], said: dict[str, str], **arguments: Any) -> Made:
         """A component whose words follow the visitor's language."""
-        component = kind(**{name: message(code) for name, code in said.items()}, **arguments)
+        component = kind(**{name: _(words) for name, words in said.items()}, **arguments)
         self.said.append((component, said))
         return component
 
@@ -95,7 +95,7 @@ class Page:
             gr.Markdown(f"# {TITLE}", elem_id="title")
             self.language = self._add(
                 gr.Radio,
-                {"label": "web.language"},
+                {"label": N_("Language")},
                 choices=LANGUAGES,
                 value="en",
                 show_label=False,
@@ -111,7 +111,7 @@ class Page:
                 self._lay_out_results()
 
     def _lay_out_prompt(self) -> None:
-        said = {"label": "web.prompt", "placeholder": "web.prompt_placeholder"}
+        said = {"label": N_("What to draw, in Japanese"), "placeholder": N_("サラリーマン 油絵")}
         self.form["prompt"] = self._add(gr.Textbox, said, lines=2, max_lines=8, autofocus=True, elem_id="prompt")
         self.reading = gr.HTML(elem_id="reading")
         self.kana = gr.Button(visible=False, size="sm", elem_id="kana")
@@ -119,23 +119,23 @@ class Page:
         with gr.Row():
             self.form["style"] = self._add(
                 gr.Dropdown,
-                {"label": "web.style"},
+                {"label": N_("Style")},
                 choices=[(name or "—", name) for name in styles],
                 value="",
                 elem_id="style",
             )
             self.form["negative_prompt"] = self._add(
-                gr.Textbox, {"label": "web.negative_prompt"}, scale=2, elem_id="negative_prompt"
+                gr.Textbox, {"label": N_("Negative prompt")}, scale=2, elem_id="negative_prompt"
             )
         with gr.Row():
-            self.draw_button = self._add(gr.Button, {"value": "web.draw"}, variant="primary", elem_id="draw")
+            self.draw_button = self._add(gr.Button, {"value": N_("Draw")}, variant="primary", elem_id="draw")
             self.cancel_button = self._add(
-                gr.Button, {"value": "web.cancel"}, variant="stop", interactive=False, elem_id="cancel"
+                gr.Button, {"value": N_("Cancel")}, variant="stop", interactive=False, elem_id="cancel"
             )
 
     def _lay_out_settings(self) -> None:
         options, (width, height) = SamplingOptions, self.pipeline.default_size
-        with self._add(gr.Accordion, {"label": "web.settings"}, open=True, elem_id="settings"):
+        with self._add(gr.Accordion, {"label": N_("Settings")}, open=True, elem_id="settings"):
             with gr.Row():
                 for name, side in (("width", width), ("height", height)):
                     self.form[name] = self._add(
@@ -143,7 +143,7 @@ class Page:
                     )
                 self.form["num_outputs"] = self._add(
                     gr.Dropdown,
-                    {"label": "web.num_outputs"},
+                    {"label": N_("Pictures")},
                     choices=[1, 2, 3, 4],
                     value=options.num_outputs,
                     min_width=80,
@@ -155,7 +155,7 @@ class Page:
             with gr.Row(equal_height=True):
                 self.form["scheduler"] = self._add(
                     gr.Dropdown,
-                    {"label": "web.scheduler"},
+                    {"label": N_("Scheduler")},
                     choices=list(SCHEDULERS),
                     value=options.scheduler,
                     scale=2,
@@ -163,20 +163,25 @@ class Page:
                     elem_id="scheduler",
                 )
                 self.form["seed"] = self._add(
-                    gr.Textbox, {"label": "web.seed", "placeholder": "web.random"}, min_width=110, elem_id="seed"
+                    gr.Textbox, {"label": N_("Seed"), "placeholder": N_("random")}, min_width=110, elem_id="seed"
                 )
                 with gr.Column(min_width=140, scale=0):
-                    self.dice = self._add(gr.Button, {"value": "web.dice"}, size="sm", elem_id="dice")
-                    self.reuse = self._add(gr.Button, {"value": "web.reuse"}, size="sm", elem_id="reuse")
+                    self.dice = self._add(gr.Button, {"value": N_("⚄ Random")}, size="sm", elem_id="dice")
+                    self.reuse = self._add(gr.Button, {"value": N_("↺ Last one")}, size="sm", elem_id="reuse")
             self.form["unknown_words"] = self._add(
-                gr.Checkbox, {"label": "web.unknown_words"}, container=False, elem_id="unknown_words"
+                gr.Checkbox,
+                {"label": N_("Replace words that the model cannot read by their kana")},
+                container=False,
+                elem_id="unknown_words",
             )
 
     def _lay_out_start(self) -> None:
-        with self._add(gr.Accordion, {"label": "web.start"}, open=False, elem_id="start"):
+        with self._add(
+            gr.Accordion, {"label": N_("Start from a picture, repaint a part of it")}, open=False, elem_id="start"
+        ):
             self.form["drawing"] = self._add(
                 gr.ImageEditor,
-                {"label": "web.upload"},
+                {"label": N_("Picture; paint over what is to be redrawn")},
                 type="pil",
                 format="png",
                 layers=False,
@@ -187,14 +192,19 @@ class Page:
                 canvas_size=CANVAS,
                 elem_id="drawing",
             )
-            self.form["brush"] = self._add(gr.Checkbox, {"label": "web.brush"}, container=False, elem_id="brush")
+            self.form["brush"] = self._add(
+                gr.Checkbox,
+                {"label": N_("My strokes are part of the picture (else they mark what is repainted)")},
+                container=False,
+                elem_id="brush",
+            )
             self.form["prompt_strength"] = self._slider("prompt_strength", 0, 1, step=0.05)
 
     def _lay_out_results(self) -> None:
         self.status = gr.HTML(elem_id="status")
         self.gallery = self._add(
             gr.Gallery,
-            {"label": "web.gallery"},
+            {"label": N_("Pictures (choose one to see its parameters)")},
             type="filepath",
             interactive=False,
             columns=3,
@@ -204,10 +214,12 @@ class Page:
             elem_id="gallery",
         )
         self.parameters = gr.HTML(elem_id="parameters", apply_default_css=False)
-        self.apply = self._add(gr.Button, {"value": "web.apply"}, size="sm", visible=False, elem_id="apply")
+        self.apply = self._add(
+            gr.Button, {"value": N_("Use these settings")}, size="sm", visible=False, elem_id="apply"
+        )
         self.dropped = self._add(
             gr.File,
-            {"label": "web.drop"},
+            {"label": N_("Read a picture's parameters: drop its file here")},
             file_types=[".png", ".jpg", ".jpeg", ".webp"],
             type="filepath",
             height=140,
@@ -233,7 +245,7 @@ class Page:
     def _connect(self) -> None:
         quick: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
         form = [self.form[name] for name in FORM]
-        words = [component for component, _ in self.said]
+        words = [component for component, _said in self.said]
         self.blocks.load(self._greet, None, [self.language, *words], **quick)
         self.language.input(self._translate, self.language, words, **quick)
         self.language.input(self._reword, [self.language, self.record], self.parameters, **quick)
@@ -281,10 +293,10 @@ class Page:
 
     def _translate(self, language: str) -> list[Any]:
         def words(said: dict[str, str]) -> dict[str, Any]:
-            return {name: message(code) for name, code in said.items()}
+            return {name: _(words) for name, words in said.items()}
 
         with in_language(language):
-            return [gr.update(**words(said)) for _, said in self.said]
+            return [gr.update(**words(said)) for _component, said in self.said]
 
     def _read(self, language: str, prompt: str, negative_prompt: str, style: str, unknown_words: bool) -> Any:
         with in_language(language):
@@ -294,7 +306,7 @@ class Page:
                 suggestion = in_kana(self.pipeline.tokenizer, prompt)
             except JsdError as error:
                 return markup.failed(str(error)), gr.update(visible=False)
-            words = message("web.kana", suggestion=suggestion)
+            words = _("Write: {suggestion}", suggestion=suggestion)
             offered = len(prompts.prompt.spellings + prompts.negative_prompt.spellings) > 0 and not unknown_words
             return markup.reading(prompts), gr.update(visible=offered and suggestion != prompt, value=words)
 
@@ -341,7 +353,8 @@ class Page:
 
     def _progress(self, language: str, step: int, num_steps: int, preview: Any) -> Updates:
         with in_language(language):
-            said = message("web.drawing" if step else "web.starting", step=step, num_steps=num_steps)
+            words = N_("Step {step} of {num_steps}") if step else N_("Starting")
+            said = _(words, step=step, num_steps=num_steps)
             return {self.status: markup.drawing(said, step, num_steps, preview)}
 
     def _finished(self, language: str, job: Job, seconds: float) -> Updates:
@@ -349,7 +362,12 @@ class Page:
         seeds = [str(one.seed) for one in job.options]
         count = len(seeds) - len(job.withheld)
         with in_language(language):
-            said = message("web.finished", count=count, seconds=seconds, seeds=", ".join(seeds))
+            said = _(
+                "{count} picture(s) in {seconds:.1f} s, seed {seeds}",
+                count=count,
+                seconds=seconds,
+                seeds=", ".join(seeds),
+            )
             status = markup.finished(said, [*map(str, job.withheld), *job.prompts[0].warnings()])
         return {self.status: status, self.last_seed: seeds[0]}
 
@@ -358,7 +376,7 @@ class Page:
 
     def _cancelled(self, language: str) -> Updates:
         with in_language(language):
-            return {self.status: markup.finished(message("web.cancelled"), [])} | self._idle()
+            return {self.status: markup.finished(_("Cancelled."), [])} | self._idle()
 
     def _show_chosen(self, language: str, gallery: list[tuple[str, str]], chosen: gr.SelectData) -> list[Any]:
         return self._show_file(language, gallery[chosen.index][0])
@@ -369,7 +387,13 @@ class Page:
             try:
                 values: Mapping[str, Any] = read_picture_file(Path(path)).values
                 if not values:
-                    raise InvalidInputError("metadata.none", field="FILE", value=Path(path).name)
+                    raise InvalidInputError(
+                        "metadata.none",
+                        "{field} must be a picture that says what made it, and {value} says nothing; pass "
+                        "the file as jsd or another tool wrote it",
+                        field="FILE",
+                        value=Path(path).name,
+                    )
             except JsdError as error:
                 return [markup.failed(str(error)), {}, gr.update(visible=False)]
             return [markup.parameters(values), dict(values), gr.update(visible=True)]
@@ -382,7 +406,15 @@ class Page:
                 return {self.status: markup.failed(str(error))}
             updates = {self.form[name]: value for name, value in values.items()}
             names = ", ".join(not_taken_over(record))
-            return updates | ({self.status: markup.failed(message("web.not_taken_over", names=names))} if names else {})
+            return updates | (
+                {
+                    self.status: markup.failed(
+                        _("Not taken over from the file, so another picture will be drawn: {names}.", names=names)
+                    )
+                }
+                if names
+                else {}
+            )
 
 
 def _set_language() -> str | None:

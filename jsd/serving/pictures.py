@@ -21,7 +21,13 @@ def received(path: Path | str, field: str) -> Path:
     name, folder = tempfile.gettempprefix(), Path(tempfile.gettempdir())
     if isinstance(path, Path) and path.parent == folder and path.name.startswith(name):
         return path
-    raise InvalidInputError("image.address", field=field, value=path)
+    raise InvalidInputError(
+        "image.address",
+        "{field} must be an https:// or http:// address or a data: URI, got {value}; send "
+        "the picture itself as a data: URI",
+        field=field,
+        value=path,
+    )
 
 
 def picture_folder() -> "TemporaryDirectory[str]":
@@ -44,4 +50,11 @@ def _writable() -> Iterator[None]:
         yield
     except OSError as error:
         folder = tempfile.gettempdir()
-        raise ServingError("serve.not_writable", folder=folder, reason=error.strerror) from error
+        raise ServingError(
+            "serve.not_writable",
+            "the server's pictures need a place in {folder}, which cannot be written to: "
+            "{reason}; make room there, or name another folder in TMPDIR when the server starts, "
+            "then try again",
+            folder=folder,
+            reason=error.strerror,
+        ) from error

@@ -103,7 +103,12 @@ class _Reader:
             if isinstance(node, ast.FunctionDef) and node.name == "predict"
         ]
         if not methods:
-            raise ServingError("serve.no_predict", path=predictor, name=f"{class_name}.predict")
+            raise ServingError(
+                "serve.no_predict",
+                "{path} must define {name}; restore the file from the repository",
+                path=predictor,
+                name=f"{class_name}.predict",
+            )
         self.method = methods[0]
 
     def inputs(self) -> list[PredictorInput]:
@@ -166,7 +171,13 @@ class _Reader:
 
     def _unreadable(self, name: str, node: ast.expr | None) -> ServingError:
         text = "nothing" if node is None else " ".join(ast.unparse(node).split())
-        return ServingError("serve.not_literal", field=name, value=text)
+        return ServingError(
+            "serve.not_literal",
+            "the predictor's {field} must be a type and literal values that Cog can read without "
+            "running Python, got {value}; write it out as one literal",
+            field=name,
+            value=text,
+        )
 
 
 def _object(title: str, properties: Schema) -> Schema:

@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from jsd.errors import MissingExtraError
-from jsd.messages import message
+from jsd.i18n import _
 from jsd.models.folder import choose_folder
 from jsd.serving.address import check_address
 
@@ -47,7 +47,10 @@ def serve(
         pipeline = Pipeline.load(chosen, device, dtype)
         print(*pipeline.introduction(reason), sep="\n")
         app = build_app(Page(pipeline))
-        print(message("web.running", url=f"http://{f'[{host}]' if ':' in host else host}:{port}"), flush=True)
+        print(
+            _("the page is at {url} ; Ctrl+C ends it", url=f"http://{f'[{host}]' if ':' in host else host}:{port}"),
+            flush=True,
+        )
         uvicorn.run(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=SHUTDOWN_SECONDS)
 
 

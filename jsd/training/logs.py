@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from PIL import Image
 
+from jsd.i18n import _
 from jsd.images.tensors import tensor_to_images
-from jsd.messages import message
 from jsd.options import SamplingOptions
 from jsd.pipeline import Pipeline
 from jsd.prompting.tokenizer import JapaneseTokenizer
@@ -29,7 +29,14 @@ class Log:
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
-            print(message("extra.missing", package="tensorboard", extra="train"))
+            print(
+                _(
+                    "this needs the package {package}, which is not installed; in the project's folder "
+                    "run: pip install -e '.[{extra}]'",
+                    package="tensorboard",
+                    extra="train",
+                )
+            )
         else:
             self._board = SummaryWriter(folder / "tensorboard")
 

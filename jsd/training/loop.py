@@ -57,7 +57,13 @@ def save_atomically(state: object, path: Path) -> None:
     except (OSError, RuntimeError) as error:  # torch's own writer says of a full disk that it is in a wrong position
         temporary.unlink(missing_ok=True)
         reason = str(error).partition("\n")[0]
-        raise CheckpointError("train.unwritable", path=path, reason=reason) from error
+        raise CheckpointError(
+            "train.unwritable",
+            "training must be able to write {path}, and cannot: {reason}; make room, then run "
+            "the same command again: it goes on from the last checkpoint",
+            path=path,
+            reason=reason,
+        ) from error
 
 
 def train(
@@ -101,7 +107,16 @@ def train(
         for quantity, value in values.items():
             if not math.isfinite(value):
                 rate = learning_rate(stage, step)
-                raise CheckpointError("train.diverged", quantity=quantity, step=step + 1, value=value, rate=rate)
+                raise CheckpointError(
+                    "train.diverged",
+                    "{quantity} must be a finite number, and at step {step} it was {value}; run the same "
+                    "command again with a --learning-rate below {rate:.2g}: it goes on from the last "
+                    "checkpoint",
+                    quantity=quantity,
+                    step=step + 1,
+                    value=value,
+                    rate=rate,
+                )
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         ema.update(step)
@@ -127,7 +142,15 @@ def check_settings(path: Path, settings: Mapping[str, object]) -> None:
     kept = _read(path, mmap=True).get("settings", {})
     for field, value in settings.items():
         if kept.get(field, value) != value:
-            raise CheckpointError("train.differs", field=field, kept=kept[field], value=value, path=path)
+            raise CheckpointError(
+                "train.differs",
+                "a run goes on with the {field} that it began with, {kept}, and it is {value} now; "
+                "use the same options, or begin anew with another --output ({path})",
+                field=field,
+                kept=kept[field],
+                value=value,
+                path=path,
+            )
 
 
 def _resume(path: Path, modules: nn.Module, optimizer: torch.optim.Optimizer, ema: Ema) -> tuple[int, float]:
@@ -155,4 +178,9 @@ def _read(path: Path, **options: Any) -> dict[str, Any]:
 
 def _damaged(path: Path, error: Exception) -> CheckpointError:
     reason = (str(error).splitlines() or [type(error).__name__])[0]
-    return CheckpointError("train.checkpoint", path=path, reason=reason)
+    return CheckpointError(
+        "train.checkpoint",
+        "the checkpoint {path} does not fit this stage or is damaged ({reason}); remove it to start the stage again",
+        path=path,
+        reason=reason,
+    )

@@ -56,18 +56,40 @@ def source_folder(recipe: Recipe, stage: Stage, component: str, options: TrainOp
     """The model folder whose `component` the stage starts from."""
     if options.start_from is not None:
         if not (options.start_from / component).is_dir():
-            raise CheckpointError("train.start_from", component=component, value=options.start_from)
+            raise CheckpointError(
+                "train.start_from",
+                "--start-from must be a model folder with a {component}, got {value}; try weights/mini",
+                component=component,
+                value=options.start_from,
+            )
         return options.start_from
     name = stage.starts_from[component]
     if name in recipe.stages:
         folder = options.output / name / "model"
         if not (folder / component).is_dir():
-            raise CheckpointError("train.order", stage=stage.name, needs=name)
+            raise CheckpointError(
+                "train.order",
+                "the stage {stage} starts from the stage {needs}, which has no model yet; run: jsd "
+                "train --stage {needs}",
+                stage=stage.name,
+                needs=name,
+            )
         return folder
     if options.base is None:
-        raise CheckpointError("train.base", recipe=recipe.name, component=component)
+        raise CheckpointError(
+            "train.base",
+            "the recipe {recipe} takes its {component} from a Stable Diffusion v1 folder, and "
+            "--base is not given; give one",
+            recipe=recipe.name,
+            component=component,
+        )
     if not (options.base / component).is_dir():
-        raise CheckpointError("train.base_lacks", component=component, value=options.base)
+        raise CheckpointError(
+            "train.base_lacks",
+            "--base must be a Stable Diffusion v1 folder with a {component}/, and {value} has none; check the path",
+            component=component,
+            value=options.base,
+        )
     return options.base
 
 
@@ -75,7 +97,13 @@ def scheduler_config(recipe: Recipe, options: TrainOptions) -> dict[str, Any]:
     if recipe.scheduler is not None:
         return recipe.scheduler
     if options.base is None:
-        raise CheckpointError("train.base", recipe=recipe.name, component="scheduler")
+        raise CheckpointError(
+            "train.base",
+            "the recipe {recipe} takes its {component} from a Stable Diffusion v1 folder, and "
+            "--base is not given; give one",
+            recipe=recipe.name,
+            component="scheduler",
+        )
     path = options.base / "scheduler" / "scheduler_config.json"
     check_noise_schedule(path)
     config: dict[str, Any] = read_json(path)
@@ -86,7 +114,11 @@ def scheduler_config(recipe: Recipe, options: TrainOptions) -> dict[str, Any]:
 def alphas_cumprod(scheduler: dict[str, Any]) -> Tensor:
     """(T,): the share of signal left at each timestep, for Stable Diffusion's scaled-linear betas."""
     if scheduler["beta_schedule"] != "scaled_linear":
-        raise CheckpointError("train.schedule", value=scheduler["beta_schedule"])
+        raise CheckpointError(
+            "train.schedule",
+            "training knows the noise schedule scaled_linear, the model folder's is {value}; start from another folder",
+            value=scheduler["beta_schedule"],
+        )
     roots = torch.linspace(
         scheduler["beta_start"] ** 0.5, scheduler["beta_end"] ** 0.5, scheduler["num_train_timesteps"]
     )
@@ -201,14 +233,26 @@ class Run:
         """The UNet of a folder given as --base may read text of another width."""
         width, read = self.modules["text_encoder"].config.hidden_size, self.modules["unet"].config.cross_attention_dim
         if width != read:
-            raise CheckpointError("train.width", recipe=self.recipe.name, width=width, value=read)
+            raise CheckpointError(
+                "train.width",
+                "the recipe {recipe} makes text features of {width}, the UNet of the base reads "
+                "{value}; give another --base",
+                recipe=self.recipe.name,
+                width=width,
+                value=read,
+            )
 
     def _tokenizer(self, language: str) -> JapaneseTokenizer:
         """The one in the output folder: copied from `start_from`, or trained on the corpus, if there is none yet."""
         folder = self.options.output / f"tokenizer_{language}"
         if self.options.start_from is not None:
             if not (self.options.start_from / "tokenizer").is_dir():
-                raise CheckpointError("train.start_from", component="tokenizer", value=self.options.start_from)
+                raise CheckpointError(
+                    "train.start_from",
+                    "--start-from must be a model folder with a {component}, got {value}; try weights/mini",
+                    component="tokenizer",
+                    value=self.options.start_from,
+                )
             shutil.copytree(self.options.start_from / "tokenizer", folder, dirs_exist_ok=True)
         elif not folder.is_dir():
             train_tokenizer(

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 from tqdm import tqdm
 
 from jsd.errors import CorpusError, InvalidInputError, MissingExtraError
-from jsd.messages import message
+from jsd.i18n import _
 from jsd.training.corpora.captions import Words
 from jsd.training.corpora.concepts import Concept, distinctive_keywords, select_concepts
 from jsd.training.corpora.sources import SOURCES, fetch_source, read_font, read_members
@@ -55,7 +55,9 @@ class Corpus:
     @classmethod
     def load(cls, folder: Path) -> "Corpus":
         if not all((folder / name).is_file() for name in FILES):
-            raise CorpusError("corpus.absent", folder=folder)
+            raise CorpusError(
+                "corpus.absent", "there is no corpus in {folder}; run: jsd data build --corpus {folder}", folder=folder
+            )
         try:
             lines = (folder / "records.jsonl").read_text(encoding="utf-8").splitlines()
             records = [Record(**json.loads(line)) for line in lines]
@@ -63,10 +65,22 @@ class Corpus:
             concepts = [_concept(entry) for entry in listed]
             pictures = np.load(folder / "pictures.npy", mmap_mode="r")
         except (EOFError, OSError, TypeError, ValueError) as error:
-            raise CorpusError("corpus.damaged", folder=folder, reason=error) from error
+            raise CorpusError(
+                "corpus.damaged",
+                "the corpus in {folder} is damaged ({reason}); make it again: jsd data build --corpus {folder}",
+                folder=folder,
+                reason=error,
+            ) from error
         if len(records) != len(pictures):
-            reason = message("corpus.counts", num_records=len(records), num_pictures=len(pictures))
-            raise CorpusError("corpus.damaged", folder=folder, reason=reason)
+            reason = _(
+                "{num_records} records, {num_pictures} pictures", num_records=len(records), num_pictures=len(pictures)
+            )
+            raise CorpusError(
+                "corpus.damaged",
+                "the corpus in {folder} is damaged ({reason}); make it again: jsd data build --corpus {folder}",
+                folder=folder,
+                reason=reason,
+            )
         return cls(pictures=pictures, records=records, concepts={concept.code: concept for concept in concepts})
 
     def save(self, folder: Path) -> None:
@@ -142,9 +156,21 @@ def build_corpus(folder: Path, sources: Path) -> Corpus:
 def _check_replaceable(folder: Path) -> None:
     """Building replaces a corpus, and nothing else that may be in a folder."""
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-        raise InvalidInputError("corpus.occupied", field="corpus", value=folder)
+        raise InvalidInputError(
+            "corpus.occupied",
+            "{field} must be a new folder or one made by jsd data build, and {value} holds "
+            "something else; name another",
+            field="corpus",
+            value=folder,
+        )
     if folder.is_dir() and {path.name for path in folder.iterdir()} - set(FILES):
-        raise InvalidInputError("corpus.occupied", field="corpus", value=folder)
+        raise InvalidInputError(
+            "corpus.occupied",
+            "{field} must be a new folder or one made by jsd data build, and {value} holds "
+            "something else; name another",
+            field="corpus",
+            value=folder,
+        )
 
 
 def _render(

@@ -92,7 +92,14 @@ def fetch_source(source: Source, folder: Path) -> Path:
     digest = base64.b64encode(hashlib.sha512(path.read_bytes()).digest()).decode()
     if digest != source.sha512:
         path.unlink()
-        raise CorpusError("corpus.checksum", package=source.name, version=source.version, found=digest)
+        raise CorpusError(
+            "corpus.checksum",
+            "the package {package} {version} is not the one this project pins: its SHA-512 is "
+            "{found}; it was removed, run the command again",
+            package=source.name,
+            version=source.version,
+            found=digest,
+        )
     return path
 
 
@@ -102,11 +109,24 @@ def _download(source: Source, folder: Path) -> None:
         "apt": ["apt-get", "download", "-qq", f"{source.name}={source.version}"],
     }[source.client]
     if shutil.which(command[0]) is None:
-        raise CorpusError("corpus.client", package=source.name, client=command[0])
+        raise CorpusError(
+            "corpus.client",
+            "fetching {package} needs the program {client}, which is not installed; install it, "
+            "or put the package file into the sources folder",
+            package=source.name,
+            client=command[0],
+        )
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         reason = (done.stderr.strip() or "no reason given").splitlines()[-1]
-        raise CorpusError("corpus.download", package=source.name, version=source.version, reason=reason)
+        raise CorpusError(
+            "corpus.download",
+            "the package {package} {version} could not be fetched: {reason}; check the network, "
+            "then run the command again",
+            package=source.name,
+            version=source.version,
+            reason=reason,
+        )
 
 
 def read_members(package: Path, suffixes: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
@@ -122,7 +142,13 @@ def read_members(package: Path, suffixes: tuple[str, ...]) -> Iterator[tuple[str
 def read_font(package: Path) -> bytes:
     """The one TrueType font of a Debian package."""
     if shutil.which("dpkg-deb") is None:
-        raise CorpusError("corpus.unpack", package=package.name, client="dpkg-deb")
+        raise CorpusError(
+            "corpus.unpack",
+            "unpacking {package} needs the program {client}, which is not installed; install it "
+            "and run the command again",
+            package=package.name,
+            client="dpkg-deb",
+        )
     payload = subprocess.run(["dpkg-deb", "--fsys-tarfile", str(package)], capture_output=True, check=True).stdout
     with tarfile.open(fileobj=io.BytesIO(payload)) as archive:
         for member in archive:
@@ -130,4 +156,8 @@ def read_font(package: Path) -> bytes:
                 content = archive.extractfile(member)
                 assert content is not None
                 return content.read()
-    raise CorpusError("corpus.font", package=package.name)
+    raise CorpusError(
+        "corpus.font",
+        "the package {package} holds no TrueType font; remove it and run the command again",
+        package=package.name,
+    )
