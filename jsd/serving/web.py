@@ -76,6 +76,8 @@ def build_app(page: Any) -> AsgiApp:
         mcp_server=False,
         max_file_size=MAX_UPLOAD_BYTES,
     )
+    # Only of what it launched does Gradio check the paths that a client names (processing_utils._check_allowed).
+    page.blocks.has_launched = page.blocks.is_running = True
     return own_host_only(app)
 
 
