@@ -45,17 +45,27 @@ $(TESTABLE): $(INSTALLED)
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -e '.[train,test]'
 	@touch $@
 
-# What the core dependencies of pyproject.toml bring, as pip resolves them into an empty environment, at exact
-# versions. Two kinds of thing differ between machines and are left to the torch wheel itself: its build suffix
-# (+cpu, +cu130), and the CUDA libraries that it names.
+# What the dependencies of pyproject.toml bring, at exact versions, resolved by uv from the packages' metadata: no wheel
+# is downloaded. Versions that stand in the files stay; `make requirements UPGRADE=--upgrade` takes the newest. What
+# differs between machines is left to torch's own wheel: the CUDA libraries that it names.
+# requirements-cog.txt is what Cog reads: torch of Cog's own table, the extra `readings`, and no `cog` and `coglet`,
+# which Cog installs itself (cog.yaml: sdk_version).
+TORCH := 2.13.0
+TORCH_COG := 2.11.0
+LOCK = build/requirements/bin/uv pip compile --quiet --no-header --no-annotate --python-version 3.11 $(UPGRADE)
+WRITTEN := \# Written by: make requirements (from the dependencies of pyproject.toml). Do not edit.
+
 requirements:
-	rm -rf build/requirements
 	$(PYTHON) -m venv build/requirements
-	build/requirements/bin/python -m pip install --quiet --disable-pip-version-check .
-	{ echo "# Written by: make requirements (from the dependencies of pyproject.toml). Do not edit."; \
-	  build/requirements/bin/python -m pip freeze --exclude jsd \
-	  | sed -E 's/\+[a-z0-9.]+$$//' | grep -vE '^(nvidia-|cuda-|triton)'; } > build/requirements.txt
-	mv build/requirements.txt requirements.txt
+	build/requirements/bin/python -m pip install --quiet --disable-pip-version-check uv
+	echo "torch==$(TORCH)" > build/torch.txt
+	echo "torch==$(TORCH_COG)" > build/torch-cog.txt
+	cp requirements.txt build/requirements.txt
+	$(LOCK) pyproject.toml --constraint build/torch.txt --output-file build/requirements.txt >/dev/null
+	{ echo "$(WRITTEN)"; grep -vE '^(nvidia-|cuda-|triton)' build/requirements.txt; } > requirements.txt
+	cp requirements.txt build/requirements-cog.txt
+	$(LOCK) pyproject.toml --extra readings --constraint build/torch-cog.txt --output-file build/requirements-cog.txt >/dev/null
+	{ echo "$(WRITTEN)"; grep -vE '^(nvidia-|cuda-|triton|cog==|coglet==)' build/requirements-cog.txt; } > requirements-cog.txt
 
 clean:
 	rm -rf .venv build .pytest_cache .mypy_cache .ruff_cache

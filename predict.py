@@ -2,11 +2,15 @@
 
 Cog reads the signature without running it, so types and values stand here as literals; tests/test_predict.py
 holds them equal to those of `SamplingOptions`.
+
+Older names work: `cog predict` is the program's alias of `cog run`, and `Predictor().predict(prompt="…")` reaches
+`run()` by Cog's own bridge, with Cog's DeprecationWarning. Defaults are filled in by Cog's server: a call in Python
+passes every input.
 """
 
 from collections.abc import Iterator
 
-from cog import BasePredictor, Input, Path, streaming
+from cog import BaseRunner, Input, Path, streaming
 
 from jsd import SamplingOptions
 from jsd.images import load_image, load_mask
@@ -14,7 +18,7 @@ from jsd.serving.pictures import received
 from jsd.serving.prediction import Service
 
 
-class Predictor(BasePredictor):
+class Predictor(BaseRunner):
     # Cog passes weights only to a setup() that has the parameter.
     def setup(self) -> None:  # type: ignore[override]
         """Load the model folder: JSD_WEIGHTS, else weights/rinna, else weights/mini."""
@@ -25,7 +29,7 @@ class Predictor(BasePredictor):
         return self.service.is_healthy()
 
     @streaming
-    def predict(
+    def run(
         self,
         prompt: str = Input(description="What to draw, in Japanese. 描きたいもの（日本語）。例: サラリーマン 油絵"),
         negative_prompt: str = Input(

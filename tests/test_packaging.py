@@ -19,8 +19,11 @@ EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
 NAMED = sorted({*PROJECT["dependencies"], *(line for lines in EXTRAS.values() for line in lines)})
 
 
-def pins() -> dict[str, str]:
-    lines = (ROOT / "requirements.txt").read_text("utf-8").splitlines()
+FILES = ("requirements.txt", "requirements-cog.txt")
+
+
+def pins(file: str = "requirements.txt") -> dict[str, str]:
+    lines = (ROOT / file).read_text("utf-8").splitlines()
     rows = [line.split("==") for line in lines if line and not line.startswith("#")]
     return {canonicalize_name(name): version for name, version in rows}
 
@@ -42,10 +45,16 @@ def test_an_installed_package_has_every_file_that_the_code_reads() -> None:
     assert others - taken == set()
 
 
-@pytest.mark.parametrize("dependency", PROJECT["dependencies"])
-def test_requirements_hold_the_version_of_pyproject(dependency: str) -> None:
-    name, version = dependency.split("==")
-    assert pins().get(canonicalize_name(name)) == version, "run: make requirements"
+@pytest.mark.parametrize("file", FILES)
+def test_requirements_hold_versions_that_pyproject_admits(file: str) -> None:
+    brought = {"cog"} if file == "requirements-cog.txt" else set()  # by Cog itself
+    refused = {
+        line
+        for line in PROJECT["dependencies"]
+        if (name := canonicalize_name(Requirement(line).name)) not in brought
+        and pins(file).get(name, "nothing") not in Requirement(line).specifier
+    }
+    assert not refused, "run: make requirements"
 
 
 def test_requirements_hold_nothing_that_the_core_does_not_bring() -> None:
@@ -69,15 +78,11 @@ def installed_requirements(name: str) -> list[str]:
         return []
 
 
-def test_requirements_name_no_build_and_no_index() -> None:
-    lines = (ROOT / "requirements.txt").read_text("utf-8").splitlines()[1:]
+@pytest.mark.parametrize("file", FILES)
+def test_requirements_name_no_build_and_no_index(file: str) -> None:
+    lines = (ROOT / file).read_text("utf-8").splitlines()[1:]
     unexpected = [line for line in lines if not re.fullmatch(r"[A-Za-z0-9._-]+==[0-9][0-9A-Za-z.]*", line)]
     assert not unexpected, "each line is name==version, for every machine"
-
-
-def test_all_pins_of_pyproject_are_exact() -> None:
-    loose = [line for line in NAMED if not re.fullmatch(r"[\w.-]+(\[\w+\])?==[0-9][0-9A-Za-z.]*", line)]
-    assert not loose
 
 
 def test_no_package_is_named_at_two_versions() -> None:
@@ -86,10 +91,10 @@ def test_no_package_is_named_at_two_versions() -> None:
 
 
 @pytest.mark.parametrize("line", NAMED)
-def test_the_tests_run_on_the_pinned_version(line: str) -> None:
+def test_the_tests_run_on_a_version_that_pyproject_admits(line: str) -> None:
     requirement = Requirement(line)
     # torch's wheels carry their build: 2.13.0+cpu.
-    assert str(requirement.specifier) == f"=={version(requirement.name).partition('+')[0]}", "run: make test"
+    assert version(requirement.name).partition("+")[0] in requirement.specifier, "run: make test"
 
 
 def imported(folder: Path) -> Iterator[tuple[Path, str]]:

@@ -68,7 +68,7 @@ def test_cogs_own_reading_agrees() -> None:
     """The signature as Python sees it holds the same names, types and values as its source."""
     from predict import Predictor
 
-    parameters = list(inspect.signature(Predictor.predict).parameters.values())[1:]
+    parameters = list(inspect.signature(Predictor.run).parameters.values())[1:]
     assert [parameter.name for parameter in parameters] == list(INPUTS)
     for parameter in parameters:
         for key, value in INPUTS[parameter.name].keywords.items():

@@ -44,7 +44,7 @@ KEYWORDS = {
 
 @dataclass(frozen=True)
 class PredictorInput:
-    """One parameter of `predict()`: its type and the literal keywords of its `Input(...)`."""
+    """One parameter of `run()`: its type and the literal keywords of its `Input(...)`."""
 
     name: str
     type: str
@@ -58,7 +58,7 @@ class PredictorInput:
 
 
 def read_inputs(predictor: Path, class_name: str = "Predictor") -> list[PredictorInput]:
-    """The inputs of `class_name.predict` in the file, in order."""
+    """The inputs of `class_name.run` in the file, in order."""
     return _Reader(predictor, class_name).inputs()
 
 
@@ -100,14 +100,14 @@ class _Reader:
             for found in classes
             if found.name == class_name
             for node in found.body
-            if isinstance(node, ast.FunctionDef) and node.name == "predict"
+            if isinstance(node, ast.FunctionDef) and node.name == "run"
         ]
         if not methods:
             raise ServingError(
                 "serve.no_predict",
                 "{path} must define {name}; restore the file from the repository",
                 path=predictor,
-                name=f"{class_name}.predict",
+                name=f"{class_name}.run",
             )
         self.method = methods[0]
 
@@ -121,7 +121,7 @@ class _Reader:
 
     @property
     def is_streaming(self) -> bool:
-        """Whether `predict` is decorated with Cog's `streaming`, which lets clients ask for server-sent events."""
+        """Whether `run` is decorated with Cog's `streaming`, which lets clients ask for server-sent events."""
         return any(ast.unparse(one) in ("streaming", "cog.streaming") for one in self.method.decorator_list)
 
     def output_items(self) -> Schema:

@@ -46,4 +46,4 @@ def test_the_worker_is_this_python(tmp_path: Path) -> None:
 def test_the_predictor_is_the_one_of_cog_yaml(tmp_path: Path) -> None:
     stub = cog_server.server_environment(5000, tmp_path)["COG_PREDICT_TYPE_STUB"]
     text = (Path(__file__).parents[2] / "cog.yaml").read_text("utf-8")
-    assert f'predict: "{stub}"' in text
+    assert f'run: "{stub}"' in text

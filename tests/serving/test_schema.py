@@ -12,9 +12,9 @@ from jsd.serving.schema import build_schema, read_inputs, write_schema
 TEMPLATE = """
 raise SystemExit("the source is read, never run")
 
-class Predictor(BasePredictor):
+class Predictor(BaseRunner):
     {decorator}
-    def predict(
+    def run(
         self,
 {parameters}
     ) -> {returns}:
@@ -136,7 +136,7 @@ def test_another_output_is_an_error(predictor: Write) -> None:
 
 def test_a_file_without_the_predictor_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "predict.py").write_text("class Other:\n    pass\n", encoding="utf-8")
-    with pytest.raises(ServingError, match=r"must define Predictor\.predict"):
+    with pytest.raises(ServingError, match=r"must define Predictor\.run"):
         build_schema(tmp_path / "predict.py")
 
 
