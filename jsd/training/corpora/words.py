@@ -1,0 +1,93 @@
+"""The words of the embedded model's corpus, from the hand-written tables of jsd/training/corpora/lists/."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+
+LEVELS = ("name", "casual", "near", "kana", "keyword")
+MAX_STEM_LENGTH = 4  # of the names that take ~ちゃん and ~さん
+_HIRAGANA = re.compile("[ぁ-ゖー]{2,}")
+_KATAKANA = re.compile("[ァ-ヶー]{2,}")
+_SHIFT = ord("ァ") - ord("ぁ")
+
+
+@dataclass(frozen=True)
+class Spelling:
+    """One way to ask for one concept. Levels, the exact ones first, are those of LEVELS:
+
+    name (the thing itself), casual (お-, -ちゃん, slang), near (what it stands for where nothing closer is drawn),
+    kana (the other kana of one of these, or the reading of one), keyword (CLDR's; not alone in a caption).
+    """
+
+    text: str
+    concept: str
+    level: str
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    names: dict[str, str]  # concept -> how it is called
+    spellings: dict[str, tuple[Spelling, ...]]  # concept -> its spellings
+    meanings: dict[str, tuple[str, ...]]  # spelling -> its concepts, the likeliest first
+    shared: dict[str, str]  # spelling of several concepts -> "same", "group" or "homograph"
+
+
+def read_table(name: str) -> Iterator[list[str]]:
+    """The cells of each line of lists/NAME.tsv, comments left out."""
+    for line in (files("jsd.training.corpora") / "lists" / f"{name}.tsv").read_text(encoding="utf-8").splitlines():
+        if line and not line.startswith("#"):
+            yield line.split("\t")
+
+
+def kana_twin(word: str) -> str | None:
+    """ぱとかー of パトカー and the reverse; None of anything but one kind of kana."""
+    if _KATAKANA.fullmatch(word):
+        return "".join(chr(ord(kana) - _SHIFT) if kana != "ー" else kana for kana in word)
+    if _HIRAGANA.fullmatch(word):
+        return "".join(chr(ord(kana) + _SHIFT) if kana != "ー" else kana for kana in word)
+    return None
+
+
+@lru_cache(maxsize=1)
+def read_vocabulary() -> Vocabulary:
+    names, written = _written()
+    meanings: dict[str, tuple[str, ...]] = {}
+    shared: dict[str, str] = {}
+    spellings: dict[str, dict[str, Spelling]] = {concept: {} for concept in names}
+    for kind, words, concepts in read_table("shared"):
+        for text in dict.fromkeys(text for word in words.split() for text in (word, kana_twin(word) or word)):
+            meanings[text], shared[text] = tuple(concepts.split()), kind
+            for concept in meanings[text]:
+                spellings[concept][text] = Spelling(text, concept, "name" if kind == "same" else "near")
+    for one in written:
+        if one.text not in shared:
+            spellings[one.concept].setdefault(one.text, one)
+            meanings[one.text] = tuple(dict.fromkeys((*meanings.get(one.text, ()), one.concept)))
+    for one in written:
+        twin = kana_twin(one.text)
+        if twin is not None and twin not in shared and meanings.setdefault(twin, (one.concept,)) == (one.concept,):
+            spellings[one.concept].setdefault(twin, Spelling(twin, one.concept, "kana"))
+    return Vocabulary(names, {concept: tuple(found.values()) for concept, found in spellings.items()}, meanings, shared)
+
+
+def _written() -> tuple[dict[str, str], list[Spelling]]:
+    """Each concept's name, and the spellings of spellings.tsv and spellings_auto.tsv."""
+    names: dict[str, str] = {}
+    written: list[Spelling] = []
+    for concept, *cells in read_table("spellings"):
+        columns = [cell.split() for cell in cells]
+        names[concept] = columns[0][0]
+        for level, words in zip(LEVELS, columns, strict=False):
+            written += [Spelling(text, concept, level) for word in words for text in _expand(word, columns[0])]
+    for concept, readings, keywords in read_table("spellings_auto"):
+        written += [Spelling(text, concept, "kana") for text in readings.split()]
+        written += [Spelling(text, concept, "keyword") for text in keywords.split()]
+    return names, written
+
+
+def _expand(word: str, names: list[str]) -> list[str]:
+    if not word.startswith("~"):
+        return [word]
+    return [name + word[1:] for name in names if len(name) <= MAX_STEM_LENGTH]
