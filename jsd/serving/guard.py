@@ -1,0 +1,78 @@
+"""Who may speak to a server: no page of another site, through the browser of someone who can reach it."""
+
+import json
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from jsd.i18n import _
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+AsgiApp = Callable[[Message, Receive, Send], Awaitable[None]]
+
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+
+
+class Guard:
+    """`app`, for its own callers. `host` is where the server listens, `names` are others it may be called by.
+
+    A server that listens on this machine alone is called by this machine's names: another name in `Host` is a page
+    whose address was made to point here. What changes something must come from the server's own pages or, without
+    `Origin`, from no page at all. A browser that is told the type of an answer must not guess another.
+    """
+
+    def __init__(self, app: AsgiApp, *, host: str, names: Iterable[str] = ()) -> None:
+        self.app = app
+        self.names = frozenset(names)
+        self.own_names = self.names | {*LOOPBACK} if host in LOOPBACK else None
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            return await self.app(scope, receive, send)
+        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+        refusal = self._refusal(scope.get("method"), headers.get(b"host"), headers.get(b"origin"))
+        if refusal is None:
+            return await self.app(scope, receive, _without_guessing(send))
+        if scope["type"] == "websocket":
+            return await send({"type": "websocket.close", "code": 1008, "reason": refusal})
+        return await answer_json(_without_guessing(send), 403, {"detail": refusal})
+
+    def _refusal(self, method: str | None, host: str | None, origin: str | None) -> str | None:
+        if host is not None and self.own_names is not None and _hostname(host) not in self.own_names:
+            return _("this server is not called {value}; start it with --allow-host {value}", value=_hostname(host))
+        if origin is None or method in SAFE_METHODS:
+            return None
+        place = origin.partition("://")[2]
+        if place == host or _hostname(place) in self.names:
+            return None
+        return _(
+            "a page of {value} may not ask this server; start it with --allow-host {name}", value=origin, name=place
+        )
+
+
+async def answer_json(send: Send, status: int, body: object, headers: Iterable[tuple[bytes, bytes]] = ()) -> None:
+    content = json.dumps(body, ensure_ascii=False).encode()
+    length = (b"content-length", str(len(content)).encode())
+    lines = [(b"content-type", b"application/json"), length, *headers]
+    await send({"type": "http.response.start", "status": status, "headers": lines})
+    await send({"type": "http.response.body", "body": content})
+
+
+def _hostname(place: str) -> str:
+    """Of `host`, `host:port` or `[::1]:port`; what is none of them is no name of any server."""
+    try:
+        return urlsplit(f"//{place}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def _without_guessing(send: Send) -> Send:
+    async def send_with_header(part: Message) -> None:
+        if part["type"] == "http.response.start":
+            part["headers"] = [*part.get("headers", ()), (b"x-content-type-options", b"nosniff")]
+        await send(part)
+
+    return send_with_header

@@ -1,0 +1,62 @@
+"""The guard before a server: whose requests pass."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from jsd.serving.guard import Guard, Message, Receive, Send
+
+
+async def _app(scope: Message, receive: Receive, send: Send) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
+    await send({"type": "http.response.body", "body": b"inside"})
+
+
+def ask(guard: Guard, method: str, **headers: str) -> tuple[int, bytes, dict[bytes, bytes]]:
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request"}
+
+    async def send(part: Message) -> None:
+        sent.append(part)
+
+    lines = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+    scope: dict[str, Any] = {"type": "http", "method": method, "path": "/shutdown", "headers": lines}
+    asyncio.run(guard(scope, receive, send))
+    return sent[0]["status"], sent[1]["body"], dict(sent[0]["headers"])
+
+
+@pytest.mark.parametrize(
+    ("listens", "method", "host", "origin", "passes"),
+    [
+        ("127.0.0.1", "POST", "127.0.0.1:5000", None, True),
+        ("127.0.0.1", "POST", "localhost:5000", "http://localhost:5000", True),
+        ("127.0.0.1", "POST", "[::1]:5000", "http://[::1]:5000", True),
+        ("::1", "GET", "localhost", None, True),
+        ("127.0.0.1", "GET", None, None, True),  # HTTP/1.0, as of a load balancer
+        ("127.0.0.1", "GET", "evil.example", None, False),
+        ("127.0.0.1", "GET", "127.0.0.1.evil.example", None, False),
+        ("127.0.0.1", "GET", "[", None, False),
+        ("127.0.0.1", "POST", "evil.example", "http://evil.example", False),
+        ("127.0.0.1", "POST", "127.0.0.1:5000", "https://evil.example", False),
+        ("127.0.0.1", "POST", "127.0.0.1:5000", "http://127.0.0.1:8000", False),
+        ("127.0.0.1", "POST", "127.0.0.1:5000", "null", False),
+        ("127.0.0.1", "PUT", "127.0.0.1:5000", "https://evil.example", False),
+        ("127.0.0.1", "GET", "127.0.0.1:5000", "https://evil.example", True),  # nothing changes; it may not read it
+        ("127.0.0.1", "POST", "draw.example", "https://draw.example", True),  # named when it was started
+        ("127.0.0.1", "POST", "127.0.0.1:5000", "https://draw.example", True),  # a proxy that keeps its own name
+        ("0.0.0.0", "POST", "192.0.2.7:5000", "http://192.0.2.7:5000", True),
+        ("0.0.0.0", "POST", "192.0.2.7:5000", "https://evil.example", False),
+    ],
+)
+def test_only_the_servers_own_callers_pass(
+    listens: str, method: str, host: str | None, origin: str | None, passes: bool
+) -> None:
+    guard = Guard(_app, host=listens, names=["draw.example"])
+    headers = {name: value for name, value in (("host", host), ("origin", origin)) if value is not None}
+    status, body, answered = ask(guard, method, **headers)
+    assert (status, body == b"inside") == ((200, True) if passes else (403, False)), body
+    assert answered[b"x-content-type-options"] == b"nosniff"
+    assert passes or b"--allow-host" in body, "what to do about it"
