@@ -1,4 +1,4 @@
-"""The words of the embedded model's corpus, from the hand-written tables of jsd/training/corpora/lists/."""
+"""The words of the embedded model's corpus, from the tables of jsd/training/corpora/lists/."""
 
 import re
 from collections.abc import Iterator
@@ -7,6 +7,9 @@ from functools import lru_cache
 from importlib.resources import files
 
 LEVELS = ("name", "casual", "near", "kana", "keyword")
+STYLE_FORMS = ("{{}}の{}", "{{}} {}", "{{}}、{}", "{} {{}}", "{}、{{}}")
+ADVERB_FORMS = ("{{}}を{}描いて", "{{}}を{}描いてください", "{}描いた{{}}", "{}描かれた{{}}")
+NO_STYLE = "-"
 MAX_STEM_LENGTH = 4  # of the names that take ~ちゃん and ~さん
 _HIRAGANA = re.compile("[ぁ-ゖー]{2,}")
 _KATAKANA = re.compile("[ァ-ヶー]{2,}")
@@ -32,6 +35,15 @@ class Vocabulary:
     spellings: dict[str, tuple[Spelling, ...]]  # concept -> its spellings
     meanings: dict[str, tuple[str, ...]]  # spelling -> its concepts, the likeliest first
     shared: dict[str, str]  # spelling of several concepts -> "same", "group" or "homograph"
+
+
+@dataclass(frozen=True)
+class Modifier:
+    """A text around the name of a thing that leaves its picture as it is: かわいい{}, {}の写真, 机の上に{}がある."""
+
+    template: str
+    slot: str  # "before", "after", "sentence", or "place", which a later stage may draw
+    fits: str  # "any" or a kind of concept
 
 
 def read_table(name: str) -> Iterator[list[str]]:
@@ -91,3 +103,22 @@ def _expand(word: str, names: list[str]) -> list[str]:
     if not word.startswith("~"):
         return [word]
     return [name + word[1:] for name in names if len(name) <= MAX_STEM_LENGTH]
+
+
+def read_modifiers() -> tuple[Modifier, ...]:
+    found = []
+    for slot, fits, texts in read_table("modifiers"):
+        form = {"after": "{{}}{}", "sentence": "{}"}.get(slot, "{}{{}}")
+        found += [Modifier(form.format(text.replace("_", " ")), slot, fits) for text in texts.split()]
+    return tuple(found)
+
+
+def read_style_templates() -> dict[str, tuple[str, ...]]:
+    """Style -> {}の油絵, 油絵風の{}, {}を油絵で描いて; under NO_STYLE those that are asked for and cannot be drawn."""
+    templates: dict[str, tuple[str, ...]] = {}
+    for style, nouns, attributes, adverbs in read_table("styles"):
+        found = [form.format(noun) for noun in nouns.split() for form in STYLE_FORMS]
+        found += [f"{attribute}{{}}" for attribute in attributes.split()]
+        found += [form.format(adverb) for adverb in adverbs.split() for form in ADVERB_FORMS]
+        templates[style] = tuple(dict.fromkeys(found))
+    return templates

@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from jsd.training.corpora.words import kana_twin, read_vocabulary
+from jsd.training.corpora.styles import STYLES
+from jsd.training.corpora.words import NO_STYLE, kana_twin, read_modifiers, read_style_templates, read_vocabulary
 
 KANA = re.compile("[ぁ-ゖァ-ヶー]+")
 VOCABULARY = read_vocabulary()
@@ -47,3 +48,19 @@ def test_a_homograph_names_nothing_alone() -> None:
 )
 def test_kana_twins(word: str, twin: str | None) -> None:
     assert kana_twin(word) == twin
+
+
+def test_a_modifier_has_one_place_for_the_thing() -> None:
+    modifiers = read_modifiers()
+    assert len({one.template for one in modifiers}) > 1000
+    assert all(one.template.count("{}") == 1 and len(one.template) > 2 for one in modifiers)
+    assert {"かわいい{}", "{}の写真", "{} 最高品質", "机の上に{}が置いてある"} <= {one.template for one in modifiers}
+
+
+def test_every_style_of_the_corpus_is_asked_for_in_many_ways_and_no_way_means_two() -> None:
+    templates = read_style_templates()
+    assert set(templates) == {*STYLES, NO_STYLE}
+    assert all(text.count("{}") == 1 for texts in templates.values() for text in texts)
+    every = [text for texts in templates.values() for text in texts]
+    assert len(every) == len(set(every))
+    assert {"{}の白黒写真", "フラットデザインの{}", "水彩画風の{}"} <= set(every)
