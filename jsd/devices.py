@@ -24,8 +24,9 @@ def dtype_name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
 
 
-def choose_placement(device: str | None = None, dtype: str | None = None) -> Placement:
+def choose_placement(device: str | None = None, dtype: str | torch.dtype | None = None) -> Placement:
     """CUDA, else MPS, else the CPU; bfloat16 or float16 where it is fast, else float32. `None`: unset."""
+    dtype = dtype_name(dtype) if isinstance(dtype, torch.dtype) else dtype
     chosen = _choose_device(device)
     if dtype is None:
         return Placement(device=chosen, dtype=fast_dtype(chosen))

@@ -1,4 +1,4 @@
-"""Everything that jsd raises on purpose.
+"""Everything that jsd raises, or warns of, on purpose.
 
 ::
 
@@ -12,29 +12,24 @@
      ├── ServingError           a server that cannot start, or cannot write its pictures
      └── GenerationError        exit code 1: the model ran and gave no usable picture
           └── UnsafeImagesError the safety checker withheld every picture
+    Note (a UserWarning)       what there is to know of a picture that was drawn
 
 An error is a code, a sentence with the rule, the value and the remedy, and the values that belong in it: the code stays
 the same in every language and version, the sentence is translated when it is shown (`jsd.i18n`).
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from jsd.i18n import _
-
-if TYPE_CHECKING:
-    from jsd.safety import Withheld
 
 MAX_SHOWN = 200  # characters of a value in its sentence; `params` has them all
 
 
-class JsdError(Exception):
-    """`sentence` is English, a format string; `params` are the values that it names."""
-
-    exit_code = 2
+class Sentence(Exception):
+    """`sentence` is English, a format string; `params` are the values that it names, and others for programs."""
 
     def __init__(self, code: str, sentence: str, /, **params: object) -> None:
-        super().__init__(code, sentence, params)
+        super().__init__(code, sentence)
         self.code = code
         self.sentence = sentence
         self.params = params
@@ -44,6 +39,18 @@ class JsdError(Exception):
         if len(str(shown.get("value", ""))) > MAX_SHOWN:
             shown["value"] = f"{str(shown['value'])[:MAX_SHOWN]}…"
         return _(self.sentence, **shown)
+
+
+class Note(Sentence, UserWarning):
+    """Of a picture or its request: words that are not read, what was cut off, scaled or withheld."""
+
+    def record(self) -> dict[str, object]:
+        """For a file or an answer: the code is the same in every language."""
+        return {"code": self.code, "message": str(self), **self.params}
+
+
+class JsdError(Sentence):
+    exit_code = 2
 
 
 class InvalidInputError(JsdError, ValueError):
@@ -92,8 +99,8 @@ class GenerationError(JsdError):
 class UnsafeImagesError(GenerationError):
     """`withheld` has the seed and the score of each picture."""
 
-    def __init__(self, withheld: "Sequence[Withheld]") -> None:
-        scores = ", ".join(f"{one.seed}: {one.score:g}" for one in withheld)
+    def __init__(self, withheld: Sequence[Note]) -> None:
+        scores = ", ".join(f"{one.params['seed']}: {one.params['score']:g}" for one in withheld)
         super().__init__(
             "safety.all_withheld",
             "NSFW content detected: the safety checker withheld every picture (score of each "

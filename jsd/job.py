@@ -7,10 +7,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from jsd.errors import Note
+from jsd.images import save_image
 from jsd.models import record as provenance
 from jsd.options import SamplingOptions
 from jsd.prompting.prompts import Prompts
-from jsd.safety import Withheld
 from jsd.sampling import Start
 
 
@@ -25,7 +26,18 @@ class GeneratedImage:
     device: str
     dtype: str
     seconds: dict[str, float]  # by phase: encode, denoise, decode; this picture's share of its batch
+    notes: tuple[Note, ...] = ()  # what its author should know
     provenance: dict[str, object] = field(default_factory=dict)  # what else its file says: see `jsd.models.record`
+
+    def __repr__(self) -> str:
+        width, height = self.image.size
+        return f"GeneratedImage({self.options.prompt!r}, seed={self.seed}, {width}x{height}, {len(self.notes)} notes)"
+
+    def save(self, path: str | Path, *, with_metadata: bool = True) -> Path:
+        """Write a .png, .jpg or .webp that says what made it, in the place of a file that is there."""
+        metadata = self.metadata if with_metadata else None
+        save_image(self.image, Path(path), quality=self.options.output_quality, metadata=metadata)
+        return Path(path)
 
     @property
     def metadata(self) -> dict[str, object]:
@@ -55,4 +67,14 @@ class Job:
     image: Image.Image | None  # the input picture at the output's size
     mask: Image.Image | None
     seconds: dict[str, float] = field(default_factory=dict)
-    withheld: list[Withheld] = field(default_factory=list)  # the pictures that the safety checker flagged
+    withheld: list[Note] = field(default_factory=list)  # the pictures that the safety checker flagged
+    input_notes: list[Note] = field(default_factory=list)  # of the input pictures: what was scaled
+
+    @property
+    def notes(self) -> list[Note]:
+        """What its author should know: of each different prompt, of the input pictures, of what was withheld."""
+        said = {str(note): note for one in self.prompts for note in one.notes()}
+        return [*said.values(), *self.input_notes, *self.withheld]
+
+    def __repr__(self) -> str:
+        return f"Job({len(self.options)} x {self.options[0].prompt!r}, {len(self.start.timesteps)} steps)"

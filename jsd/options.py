@@ -1,26 +1,35 @@
-"""What a request may ask for: one frozen object, checked when it is made, to and from JSON."""
+"""What a request may ask for. The fields of `SamplingOptions` are the one table of options.
+
+The flags of the command line, the page's form, the columns of batch files, the table in the docs and the checks of
+predict.py follow from it (`OPTIONS`).
+"""
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Any, get_args, get_type_hints
 
 from PIL import Image
 
 from jsd.errors import InvalidInputError
+from jsd.i18n import N_
+from jsd.prompting.styles import STYLES
+from jsd.rules import Option, Picture, did_you_mean
 from jsd.schedulers import SCHEDULERS
 
 MAX_SEED = 2**32 - 1
 # WebP's limit, far above any size a model folder allows; the folder's own bounds are the pipeline's to check.
 MAX_SIDE_PX = 16383
 GUIDANCE_LIMITS = (1, 20)
-# Of a prompt: far above what any model reads, and quick to analyse.
-MAX_CHARACTERS = 10_000
 # What may differ between the requests of one batch.
-PER_IMAGE = ("prompt", "negative_prompt", "seed", "num_outputs")
-UNKNOWN_WORDS = ("warn", "replace")
-LONG_PROMPT = ("chunk", "truncate")
+PER_IMAGE = ("prompt", "negative_prompt", "style", "seed", "num_outputs")
+
+
+def option(default: object, help: str, limits: tuple[float, float] = (0, 0), choices: Sequence[str] = ()) -> Any:
+    """A field of `SamplingOptions`: numbers within `limits`, texts of `choices`; `help` is English (`jsd.i18n`)."""
+    return field(
+        default=default, metadata={"help": help, "low": limits[0], "high": limits[1], "choices": tuple(choices)}
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,85 +40,33 @@ class SamplingOptions:
     `mask` limits the change to its white part. Both are a path or a Pillow image.
     """
 
-    prompt: str
-    negative_prompt: str = ""
-    width: int | None = None  # px
-    height: int | None = None  # px
-    num_outputs: int = 1
-    num_inference_steps: int = 25
-    guidance_scale: float | None = None
-    scheduler: str = "DPMSolverMultistep"
-    seed: int | None = None
-    image: str | Path | Image.Image | None = None
-    mask: str | Path | Image.Image | None = None
-    prompt_strength: float = 0.8
-    unknown_words: str = "warn"  # or "replace": by a kana spelling that the vocabulary can read
-    long_prompt: str = "chunk"  # in several windows, or "truncate": what does not fit into one falls off
-    disable_safety_checker: bool = False
-    safety_threshold: float = 0.0  # a picture with a higher score is withheld; 0 is the checker's own (`jsd.safety`)
+    prompt: str = option(MISSING, N_("What to draw, in Japanese."))
+    negative_prompt: str = option("", N_("What the picture should not show."))
+    style: str = option("", N_("A style, put behind the prompt."), choices=("", *STYLES))
+    image: Picture | None = option(None, N_("Picture to start from."))
+    mask: Picture | None = option(None, N_("White is repainted, black stays as in image."))
+    prompt_strength: float = option(0.8, N_("With image: 0 keeps the picture, 1 nothing of it."), (0, 1))
+    width: int | None = option(None, N_("Width in pixels. Unset: the image's or the model's own."), (1, MAX_SIDE_PX))
+    height: int | None = option(None, N_("Height in pixels. Unset: the image's or the model's own."), (1, MAX_SIDE_PX))
+    num_outputs: int = option(1, N_("Number of pictures."), (1, 4))
+    num_inference_steps: int = option(25, N_("Denoising steps."), (1, 500))
+    guidance_scale: float | None = option(None, N_("Weight of the prompt. Unset: the model's own."), GUIDANCE_LIMITS)
+    scheduler: str = option("DPMSolverMultistep", N_("Sampling method."), choices=tuple(SCHEDULERS))
+    unknown_words: str = option("warn", N_("Unreadable words: warn, or replace by kana."), choices=("warn", "replace"))
+    long_prompt: str = option("chunk", N_("Too long for the model: chunk, or truncate."), choices=("chunk", "truncate"))
+    seed: int | None = option(None, N_("Picture i uses seed + i. Unset: drawn at random."), (0, MAX_SEED))
+    disable_safety_checker: bool = option(False, N_("Return flagged pictures too."))
+    safety_threshold: float = option(0.0, N_("Withhold scores above it; 0 is standard."), (-0.1, 0.1))
+    output_format: str = option("png", N_("PNG keeps every pixel."), choices=("png", "webp", "jpg"))
+    output_quality: int = option(80, N_("Quality of webp and jpg; png has none."), (0, 100))
+
+    def __new__(cls, **values: object) -> "SamplingOptions":
+        check_names(values)
+        return super().__new__(cls)
 
     def __post_init__(self) -> None:
-        for field in ("prompt", "negative_prompt"):
-            if not isinstance(getattr(self, field), str):
-                raise InvalidInputError(
-                    "options.text",
-                    "{field} must be text, got {value}; pass a string, empty if need be",
-                    field=field,
-                    value=repr(getattr(self, field)),
-                )
-            if len(getattr(self, field)) > MAX_CHARACTERS:
-                length = len(getattr(self, field))
-                raise InvalidInputError(
-                    "options.long_text",
-                    "{field} must be at most {high} characters, got {value}; shorten it",
-                    field=field,
-                    value=length,
-                    high=MAX_CHARACTERS,
-                )
-        for field, low, high in _WHOLE_NUMBERS:
-            value = getattr(self, field)
-            if value is None and field in _UNSET:
-                continue
-            if type(value) is not int or not low <= value <= high:
-                raise InvalidInputError(
-                    "options.whole",
-                    "{field} must be a whole number from {low} to {high}, got {value}; choose one in that range",
-                    field=field,
-                    low=low,
-                    high=high,
-                    value=repr(value),
-                )
-        for field, lowest, highest in _NUMBERS:
-            value = getattr(self, field)
-            if value is None and field in _UNSET:
-                continue
-            if type(value) not in (int, float) or not lowest <= value <= highest:
-                raise InvalidInputError(
-                    "options.number",
-                    "{field} must be a number from {low} to {high}, got {value}; choose one in that range",
-                    field=field,
-                    low=lowest,
-                    high=highest,
-                    value=repr(value),
-                )
-        for field, choices in _CHOICES:
-            value = getattr(self, field)
-            if not isinstance(value, str) or value not in choices:
-                raise InvalidInputError(
-                    "options.choice",
-                    "{field} must be one of {choices}; got {value}",
-                    field=field,
-                    choices=", ".join(choices),
-                    value=repr(value),
-                )
-        for field in _SWITCHES:
-            if type(getattr(self, field)) is not bool:
-                raise InvalidInputError(
-                    "options.switch",
-                    "{field} must be true or false, got {value}; write one of the two, without quotes",
-                    field=field,
-                    value=repr(getattr(self, field)),
-                )
+        for name, rule in OPTIONS.items():
+            object.__setattr__(self, name, rule.check(getattr(self, name)))
         if self.seed is not None and self.seed + self.num_outputs - 1 > MAX_SEED:
             raise InvalidInputError(
                 "options.last_seed",
@@ -120,35 +77,22 @@ class SamplingOptions:
                 num_outputs=self.num_outputs,
                 high=MAX_SEED - self.num_outputs + 1,
             )
-        for field in ("image", "mask"):
-            value = getattr(self, field)
-            if value is not None and not isinstance(value, str | Path | Image.Image):
-                raise InvalidInputError(
-                    "options.picture",
-                    "{field} must be a path or a Pillow image, got {value}; pass one of these",
-                    field=field,
-                    value=type(value).__name__,
-                )
         if self.mask is not None and self.image is None:
-            raise InvalidInputError(
-                "options.mask_alone",
-                "{field} needs a picture to repaint and image is not set; pass image too, or leave {field} out",
-                field="mask",
-            )
+            raise mask_alone()
 
     def to_json(self) -> str:
         """One JSON object; pictures are written as their paths."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        for field in ("image", "mask"):
-            if isinstance(values[field], Image.Image):
+        values = {name: getattr(self, name) for name in OPTIONS}
+        for name in ("image", "mask"):
+            if isinstance(values[name], Image.Image):
                 raise InvalidInputError(
                     "options.in_memory",
                     "{field} must be a path to be written as JSON, and is a picture in memory; save it "
                     "to a file and pass the path",
-                    field=field,
+                    field=name,
                 )
-            if values[field] is not None:
-                values[field] = str(values[field])
+            if values[name] is not None:
+                values[name] = str(values[name])
         return json.dumps(values, ensure_ascii=False)
 
     @classmethod
@@ -156,36 +100,39 @@ class SamplingOptions:
         try:
             values: Any = json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise InvalidInputError(
-                "options.json",
-                '{field} must be one JSON object of sampling options, got {value}; write it like {{"prompt": "桜"}}',
-                field="options",
-                value=str(error),
-            ) from error
+            raise not_an_object(error) from error
         if not isinstance(values, dict):
+            raise not_an_object(type(values).__name__)
+        return cls(**{"prompt": None, **values})
+
+
+def check_names(values: Mapping[str, object]) -> None:
+    for name in values:
+        if name not in OPTIONS:
             raise InvalidInputError(
-                "options.json",
-                '{field} must be one JSON object of sampling options, got {value}; write it like {{"prompt": "桜"}}',
-                field="options",
-                value=type(values).__name__,
+                "options.unknown",
+                "{field} is not a sampling option{did_you_mean}; the options are {choices}",
+                field=name,
+                did_you_mean=did_you_mean(name, OPTIONS),
+                choices=", ".join(OPTIONS),
             )
-        names = [field.name for field in fields(cls)]
-        for name in values:
-            if name not in names:
-                raise InvalidInputError(
-                    "options.unknown",
-                    "{field} is not a sampling option; the options are {choices}",
-                    field=name,
-                    choices=", ".join(names),
-                )
-        if "prompt" not in values:
-            raise InvalidInputError(
-                "options.text",
-                "{field} must be text, got {value}; pass a string, empty if need be",
-                field="prompt",
-                value="nothing",
-            )
-        return cls(**values)
+
+
+def not_an_object(why: object) -> InvalidInputError:
+    return InvalidInputError(
+        "options.json",
+        '{field} must be one JSON object of sampling options, got {value}; write it like {{"prompt": "桜"}}',
+        field="options",
+        value=str(why),
+    )
+
+
+def mask_alone() -> InvalidInputError:
+    return InvalidInputError(
+        "options.mask_alone",
+        "{field} needs a picture to repaint and image is not set; pass image too, or leave {field} out",
+        field="mask",
+    )
 
 
 def shared_options(requests: Sequence[SamplingOptions]) -> SamplingOptions:
@@ -195,28 +142,32 @@ def shared_options(requests: Sequence[SamplingOptions]) -> SamplingOptions:
             "batch.empty", "{field} must hold at least one request, and is empty; pass one", field="options"
         )
     first = requests[0]
-    for name in (one.name for one in fields(SamplingOptions) if one.name not in PER_IMAGE):
+    for name in (name for name in OPTIONS if name not in PER_IMAGE):
         for request in requests[1:]:
             if getattr(request, name) != getattr(first, name):
                 raise InvalidInputError(
                     "batch.differs",
-                    "the requests of one batch may differ in {allowed} only, and these differ in "
-                    "{field}; draw them one after the other",
+                    "the requests of one batch may differ in {allowed} only, and these differ in {field}; draw "
+                    "them one after the other",
                     field=name,
                     allowed=", ".join(PER_IMAGE),
                 )
     return first
 
 
-_UNSET = ("width", "height", "guidance_scale", "seed")
-# field               low  high
-_WHOLE_NUMBERS = (
-    ("width", 1, MAX_SIDE_PX),
-    ("height", 1, MAX_SIDE_PX),
-    ("num_outputs", 1, 4),
-    ("num_inference_steps", 1, 500),
-    ("seed", 0, MAX_SEED),
-)
-_NUMBERS = (("guidance_scale", *GUIDANCE_LIMITS), ("prompt_strength", 0, 1), ("safety_threshold", -0.1, 0.1))
-_SWITCHES = ("disable_safety_checker",)
-_CHOICES = (("scheduler", tuple(SCHEDULERS)), ("unknown_words", UNKNOWN_WORDS), ("long_prompt", LONG_PROMPT))
+def _table() -> dict[str, Option]:
+    hints = get_type_hints(SamplingOptions)
+    types = {one.name: set(get_args(hints[one.name])) or {hints[one.name]} for one in fields(SamplingOptions)}
+    return {
+        one.name: Option(
+            name=one.name,
+            type=next(type_ for type_ in (Image.Image, str, bool, int, float) if type_ in types[one.name]),
+            default=one.default,
+            may_be_unset=type(None) in types[one.name],
+            **one.metadata,
+        )
+        for one in fields(SamplingOptions)
+    }
+
+
+OPTIONS = _table()

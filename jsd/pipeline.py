@@ -2,9 +2,10 @@
 
 import logging
 import secrets
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from time import perf_counter
@@ -13,10 +14,11 @@ from typing import Any
 import torch
 from PIL import Image
 from torch import Tensor
+from tqdm import tqdm
 
 from jsd import sampling
 from jsd.devices import choose_placement, dtype_name, synchronize
-from jsd.errors import GenerationError, InvalidInputError, UnsafeImagesError
+from jsd.errors import GenerationError, InvalidInputError, Note, UnsafeImagesError
 from jsd.i18n import _
 from jsd.images import load_image, load_mask
 from jsd.images.tensors import image_to_tensor, mask_to_tensor, tensor_to_images
@@ -25,7 +27,7 @@ from jsd.models import record as provenance
 from jsd.models.components import load_components
 from jsd.models.folder import GUIDANCE_SCALE, choose_folder, guidance_scale, open_model_folder, read_json
 from jsd.options import MAX_SEED, SamplingOptions, shared_options
-from jsd.prompting.embeddings import EmbeddingCache
+from jsd.prompting.embeddings import embed
 from jsd.prompting.prompts import PromptReading, read_prompt, read_prompts, shared_num_windows
 from jsd.prompting.tokenizer import JapaneseTokenizer
 from jsd.safety import SafetyChecker, find_checker, safety_status, withhold
@@ -63,10 +65,11 @@ class Pipeline:
     folder: Path | None = None
     guidance_scale: float = GUIDANCE_SCALE  # of requests that name none
     safety_checker: SafetyChecker | None = None
-    embeddings: EmbeddingCache = field(default_factory=EmbeddingCache)
 
     @classmethod
-    def load(cls, folder: Path | str | None = None, device: str | None = None, dtype: str | None = None) -> "Pipeline":
+    def load(
+        cls, folder: Path | str | None = None, device: str | None = None, dtype: str | torch.dtype | None = None
+    ) -> "Pipeline":
         """A model folder (see `jsd.models.folder.choose_folder`) on a device (see `jsd.devices`)."""
         placement = choose_placement(device, dtype)
         chosen, reason = choose_folder(folder)
@@ -81,6 +84,10 @@ class Pipeline:
         )
         logger.info("model %s (%s), %s", path, reason, placement)
         return pipeline
+
+    def __repr__(self) -> str:
+        name = "unnamed" if self.folder is None else self.folder.name
+        return f"Pipeline({name}, {self.device}, {dtype_name(self.dtype)})"
 
     def introduction(self, reason: str) -> list[str]:
         """What is said once it is loaded; `reason`: why this folder (see `jsd.models.folder.choose_folder`)."""
@@ -135,13 +142,28 @@ class Pipeline:
         """Which weights, under which licence, by which libraries. Reads every file of the folder, once."""
         return provenance.library_versions() | ({} if self.folder is None else provenance.folder_record(self.folder))
 
-    def generate(self, options: SamplingOptions | Sequence[SamplingOptions]) -> list[GeneratedImage]:
-        """Draw one request, or several as one batch. Without the pictures that the safety checker flags;
-        UnsafeImagesError where it flags all of them."""
-        job = self.prepare(options)
-        for _state in self.denoise(job):
+    def generate(
+        self, options: str | SamplingOptions | Sequence[SamplingOptions], *, progress: bool | None = None, **values: Any
+    ) -> list[GeneratedImage]:
+        """Draw one request, or several as one batch; of a prompt, `values` are the other fields of `SamplingOptions`.
+
+        Without the pictures that the safety checker flags; UnsafeImagesError where it flags all of them. Each note is a
+        warning too. `progress` None: a bar where standard error is a terminal.
+        """
+        if values and not isinstance(options, str):
+            options = [replace(one, **values) for one in _requests(options)]
+        job = self.prepare(SamplingOptions(prompt=options, **values) if isinstance(options, str) else options)
+        self.run(job, progress=progress)
+        pictures = self.finish(job)
+        for note in job.notes:
+            warnings.warn(note, stacklevel=2)
+        return pictures
+
+    def run(self, job: Job, *, progress: bool | None = None) -> None:
+        """All steps of `denoise`, with a bar: see `generate`."""
+        disable = None if progress is None else not progress
+        for _state in tqdm(self.denoise(job), total=len(job.start.timesteps), disable=disable, leave=False):
             pass
-        return self.finish(job)
 
     @_out_of_memory()
     def prepare(self, options: SamplingOptions | Sequence[SamplingOptions]) -> Job:
@@ -150,9 +172,9 @@ class Pipeline:
         The requests of a batch may differ in `jsd.options.PER_IMAGE`, nothing else.
         """
         began = perf_counter()
-        requests = [options] if isinstance(options, SamplingOptions) else list(options)
+        requests = _requests(options)
         shared = shared_options(requests)
-        image, mask, (width, height) = self._load_pictures(shared)
+        image, mask, (width, height), input_notes = self._load_pictures(shared)
         guidance = self.guidance_scale if shared.guidance_scale is None else shared.guidance_scale
         resolved: dict[str, Any] = {"width": width, "height": height, "guidance_scale": guidance, "num_outputs": 1}
         rows = [
@@ -192,6 +214,7 @@ class Pipeline:
             latents=start.latents,
             image=image,
             mask=mask,
+            input_notes=input_notes,
             seconds={"encode": perf_counter() - began},
         )
 
@@ -248,6 +271,7 @@ class Pipeline:
                 device=str(self.device),
                 dtype=dtype_name(self.dtype),
                 seconds={**earlier, "decode": seconds},
+                notes=(*read.notes(), *job.input_notes),
                 # Rounding differs between batches of different sizes: to draw it again takes the same.
                 provenance={**shared, **read.provenance(), "batch": [index, len(job.options)]},
             )
@@ -276,7 +300,7 @@ class Pipeline:
         return self._embed(readings, max(len(reading.windows) for reading in readings))
 
     def _embed(self, readings: Sequence[PromptReading], num_windows: int) -> Tensor:
-        return self.embeddings.embed(self.text_encoder, readings, num_windows).to(self.dtype)
+        return embed(self.text_encoder, readings, num_windows).to(self.dtype)
 
     @torch.inference_mode()
     def encode_image(self, pixel_values: Tensor) -> Tensor:
@@ -320,10 +344,10 @@ class Pipeline:
 
     def _load_pictures(
         self, options: SamplingOptions
-    ) -> tuple[Image.Image | None, Image.Image | None, tuple[int, int]]:
-        """(image, mask, (width, height)), the pictures at that size."""
+    ) -> tuple[Image.Image | None, Image.Image | None, tuple[int, int], list[Note]]:
+        """(image, mask, (width, height), notes), the pictures at that size."""
         if options.image is None:
-            return None, None, self.size_limits.fit(None, options.width, options.height)
+            return None, None, self.size_limits.fit(None, options.width, options.height), []
         image = load_image(options.image, "image")
         size = self.size_limits.fit(image.size, options.width, options.height)
         mask = None
@@ -338,12 +362,28 @@ class Pipeline:
                     **sizes,
                 )
             mask = mask.resize(size, Image.Resampling.NEAREST)
-        return image.resize(size, Image.Resampling.LANCZOS), mask, size
+        notes = [] if image.size == size else [_scaled(image.size, size)]
+        return image.resize(size, Image.Resampling.LANCZOS), mask, size, notes
 
     def _latent_mask(self, mask: Image.Image) -> Tensor:
         """A mask (H, W) -> (1, 1, h, w): a latent is repainted where any of its pixels is."""
         pixels = mask_to_tensor(mask).to(self.device)
         return torch.nn.functional.max_pool2d(pixels, self.vae_factor)
+
+
+def _requests(options: SamplingOptions | Sequence[SamplingOptions]) -> list[SamplingOptions]:
+    return [options] if isinstance(options, SamplingOptions) else list(options)
+
+
+def _scaled(size: tuple[int, int], fitted: tuple[int, int]) -> Note:
+    return Note(
+        "image.scaled",
+        "{field}: the picture of {size} px was scaled to {fitted}, a size that the model draws; name width and height "
+        "for another",
+        field="image",
+        size="x".join(map(str, size)),
+        fitted="x".join(map(str, fitted)),
+    )
 
 
 def _seeds(options: SamplingOptions) -> range:

@@ -17,8 +17,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from jsd.errors import GenerationError
-from jsd.i18n import _
+from jsd.errors import GenerationError, Note
 from jsd.models.components import load_image_processor, load_safety_checker
 from jsd.models.folder import has_safety_checker
 from jsd.options import SamplingOptions
@@ -33,28 +32,6 @@ class Verdict:
     score: float  # above 0: unsafe by the checker's own thresholds
     concept: int  # the one with that score, of the checker's 17, from 0
     special_care: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class Withheld:
-    """A picture that is not returned, and why; `str()` is its sentence."""
-
-    seed: int
-    score: float
-    threshold: float  # the request's
-    concept: int
-    special_care: bool
-
-    def record(self) -> dict[str, object]:
-        """For a file or an answer: the code of `reason` is the same in every language."""
-        return {**asdict(self), "code": "safety.withheld", "reason": str(self)}
-
-    def __str__(self) -> str:
-        return _(
-            "seed {seed} is withheld: the safety checker takes it for sexual content (score "
-            "{score:g}, above {threshold:g}; concept {concept}); try another seed or prompt",
-            **asdict(self),
-        )
 
 
 class SafetyChecker:
@@ -107,14 +84,21 @@ def safety_status(checker: SafetyChecker | None, options: SamplingOptions) -> St
     return "disabled" if options.disable_safety_checker else "on"
 
 
-def withhold(checker: SafetyChecker | None, picture: Image.Image, options: SamplingOptions) -> Withheld | None:
+def withhold(checker: SafetyChecker | None, picture: Image.Image, options: SamplingOptions) -> Note | None:
     """Why the picture that `options` (seed resolved) drew may not be returned; None where it may."""
     if checker is None or options.disable_safety_checker:
         return None
     verdict = checker.judge(picture)
     if verdict.score <= options.safety_threshold:
         return None
-    return Withheld(seed=int(options.seed or 0), threshold=options.safety_threshold, **asdict(verdict))
+    return Note(
+        "safety.withheld",
+        "seed {seed} is withheld: the safety checker takes it for sexual content (score {score:g}, above "
+        "{threshold:g}; concept {concept}); try another seed or prompt",
+        seed=options.seed,
+        threshold=options.safety_threshold,
+        **asdict(verdict),
+    )
 
 
 def blank_unsafe(

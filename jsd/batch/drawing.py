@@ -28,8 +28,6 @@ class ModelChoice:
 class FileChoice:
     """What becomes of a picture; `num_digits` are those of the row's number in its file's name."""
 
-    format: str
-    quality: int
     with_metadata: bool
     num_digits: int
 
@@ -75,9 +73,9 @@ def _draw(pipeline: Pipeline, row: Row, files: FileChoice) -> Drawn:
     for picture in pictures:
         # Its place in the batch, not in `pictures`: the safety checker may have withheld some.
         number = f"-{seeds.index(picture.seed)}" if len(seeds) > 1 else ""
-        path = Path(f"{files.stem(row)}{number}.{files.format}")
+        path = Path(f"{files.stem(row)}{number}.{row.options.output_format}")
         metadata = picture.metadata if files.with_metadata else None
-        encoded[path.name] = encode_image(picture.image, path, quality=files.quality, metadata=metadata)
+        encoded[path.name] = encode_image(picture.image, path, quality=row.options.output_quality, metadata=metadata)
     drawn = pictures[0].metadata
     record = {
         "row": row.number,
@@ -88,8 +86,8 @@ def _draw(pipeline: Pipeline, row: Row, files: FileChoice) -> Drawn:
         "model": drawn["model"],
         "model_sha256": drawn["model_sha256"],
         "dtype": drawn["dtype"],
-        "warnings": job.prompts[0].warnings(),
-        "withheld": [one.record() for one in job.withheld],
+        "notes": [note.record() for note in pictures[0].notes],
+        "withheld": [note.record() for note in job.withheld],
         "seconds": round(perf_counter() - began, 3),
     }
     return Drawn(record=record, files=encoded)

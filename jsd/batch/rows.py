@@ -6,22 +6,20 @@ import io
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
-from dataclasses import MISSING, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
 from jsd.errors import InvalidInputError
-from jsd.options import SamplingOptions
+from jsd.options import OPTIONS, SamplingOptions, not_an_object
 
 # The csv module's own limit, 128 KiB, would stop the file where a row is too long.
 MAX_CELL_CHARACTERS = 2**20
 
-# What a row asks for, or what is wrong with it; and with its number.
-Asked = SamplingOptions | InvalidInputError
-Numbered = tuple[int, Asked]
+# What gives a row's options by name; InvalidInputError where it cannot be read.
+ReadValues = Callable[[], dict[str, Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,16 +38,17 @@ class BadRow:
 
 
 def read_rows(
-    path: Path, restyle: Callable[[str], str] | None = None, output: Mapping[str, object] | None = None
+    path: Path, defaults: Mapping[str, object] | None = None, output: Mapping[str, object] | None = None
 ) -> list[Row | BadRow]:
-    """The rows in order, each prompt through `restyle`; InvalidInputError where the file as a whole cannot be read.
+    """The rows in order; InvalidInputError where the file as a whole cannot be read.
 
-    Pictures are looked for beside the file. `output`: what all rows ask for beside their options, and is no default.
+    `defaults`: options of the rows that do not name them; `output`: what all rows ask for beside options, and is no
+    default. Pictures are looked for beside the file.
     """
-    readers: dict[str, Callable[[str], Iterator[Numbered]]] = {
-        ".jsonl": partial(_lines, make=_options_of_json),
+    readers: dict[str, Callable[[str], Iterator[tuple[int, ReadValues]]]] = {
+        ".jsonl": partial(_lines, read=_json_object),
         ".csv": partial(_csv_rows, path=path),
-        ".txt": partial(_lines, make=lambda line: SamplingOptions(prompt=line.strip())),
+        ".txt": partial(_lines, read=lambda line: {"prompt": line.strip()}),
     }
     if path.suffix.lower() not in readers:
         raise InvalidInputError(
@@ -59,7 +58,8 @@ def read_rows(
             value=path,
             choices=", ".join(readers),
         )
-    found = list(readers[path.suffix.lower()](_text(path)))
+    values = {} if defaults is None else defaults
+    found = [(number, _caught(read, values)) for number, read in readers[path.suffix.lower()](_text(path))]
     if not found:
         raise InvalidInputError(
             "batch.no_rows",
@@ -67,8 +67,6 @@ def read_rows(
             field="FILE",
             value=path,
         )
-    if restyle is not None:
-        found = [(number, _restyled(asked, restyle)) for number, asked in found]
     return _with_keys(found, path.parent, {} if output is None else output)
 
 
@@ -95,65 +93,58 @@ def _text(path: Path) -> str:
         ) from error
 
 
-def _lines(text: str, make: Callable[[str], SamplingOptions]) -> Iterator[Numbered]:
+def _lines(text: str, read: Callable[[str], dict[str, Any]]) -> Iterator[tuple[int, ReadValues]]:
     # Not splitlines(): JSON strings may hold U+2028 and its like.
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip() != "":
-            yield number, _caught(partial(make, line))
+            yield number, partial(read, line)
 
 
-def _options_of_json(line: str) -> SamplingOptions:
+def _json_object(line: str) -> dict[str, Any]:
     def no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        for name, times in Counter(name for name, _ in pairs).items():
+        for name, times in Counter(name for name, _value in pairs).items():
             if times > 1:
-                raise InvalidInputError(
-                    "batch.twice", "each name may stand once, and {field} stands twice; remove one", field=name
-                )
+                raise _twice(name)
         return dict(pairs)
 
     try:
-        json.loads(line, object_pairs_hook=no_duplicates)
+        values = json.loads(line, object_pairs_hook=no_duplicates)
     except InvalidInputError:  # a ValueError too
         raise
     except (ValueError, RecursionError) as error:
-        raise InvalidInputError(
-            "options.json",
-            '{field} must be one JSON object of sampling options, got {value}; write it like {{"prompt": "桜"}}',
-            field="options",
-            value=str(error),
-        ) from error
-    return SamplingOptions.from_json(line)
+        raise not_an_object(error) from error
+    if not isinstance(values, dict):
+        raise not_an_object(type(values).__name__)
+    return values
 
 
-def _csv_rows(text: str, path: Path) -> Iterator[Numbered]:
+def _twice(name: str) -> InvalidInputError:
+    return InvalidInputError(
+        "batch.twice", "each name may stand once, and {field} stands twice; remove one", field=name
+    )
+
+
+def _csv_rows(text: str, path: Path) -> Iterator[tuple[int, ReadValues]]:
     csv.field_size_limit(MAX_CELL_CHARACTERS)
     reader = _cells(text, path)
     header = [name.strip() for name in next(reader, [])]
-    names = [field.name for field in fields(SamplingOptions)]
-    for name in header:
-        if name not in names:
-            raise InvalidInputError(
-                "batch.column",
-                "the columns must be sampling options, prompt among them, and {field} is missing or "
-                "is not one; the options are {choices}",
-                field=repr(name),
-                choices=", ".join(names),
-            )
-        if header.count(name) > 1:
-            raise InvalidInputError(
-                "batch.twice", "each name may stand once, and {field} stands twice; remove one", field=name
-            )
+    wrong = [repr(name) for name in header if name not in OPTIONS]
     if header and "prompt" not in header:
+        wrong.append("prompt")
+    if wrong:
         raise InvalidInputError(
             "batch.column",
-            "the columns must be sampling options, prompt among them, and {field} is missing or "
-            "is not one; the options are {choices}",
-            field="prompt",
-            choices=", ".join(names),
+            "the columns must be sampling options, prompt among them, and {field} is missing or is not one; the "
+            "options are {choices}",
+            field=wrong[0],
+            choices=", ".join(OPTIONS),
         )
+    for name in header:
+        if header.count(name) > 1:
+            raise _twice(name)
     for number, cells in enumerate(reader, start=2):
         if any(cell.strip() != "" for cell in cells):
-            yield number, _caught(partial(_options_of_cells, header, cells))
+            yield number, partial(_values_of_cells, header, cells)
 
 
 def _cells(text: str, path: Path) -> Iterator[list[str]]:
@@ -175,7 +166,7 @@ def _cells(text: str, path: Path) -> Iterator[list[str]]:
             ) from error
 
 
-def _options_of_cells(header: list[str], cells: list[str]) -> SamplingOptions:
+def _values_of_cells(header: list[str], cells: list[str]) -> dict[str, Any]:
     if len(cells) > len(header):
         raise InvalidInputError(
             "batch.cells",
@@ -185,43 +176,21 @@ def _options_of_cells(header: list[str], cells: list[str]) -> SamplingOptions:
             value=len(cells),
             limit=len(header),
         )
-    hints = get_type_hints(SamplingOptions)
     # An empty cell is unset; only the prompt may be meant to be empty.
-    values: dict[str, Any] = {
-        name: _value(cell, get_args(hints[name]) or (hints[name],))
-        for name, cell in zip(header, cells, strict=False)
-        if cell != "" or name == "prompt"
-    }
-    return SamplingOptions(**values)
+    named = zip(header, cells, strict=False)
+    return {name: OPTIONS[name].parse(cell) for name, cell in named if cell != "" or name == "prompt"}
 
 
-def _value(cell: str, types: tuple[type, ...]) -> object:
-    """`cell` as the first of `types` that can hold it; else as it stands, for SamplingOptions to refuse."""
-    if str in types:
-        return cell
-    if bool in types:
-        return {"true": True, "false": False}.get(cell.strip().lower(), cell)
-    for number in (int, float):
-        if number in types:
-            with suppress(ValueError):
-                return number(cell)
-    return cell
-
-
-def _restyled(asked: Asked, restyle: Callable[[str], str]) -> Asked:
-    if isinstance(asked, InvalidInputError):
-        return asked
-    return _caught(lambda: replace(asked, prompt=restyle(asked.prompt)))
-
-
-def _caught(make: Callable[[], SamplingOptions]) -> Asked:
+def _caught(read: ReadValues, defaults: Mapping[str, object]) -> SamplingOptions | InvalidInputError:
     try:
-        return make()
+        return SamplingOptions(**{"prompt": None, **defaults, **read()})
     except InvalidInputError as error:
         return error
 
 
-def _with_keys(found: Iterable[Numbered], folder: Path, output: Mapping[str, object]) -> list[Row | BadRow]:
+def _with_keys(
+    found: Iterable[tuple[int, SamplingOptions | InvalidInputError]], folder: Path, output: Mapping[str, object]
+) -> list[Row | BadRow]:
     """Rows that ask for the same get different keys, so that each is drawn."""
     rows: list[Row | BadRow] = []
     seen: Counter[str] = Counter()
@@ -241,5 +210,4 @@ def _with_keys(found: Iterable[Numbered], folder: Path, output: Mapping[str, obj
 def _non_defaults(options: SamplingOptions) -> dict[str, object]:
     """Of these alone, so that an option of a later version leaves old keys as they are."""
     values: dict[str, object] = json.loads(options.to_json())
-    defaults = {field.name: field.default for field in fields(SamplingOptions) if field.default is not MISSING}
-    return {name: value for name, value in values.items() if value != defaults.get(name, MISSING)}
+    return {name: value for name, value in values.items() if value != OPTIONS[name].default}

@@ -2,20 +2,22 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jsd.batch.rows import BadRow, Row, read_rows
-from jsd.cli.generate import add_model_arguments, add_output_arguments, check_output
+from jsd.cli.arguments import add_model_arguments, add_options, add_output_arguments, check_folder, given_options, say
 from jsd.cli.numbers import check_whole, whole
 from jsd.errors import InvalidInputError, JsdError
 from jsd.i18n import _
 from jsd.models.folder import choose_folder, open_model_folder
-from jsd.prompting.styles import STYLES, with_style
+from jsd.options import SamplingOptions
+from jsd.prompting.styles import check_style
 from jsd.prompting.tokenizer import JapaneseTokenizer
+from jsd.rules import not_one_of
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from jsd.batch.results import Results
 
 ENGINES = ("local", "ray")
+# Options that the command line may set for the rows that do not name them.
+DEFAULTS_OF_ROWS = ("style", "output_format", "output_quality")
 MAX_WORKERS = 10_000
 SECONDS_BETWEEN_LOG_LINES = 10
 
@@ -38,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             "JSON lines or CSV (columns are sampling options: prompt, seed, width, ...), or .txt: one prompt a line"
         ),
     )
-    add("--style", metavar="NAME", help=_("A style, put behind the prompt:") + f" {' '.join(STYLES)}")
+    add_options(parser, DEFAULTS_OF_ROWS)
     add(
         "--engine",
         default=ENGINES[0],
@@ -52,12 +56,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    check_output(args)
+    check_folder(args.output_dir, "output_dir")
     _check_engine(args)
-    rows = read_rows(args.file, None if args.style is None else _restyle(args), _asked_of_files(args))
+    defaults = _defaults(args)
+    rows = read_rows(args.file, defaults, {"no_metadata": True} if args.no_metadata else {})
     failures = {row.number: str(row.error) for row in rows if isinstance(row, BadRow)}
     for number, words in failures.items():
-        _say(_("row {number}", number=number) + f": {words}")
+        say(_("row {number}", number=number) + f": {words}")
     good = [row for row in rows if isinstance(row, Row)]
 
     from jsd.batch.results import Results
@@ -68,7 +73,7 @@ def run(args: argparse.Namespace) -> None:
         finished = results.finished()
         left = [row for row in good if row.key not in finished]
         if len(left) < len(good):
-            _say(
+            say(
                 _(
                     "{count} of {total} rows are finished already; going on with the others",
                     count=len(good) - len(left),
@@ -96,23 +101,9 @@ def run(args: argparse.Namespace) -> None:
         )
 
 
-def _asked_of_files(args: argparse.Namespace) -> dict[str, object]:
-    """What makes other files of the same pictures: these are drawn anew."""
-    has_quality = args.output_format != "png"
-    asked = {"output_format": args.output_format, "output_quality": args.output_quality} if has_quality else {}
-    return {**asked, "no_metadata": True} if args.no_metadata else asked
-
-
 def _check_engine(args: argparse.Namespace) -> None:
     if args.engine not in ENGINES:
-        names, value = ", ".join(ENGINES), repr(args.engine)
-        raise InvalidInputError(
-            "options.choice",
-            "{field} must be one of {choices}; got {value}",
-            field="engine",
-            choices=names,
-            value=value,
-        )
+        raise not_one_of("engine", args.engine, ENGINES)
     if args.workers is not None:
         check_whole("workers", args.workers, 1, MAX_WORKERS)
     for field in ("workers", "ray_address"):
@@ -125,12 +116,14 @@ def _check_engine(args: argparse.Namespace) -> None:
             )
 
 
-def _restyle(args: argparse.Namespace) -> Callable[[str], str]:
-    """A prompt -> the prompt in `--style`; a style that the model cannot read is refused here, before any row."""
-    folder = choose_folder(args.weights)[0]
-    restyle = partial(with_style, JapaneseTokenizer.load(open_model_folder(folder) / "tokenizer"), style=args.style)
-    restyle("")
-    return restyle
+def _defaults(args: argparse.Namespace) -> dict[str, Any]:
+    """What the command line sets for all rows; a value that breaks its rule is refused here, before any row."""
+    values = given_options(args)
+    options = SamplingOptions(**{"prompt": "", **values})
+    if options.style != "":
+        folder = open_model_folder(choose_folder(args.weights)[0])
+        check_style(JapaneseTokenizer.load(folder / "tokenizer"), options.style)
+    return values
 
 
 def _engine(
@@ -141,12 +134,7 @@ def _engine(
 
     folder = choose_folder(args.weights)[0]
     model = ModelChoice(folder=folder.absolute(), device=args.device, dtype=args.dtype)
-    files = FileChoice(
-        format=args.output_format,
-        quality=args.output_quality,
-        with_metadata=not args.no_metadata,
-        num_digits=num_digits,
-    )
+    files = FileChoice(with_metadata=not args.no_metadata, num_digits=num_digits)
     if args.engine == "local":
         return draw_locally(rows, model, files, results.check_model)
 
@@ -188,13 +176,9 @@ def _record(drawn_rows: "Iterable[Drawn]", results: "Results", bar: "tqdm") -> d
             failures[record["row"]] = record["error"]["message"]
             sentences = [record["error"]["message"]]
         else:
-            sentences = [*record["warnings"], *(withheld["reason"] for withheld in record["withheld"])]
+            sentences = [note["message"] for note in (*record["notes"], *record["withheld"])]
             for name, seed in zip(record["files"], record["seeds"], strict=True):
                 bar.write(f"{results.path.parent / name}  seed {seed}")
         for sentence in sentences:
             bar.write("jsd: " + _("row {number}", number=record["row"]) + f": {sentence}", file=sys.stderr)
     return failures
-
-
-def _say(sentence: str) -> None:
-    print(f"jsd: {sentence}", file=sys.stderr)

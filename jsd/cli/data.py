@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from jsd.cli.generate import check_folder
+from jsd.cli.arguments import check_folder
 from jsd.i18n import _
 
 

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from jsd.cli.generate import check_folder
+from jsd.cli.arguments import check_folder
 from jsd.cli.numbers import check_whole, number, whole
 from jsd.i18n import _
 from jsd.options import SamplingOptions

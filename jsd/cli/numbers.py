@@ -1,6 +1,7 @@
 """Numbers among a command's arguments: one that is no number is refused in the words for one out of range."""
 
 from jsd.errors import InvalidInputError
+from jsd.rules import whole_number
 
 
 def whole(text: str) -> int | str:
@@ -20,15 +21,7 @@ def number(text: str) -> float | str:
 
 
 def check_whole(field: str, value: int | str, low: int, high: int) -> None:
-    if isinstance(value, str) or not low <= value <= high:
-        raise InvalidInputError(
-            "options.whole",
-            "{field} must be a whole number from {low} to {high}, got {value}; choose one in that range",
-            field=field,
-            low=low,
-            high=high,
-            value=repr(value),
-        )
+    whole_number(field, value, low, high)
 
 
 def check_port(port: int | str, default: int) -> None:

@@ -3,22 +3,20 @@
 import argparse
 import json
 import sys
-from dataclasses import replace
 
+from jsd.cli.arguments import add_options, given_options
 from jsd.cli.columns import aligned
-from jsd.cli.generate import add_prompt_arguments
 from jsd.i18n import _
 from jsd.models.folder import choose_folder
 from jsd.options import SamplingOptions
 from jsd.prompting.prompts import PromptReading, read_prompts
-from jsd.prompting.styles import with_style
 from jsd.prompting.tokenizer import VOCABULARY_FILE, JapaneseTokenizer, printable
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("text", metavar="TEXT", help=_("What to draw, in Japanese."))
     parser.add_argument("--json", action="store_true", help=_("write all of it as JSON"))
-    add_prompt_arguments(parser)
+    add_options(parser, ("style", "unknown_words", "long_prompt"))
     parser.add_argument(
         "--weights",
         metavar="FOLDER",
@@ -27,13 +25,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    options = SamplingOptions(prompt=args.text, unknown_words=args.unknown_words, long_prompt=args.long_prompt)
+    options = SamplingOptions(**{**given_options(args), "prompt": args.text})
     folder, reason = choose_folder(args.weights)
     print(f"{folder} ({reason})", file=sys.stderr)
     alone = (folder / VOCABULARY_FILE).is_file()
     tokenizer = JapaneseTokenizer.load(folder if alone else folder / "tokenizer")
-    if args.style is not None:
-        options = replace(options, prompt=with_style(tokenizer, options.prompt, args.style))
     prompts = read_prompts(tokenizer, options)
     negative = prompts.negative_prompt if prompts.negative_prompt.text else None
     if args.json:
@@ -54,4 +50,4 @@ def as_text(reading: PromptReading) -> str:
         rows.append((_("pieces"), printable(" ".join([*pieces, "</s>"]))))
     rows.append((_("unread"), " ".join(map(printable, reading.unread)) if reading.unread else "-"))
     rows.append((_("cut off"), printable(reading.tail) if reading.tail else "-"))
-    return "\n".join([aligned(rows), *reading.warnings()])
+    return "\n".join([aligned(rows), *map(str, reading.notes())])

@@ -1,17 +1,17 @@
 """jsd rerun FILE: draw a picture again from what its file says, and say whether it is the same."""
 
 import argparse
-import json
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jsd.cli.generate import add_output_arguments, check_output
+from jsd.cli.arguments import add_options, add_output_arguments, check_folder, given_options, say
 from jsd.errors import GenerationError, ImageFileError, InvalidInputError, ModelFolderError, UnsafeImagesError
 from jsd.i18n import _
 from jsd.images.metadata import read_picture_file
 from jsd.models.folder import choose_folder, weights_root
-from jsd.options import SamplingOptions
+from jsd.options import MAX_SEED, OPTIONS, SamplingOptions
+from jsd.rules import whole_number
 
 if TYPE_CHECKING:
     from jsd.job import GeneratedImage
@@ -30,7 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--image", type=Path, metavar="PICTURE", help=_("what it started from; default: that name beside FILE"))
     add("--mask", type=Path, metavar="PICTURE", help=_("its mask; default: that name beside FILE"))
     add("--force", action="store_true", help=_("draw even where it cannot become the same picture"))
-    add_output_arguments(parser, format=None)
+    add_options(parser, ("output_format", "output_quality"))
+    add_output_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -43,14 +44,11 @@ def run(args: argparse.Namespace) -> None:
             field="FILE",
             value=args.file,
         )
-    if args.output_format is None:
-        args.output_format = FORMATS.get(file.format, "png")
-    check_output(args)
-    options = _options(record, args)
+    check_folder(args.output_dir, "output_dir")
+    options = _options({"output_format": FORMATS.get(file.format, "png"), **record}, args)
     folder = _folder(record, args.weights)
 
     # Here, because they import torch: a file that cannot be drawn again is answered before.
-    from jsd.images import save_image
     from jsd.images.saving import unused_path
     from jsd.models.record import folder_digest
 
@@ -69,9 +67,9 @@ def run(args: argparse.Namespace) -> None:
         )
     picture = _draw(_load(folder, record, args.force), options, record, args.force)
     args.output_dir.mkdir(parents=True, exist_ok=True)
-    path = unused_path(args.output_dir, f"jsd-{picture.seed}", f".{args.output_format}")
+    path = unused_path(args.output_dir, f"jsd-{picture.seed}", f".{picture.options.output_format}")
+    picture.save(path, with_metadata=not args.no_metadata)
     metadata = picture.metadata
-    save_image(picture.image, path, quality=args.output_quality, metadata=None if args.no_metadata else metadata)
     same = metadata["pixels_sha256"] == record.get("pixels_sha256")
     print(f"{path}  seed {picture.seed}  {'=' if same else '≠'} {args.file}")
     if not same and not args.force:
@@ -89,17 +87,10 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _options(record: dict[str, Any], args: argparse.Namespace) -> SamplingOptions:
-    known = {field.name for field in fields(SamplingOptions)}
-    options = SamplingOptions.from_json(json.dumps({key: value for key, value in record.items() if key in known}))
-    if options.seed is None:
-        raise InvalidInputError(
-            "options.whole",
-            "{field} must be a whole number from {low} to {high}, got {value}; choose one in that range",
-            field="seed",
-            low=0,
-            high=2**32 - 1,
-            value=None,
-        )
+    known = {key: value for key, value in record.items() if key in OPTIONS}
+    chosen = {name: value for name, value in given_options(args).items() if name not in ("image", "mask")}
+    options = SamplingOptions(**{"prompt": None, **known, **chosen})
+    whole_number("seed", options.seed, 0, MAX_SEED)
     for field in ("image", "mask"):
         name, given = getattr(options, field), getattr(args, field)
         if name is None:
@@ -139,8 +130,6 @@ def _load(folder: Path, record: dict[str, Any], force: bool) -> "Pipeline":
 
 def _draw(pipeline: "Pipeline", options: SamplingOptions, record: dict[str, Any], force: bool) -> "GeneratedImage":
     """The picture, in its place of a batch as large as that it came from: rounding differs between sizes."""
-    from tqdm import tqdm
-
     from jsd.models.record import input_digests
 
     index, size = _place(record.get("batch"))
@@ -155,8 +144,9 @@ def _draw(pipeline: "Pipeline", options: SamplingOptions, record: dict[str, Any]
                 field=f"--{field}",
                 value=getattr(options, field),
             )
-    for _state in tqdm(pipeline.denoise(job), total=len(job.start.timesteps), disable=None, leave=False):
-        pass
+    for note in job.notes:
+        say(note)
+    pipeline.run(job)
     drawn = [picture for picture in pipeline.finish(job) if picture.provenance["batch"] == [index, size]]
     if not drawn:
         raise UnsafeImagesError(job.withheld)

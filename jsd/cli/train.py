@@ -4,7 +4,7 @@ import argparse
 import math
 from pathlib import Path
 
-from jsd.cli.generate import check_folder
+from jsd.cli.arguments import check_folder
 from jsd.cli.numbers import check_whole, number, whole
 from jsd.i18n import N_, _
 

@@ -2,7 +2,7 @@
 
 import argparse
 
-from jsd.cli.generate import add_model_arguments
+from jsd.cli.arguments import add_model_arguments
 from jsd.cli.numbers import check_port, whole
 from jsd.i18n import _
 

@@ -13,6 +13,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 
+from jsd.prompting.styles import with_style
+
 NEGATIVE = "Negative prompt:"
 # public name -> the web UI's
 SAMPLERS = {
@@ -60,7 +62,7 @@ def to_parameters(metadata: Mapping[str, object], version: str) -> str | None:
         "Denoising strength": None if get("image") is None else get("prompt_strength"),
         "Version": f"jsd {version}",
     }
-    lines = [str(get("prompt"))]
+    lines = [with_style(str(get("prompt")), str(get("style", "")))]
     if get("negative_prompt", "") != "":
         lines.append(f"{NEGATIVE} {get('negative_prompt')}")
     lines.append(", ".join(f"{name}: {_quote(str(value))}" for name, value in settings.items() if value is not None))

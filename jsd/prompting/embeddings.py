@@ -1,36 +1,12 @@
 """Texts as read -> the text encoder's output, its windows side by side and its weights laid on."""
 
-from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from jsd.prompting.prompts import PromptReading
-
-
-@dataclass
-class EmbeddingCache:
-    """The latest results of `embed`, each of one whole call: encoded in another batch, a text differs in its last bits.
-
-    An entry of the released model is 0.25 MB a text and window; `size` bounds their number.
-    """
-
-    size: int = 16
-    entries: OrderedDict[object, Tensor] = field(default_factory=OrderedDict)
-
-    def embed(self, text_encoder: Any, readings: Sequence[PromptReading], num_windows: int) -> Tensor:
-        """`embed`, or what it gave for the same windows. Not to be written into."""
-        windows = [window for reading in readings for window in reading.padded(num_windows)]
-        key = num_windows, tuple((window.input_ids, window.weights) for window in windows)
-        if key not in self.entries:
-            self.entries[key] = embed(text_encoder, readings, num_windows)
-        self.entries.move_to_end(key)
-        while len(self.entries) > self.size:
-            self.entries.popitem(last=False)
-        return self.entries[key]
 
 
 @torch.inference_mode()

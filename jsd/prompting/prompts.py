@@ -1,26 +1,25 @@
 """What reaches the model of the texts of a request, and what to tell their author about it."""
 
 import re
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from jsd.errors import InvalidInputError, MissingExtraError
-from jsd.i18n import _
+from jsd.errors import InvalidInputError, MissingExtraError, Note
+from jsd.i18n import N_
 from jsd.options import SamplingOptions
 from jsd.prompting.emphasis import WeightedText, parse_emphasis
 from jsd.prompting.kana import KanaSpelling, kana_spellings
+from jsd.prompting.negative import split_negative
+from jsd.prompting.styles import check_style, with_style
 from jsd.prompting.tokenizer import JapaneseTokenizer, Piece, PromptReport, printable
 from jsd.prompting.windows import cut_into_windows
 
-# Composed, and decomposed as macOS writes file names.
-_NEGATIVE = "|".join(unicodedata.normalize(form, "ネガティブ") for form in ("NFC", "NFD"))
-_NEGATIVE_LINE = re.compile(rf"^[^\S\n]*(?:{_NEGATIVE})[^\S\n]*[:：](.*)\n?", re.MULTILINE)
 # Hiragana, katakana and its extensions, ideographs with their extensions and compatibility forms, half-width katakana.
 _JAPANESE = re.compile(
     "[々〆\u3041-\u30ff\u31f0-\u31ff\u3400-\u9fff\uf900-\ufaff\uff66-\uff9f\U0001b000-\U0001b16f\U00020000-\U0003ffff]"
 )
 MAX_SHOWN = 40  # characters of a text in a sentence
+MAX_PAIRS = 10  # of words with their spellings in a sentence
 MAX_METRIC = 500  # characters of a text in a metric
 
 
@@ -79,15 +78,20 @@ class PromptReading:
         """The windows, and empty ones up to `num_windows`."""
         return [*self.windows, *[self.empty] * (num_windows - len(self.windows))]
 
-    def warnings(self) -> list[str]:
-        """What the author of the text should know, a sentence each, unread characters first."""
-        unread, kana = self.report.warnings(), self._kana_sentence()
-        sentences = [*kana, *unread] if self.replaced else [*unread, *kana]
+    def notes(self) -> list[Note]:
+        """What the author of the text should know, unread characters first."""
+        unread, kana = self.report.notes(self.field), self._kana_notes()
+        return [*(kana + unread if self.replaced else unread + kana), *self._length_notes(), *self._language_notes()]
+
+    def _length_notes(self) -> list[Note]:
+        notes = []
         if self.tail:
-            sentences.append(
-                _(
-                    "the prompt needs {needed} tokens and the model reads {available}: from character "
-                    "{start} on it is ignored («{tail}»); shorten it",
+            notes.append(
+                Note(
+                    "prompt.cut",
+                    "{field}: the prompt needs {needed} tokens and the model reads {available}: from character {start} "
+                    "on it is ignored («{tail}»); shorten it",
+                    field=self.field,
                     needed=self.report.num_tokens_needed,
                     available=self.report.model_max_length,
                     start=len(self.text) - len(self.tail) + 1,
@@ -95,51 +99,51 @@ class PromptReading:
                 )
             )
         if len(self.windows) > 1:
-            parts = " / ".join(printable(_shortened(window.text.strip(), MAX_SHOWN)) for window in self.windows)
-            available, count = self.report.model_max_length, len(self.windows)
-            sentences.append(
-                _(
-                    "the prompt needs more tokens than the {available} that the model reads at once, so "
-                    "it is read in {count} parts: {parts}",
-                    available=available,
-                    count=count,
-                    parts=parts,
+            notes.append(
+                Note(
+                    "prompt.chunked",
+                    "{field}: the prompt needs more tokens than the {available} that the model reads at once, so it is "
+                    "read in {count} parts: {parts}",
+                    field=self.field,
+                    available=self.report.model_max_length,
+                    count=len(self.windows),
+                    parts=" / ".join(printable(_shortened(one.text.strip(), MAX_SHOWN)) for one in self.windows),
                 )
             )
-        if any(character.isalpha() for character in self.read) and not _JAPANESE.search(self.read):
-            sentences.append(
-                _(
-                    "the model learnt from Japanese captions and finds no Japanese here; write it in "
-                    "Japanese for a better picture"
-                )
-            )
-        return sentences
+        return notes
 
-    def _kana_sentence(self) -> list[str]:
+    def _language_notes(self) -> list[Note]:
+        if not any(character.isalpha() for character in self.read) or _JAPANESE.search(self.read):
+            return []
+        return [
+            Note(
+                "prompt.not_japanese",
+                "{field}: the model learnt from Japanese captions and finds no Japanese here; write it in Japanese for "
+                "a better picture",
+                field=self.field,
+            )
+        ]
+
+    def _kana_notes(self) -> list[Note]:
         pairs = list(dict.fromkeys(f"{printable(one.text)} → {one.kana}" for one in self.spellings))
         if not pairs:
             return []
-        spellings = "、".join(pairs if len(pairs) <= 10 else [*pairs[:10], "…"])
+        spellings = "、".join(pairs if len(pairs) <= MAX_PAIRS else [*pairs[:MAX_PAIRS], "…"])
         if self.replaced:
-            return [
-                _("words that the vocabulary cannot read were replaced by their kana: {spellings}", spellings=spellings)
-            ]
+            words = N_("{field}: words that the vocabulary cannot read were replaced by their kana: {spellings}")
+            return [Note("prompt.replaced", words, field=self.field, spellings=spellings)]
         suggestion = printable(self.suggestion())
         if suggestion == printable(self.text) or len(suggestion) > 2 * MAX_SHOWN:
-            return [
-                _(
-                    "the model can read the kana spelling: {spellings}; write it so, or set unknown_words to replace",
-                    spellings=spellings,
-                )
-            ]
-        return [
-            _(
-                "the model can read the kana spelling: {spellings}; write «{suggestion}», or set "
-                "unknown_words to replace",
-                spellings=spellings,
-                suggestion=suggestion,
+            words = N_(
+                "{field}: the model can read the kana spelling: {spellings}; write it so, or set unknown_words to "
+                "replace"
             )
-        ]
+        else:
+            words = N_(
+                "{field}: the model can read the kana spelling: {spellings}; write «{suggestion}», or set "
+                "unknown_words to replace"
+            )
+        return [Note("prompt.kana", words, field=self.field, spellings=spellings, suggestion=suggestion)]
 
     def suggestion(self) -> str:
         """The text as typed, syntax and all, with the kana spellings that the vocabulary can read."""
@@ -161,7 +165,7 @@ class PromptReading:
             "kana": {one.text: one.kana for one in self.spellings},
             "replaced": self.replacements,
             "tail": self.tail,
-            "warnings": self.warnings(),
+            "warnings": list(map(str, self.notes())),
         }
 
 
@@ -172,9 +176,8 @@ class Prompts:
     prompt: PromptReading
     negative_prompt: PromptReading
 
-    def warnings(self) -> list[str]:
-        both = (self.prompt, self.negative_prompt)
-        return [f"{reading.field}: {sentence}" for reading in both for sentence in reading.warnings()]
+    def notes(self) -> list[Note]:
+        return [*self.prompt.notes(), *self.negative_prompt.notes()]
 
     @property
     def replacements(self) -> dict[str, str]:
@@ -197,13 +200,14 @@ class Prompts:
             "unread": self.prompt.unread,
             "replaced": self.replacements,
             "cut_off": _shortened(self.prompt.tail, MAX_METRIC),
-            "warnings": self.warnings(),
+            "warnings": list(map(str, self.notes())),
         }
 
 
 def read_prompts(tokenizer: JapaneseTokenizer, options: SamplingOptions) -> Prompts:
     """The texts of a request; the prompt may hold negative ones, on lines that begin with ネガティブ: ."""
-    prompt, negative = split_negative(options.prompt)
+    check_style(tokenizer, options.style)
+    prompt, negative = split_negative(with_style(options.prompt, options.style))
     negatives = [text for text in (options.negative_prompt, negative) if text]
     unknown_words, long_prompt = options.unknown_words, options.long_prompt
     return Prompts(
@@ -224,14 +228,6 @@ def shared_num_windows(prompts: Sequence[Prompts], *, guided: bool) -> int:
             value=", ".join(map(str, different)),
         )
     return different[0]
-
-
-def split_negative(prompt: str) -> tuple[str, str]:
-    """(prompt, what stands on lines that begin with ネガティブ: or ネガティブ：); without such a line, as it is."""
-    negatives = [text.strip() for text in _NEGATIVE_LINE.findall(prompt)]
-    if not negatives:
-        return prompt, ""
-    return _NEGATIVE_LINE.sub("", prompt).strip(), "、".join(text for text in negatives if text)
 
 
 def read_prompt(

@@ -1,8 +1,12 @@
 """Styles by their Japanese names: the words that a prompt gains."""
 
+from typing import TYPE_CHECKING
+
 from jsd.errors import InvalidInputError
-from jsd.prompting.prompts import split_negative
-from jsd.prompting.tokenizer import JapaneseTokenizer
+from jsd.prompting.negative import split_negative
+
+if TYPE_CHECKING:
+    from jsd.prompting.tokenizer import JapaneseTokenizer
 
 # name -> words, put behind the prompt as the released model's card does it: サラリーマン 油絵
 STYLES = {
@@ -29,15 +33,15 @@ STYLES = {
 }
 
 
-def readable_styles(tokenizer: JapaneseTokenizer) -> dict[str, str]:
-    """The styles whose every character the model's vocabulary can read."""
-    return {name: words for name, words in STYLES.items() if not tokenizer.describe(words).unread}
+def readable_styles(tokenizer: "JapaneseTokenizer") -> list[str]:
+    """The names of the styles whose every character the model's vocabulary can read."""
+    return [name for name, words in STYLES.items() if not tokenizer.describe(words).unread]
 
 
-def with_style(tokenizer: JapaneseTokenizer, prompt: str, style: str) -> str:
-    """`prompt` in the style of that name; the words go before its lines that begin with ネガティブ: ."""
+def check_style(tokenizer: "JapaneseTokenizer", style: str) -> None:
+    """InvalidInputError where the model cannot read the words of a style; "" is none."""
     styles = readable_styles(tokenizer)
-    if style not in styles:
+    if style not in ("", *styles):
         raise InvalidInputError(
             "style.unknown",
             "{field} must be a style that the model can read, got {value}; the styles are {choices}",
@@ -45,6 +49,12 @@ def with_style(tokenizer: JapaneseTokenizer, prompt: str, style: str) -> str:
             value=repr(style),
             choices="、".join(styles),
         )
+
+
+def with_style(prompt: str, style: str) -> str:
+    """`prompt` in the style of that name, "" for none; the words go before its lines that begin with ネガティブ: ."""
+    if style == "":
+        return prompt
     positive, negative = split_negative(prompt)
-    styled = f"{positive} {styles[style]}"
+    styled = f"{positive} {STYLES[style]}"
     return f"{styled}\nネガティブ: {negative}" if negative else styled

@@ -14,8 +14,7 @@ from pathlib import Path
 
 from sentencepiece import SentencePieceProcessor
 
-from jsd.errors import InvalidInputError, ModelFolderError
-from jsd.i18n import _
+from jsd.errors import InvalidInputError, ModelFolderError, Note
 
 VOCABULARY_FILE = "spiece.model"
 DEFAULT_MAX_LENGTH = 77
@@ -62,22 +61,25 @@ class PromptReport:
         """The end of the user's text that does not reach the model."""
         return "" if self.tail_start is None else self.text[self.tail_start :]
 
-    def warnings(self) -> list[str]:
-        """A sentence for the unread characters, where there are any; what falls off is for `jsd.prompting` to say."""
+    def notes(self, field: str = "prompt") -> list[Note]:
+        """Of the unread characters, where there are any; what falls off is for `jsd.prompting.prompts` to say."""
         if not self.unread:
             return []
         names = list(dict.fromkeys(printable(character.text) for character in self.unread))
         shown = names if len(names) <= MAX_CHARACTERS_NAMED else [*names[:MAX_CHARACTERS_NAMED], "…"]
         return [
-            _(
-                "the vocabulary cannot read {count} character(s): {characters}; try another spelling, or another word",
+            Note(
+                "prompt.unread",
+                "{field}: the vocabulary cannot read {count} character(s): {characters}; try another spelling, or "
+                "another word",
+                field=field,
                 count=len(names),
                 characters=" ".join(shown),
             )
         ]
 
     def to_json(self) -> dict[str, object]:
-        return {**asdict(self), "tail": self.tail, "warnings": self.warnings()}
+        return {**asdict(self), "tail": self.tail, "warnings": list(map(str, self.notes()))}
 
 
 class JapaneseTokenizer:

@@ -1,21 +1,20 @@
 """Between the web page's inputs and `SamplingOptions`; knows nothing of Gradio."""
 
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any
 
 from PIL import Image, ImageChops
 
-from jsd.errors import InvalidInputError
-from jsd.options import UNKNOWN_WORDS, SamplingOptions
-from jsd.prompting.prompts import read_prompts, split_negative
-from jsd.prompting.styles import with_style
+from jsd.options import OPTIONS, SamplingOptions, mask_alone
+from jsd.prompting.negative import split_negative
+from jsd.prompting.prompts import read_prompts
 from jsd.prompting.tokenizer import JapaneseTokenizer
 
 # Inputs of the page that are options by themselves.
 PLAIN = (
     "prompt",
     "negative_prompt",
+    "style",
     "width",
     "height",
     "num_outputs",
@@ -29,20 +28,17 @@ PLAIN = (
 ELSEWHERE = ("image", "mask", "long_prompt", "disable_safety_checker", "safety_threshold")
 # Typed into a text box: empty is unset.
 TYPED = ("width", "height", "seed")
-# style: a name or ""; unknown_words: whether they are replaced; drawing and brush: see `pictures`.
-FORM = (*PLAIN, "style", "unknown_words", "drawing", "brush")
+# unknown_words: whether they are replaced; drawing and brush: see `pictures`.
+FORM = (*PLAIN, "unknown_words", "drawing", "brush")
 # The image editor's canvas as long as no picture is on it, in pixels; a picture brings its own size.
 CANVAS = (512, 512)
 
 
-def to_options(tokenizer: JapaneseTokenizer, form: Mapping[str, Any]) -> SamplingOptions:
+def to_options(form: Mapping[str, Any]) -> SamplingOptions:
     image, mask = pictures(form["drawing"], brush=form["brush"])
     values: dict[str, Any] = {name: _whole(form[name]) if name in TYPED else form[name] for name in PLAIN}
-    values |= {"unknown_words": UNKNOWN_WORDS[bool(form["unknown_words"])], "image": image, "mask": mask}
-    options = SamplingOptions(**values)
-    if not form["style"]:
-        return options
-    return SamplingOptions(**values | {"prompt": with_style(tokenizer, options.prompt, form["style"])})
+    unknown_words = OPTIONS["unknown_words"].choices[bool(form["unknown_words"])]
+    return SamplingOptions(**values | {"unknown_words": unknown_words, "image": image, "mask": mask})
 
 
 def from_record(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -51,14 +47,12 @@ def from_record(record: Mapping[str, Any]) -> dict[str, Any]:
     options = SamplingOptions(**{"prompt": None, **values, "num_outputs": 1})
     form: dict[str, Any] = {name: getattr(options, name) for name in PLAIN if getattr(options, name) is not None}
     form |= {name: str(form.get(name, "")) for name in TYPED}
-    # The words of a style are in the prompt.
-    return form | {"unknown_words": options.unknown_words == UNKNOWN_WORDS[1], "style": ""}
+    return form | {"unknown_words": options.unknown_words == OPTIONS["unknown_words"].choices[1]}
 
 
 def not_taken_over(record: Mapping[str, Any]) -> list[str]:
     """What of a picture's record the page has no input for, or cannot fill: with these the picture was another."""
-    values = {one.name: one.default for one in fields(SamplingOptions)}
-    return [name for name in ELSEWHERE if record.get(name, values[name]) != values[name]]
+    return [name for name in ELSEWHERE if record.get(name, OPTIONS[name].default) != OPTIONS[name].default]
 
 
 def in_kana(tokenizer: JapaneseTokenizer, prompt: str) -> str:
@@ -82,11 +76,7 @@ def pictures(drawing: Mapping[str, Any] | None, *, brush: bool) -> tuple[Image.I
     if strokes is None:
         return background, None
     if background is None:
-        raise InvalidInputError(
-            "options.mask_alone",
-            "{field} needs a picture to repaint and image is not set; pass image too, or leave {field} out",
-            field="mask",
-        )
+        raise mask_alone()
     return background, strokes.resize(background.size, Image.Resampling.NEAREST)
 
 

@@ -42,7 +42,7 @@ def reading(prompts: Prompts) -> str:
         holes = f' <span class="unread">{_safe(unreadable)} {unread}</span>' if unread else ""
         name = f"<code>{text.field}</code> " if len(texts) > 1 else ""
         lines.append(f'<p>{name}<span class="tokens">{_safe(count)}</span>{holes}</p>')
-    return f'<div class="reading">{"".join(lines)}{_sentences(prompts.warnings())}</div>'
+    return f'<div class="reading">{"".join(lines)}{_sentences(map(str, prompts.notes()))}</div>'
 
 
 def drawing(sentence: str, step: int, num_steps: int, preview: Image.Image | None) -> str:

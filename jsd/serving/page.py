@@ -16,7 +16,7 @@ from jsd.options import SamplingOptions
 from jsd.pipeline import Pipeline
 from jsd.preview import load_preview
 from jsd.prompting.prompts import Prompts, read_prompts
-from jsd.prompting.styles import readable_styles, with_style
+from jsd.prompting.styles import readable_styles
 from jsd.safety import blank_unsafe
 from jsd.schedulers import SCHEDULERS
 from jsd.serving import markup
@@ -301,8 +301,7 @@ class Page:
     def _read(self, language: str, prompt: str, negative_prompt: str, style: str, unknown_words: bool) -> Any:
         with in_language(language):
             try:
-                styled = with_style(self.pipeline.tokenizer, prompt, style) if style and prompt else prompt
-                prompts = self._read_texts(styled, negative_prompt, unknown_words)
+                prompts = self._read_texts(prompt, negative_prompt, style if prompt else "", unknown_words)
                 suggestion = in_kana(self.pipeline.tokenizer, prompt)
             except JsdError as error:
                 return markup.failed(str(error)), gr.update(visible=False)
@@ -310,9 +309,12 @@ class Page:
             offered = len(prompts.prompt.spellings + prompts.negative_prompt.spellings) > 0 and not unknown_words
             return markup.reading(prompts), gr.update(visible=offered and suggestion != prompt, value=words)
 
-    def _read_texts(self, prompt: str, negative_prompt: str, unknown_words: bool) -> Prompts:
+    def _read_texts(self, prompt: str, negative_prompt: str, style: str, unknown_words: bool) -> Prompts:
         options = SamplingOptions(
-            prompt=prompt, negative_prompt=negative_prompt, unknown_words="replace" if unknown_words else "warn"
+            prompt=prompt,
+            negative_prompt=negative_prompt,
+            style=style,
+            unknown_words="replace" if unknown_words else "warn",
         )
         return read_prompts(self.pipeline.tokenizer, options)
 
@@ -329,7 +331,7 @@ class Page:
         began, earlier = perf_counter(), list(gallery or [])
         pipeline, shown_at = self.pipeline, 0.0
         try:
-            options = to_options(pipeline.tokenizer, dict(zip(FORM, form, strict=True)))
+            options = to_options(dict(zip(FORM, form, strict=True)))
             yield self._progress(language, 0, 1, None) | {self.cancel_button: gr.update(interactive=True)}
             job = pipeline.prepare(options)
             for state in pipeline.denoise(job):
@@ -368,7 +370,7 @@ class Page:
                 seconds=seconds,
                 seeds=", ".join(seeds),
             )
-            status = markup.finished(said, [*map(str, job.withheld), *job.prompts[0].warnings()])
+            status = markup.finished(said, map(str, job.notes))
         return {self.status: status, self.last_seed: seeds[0]}
 
     def _idle(self) -> Updates:

@@ -108,8 +108,8 @@ class Service:
 
 def _report(job: Job, pipeline: Pipeline, record_metric: RecordMetric) -> None:
     print(f"Using seed: {job.options[0].seed}", flush=True)
-    for warning in job.prompts[0].warnings():
-        print(warning)
+    for note in job.notes:
+        print(note)
     for name, value in job.prompts[0].metrics().items():
         record_metric(name, value)
     record_metric("seeds", [one.seed for one in job.options])

@@ -1,0 +1,121 @@
+"""The arguments that several commands share: sampling options as flags, the model, the output folder."""
+
+import argparse
+import errno
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from jsd.errors import InvalidInputError
+from jsd.i18n import _
+from jsd.options import OPTIONS, SamplingOptions
+from jsd.rules import Option
+
+# As long as any that is made in an output folder.
+LONGEST_NAME = "n" * 64
+_PLACEHOLDERS = {int: "N", float: "X", Image.Image: "FILE"}
+
+
+def add_options(parser: argparse.ArgumentParser, names: Iterable[str] = tuple(OPTIONS)) -> None:
+    """A flag for each of the options, --num-outputs for num_outputs; what is not given is not in the namespace."""
+    for name in names:
+        rule = OPTIONS[name]
+        arguments: dict[str, Any] = {"help": described(rule), "default": argparse.SUPPRESS}
+        if rule.type is bool:
+            arguments["action"] = "store_true"
+        else:
+            arguments["metavar"] = "NAME" if rule.choices else _PLACEHOLDERS.get(rule.type, "TEXT")
+        if rule.is_required:
+            parser.add_argument(name, metavar=name.upper(), help=arguments["help"])
+        else:
+            parser.add_argument(f"--{name.replace('_', '-')}", **arguments)
+
+
+def described(rule: Option) -> str:
+    """What an option is for, its limits or choices, its default."""
+    parts = [_(rule.help)]
+    if rule.type in (int, float):
+        parts.append(f"{rule.low}-{rule.high}")
+    parts.append(", ".join(choice for choice in rule.choices if choice != ""))
+    if rule.default not in (None, "", False) and not rule.is_required:
+        parts.append(f"({rule.default})")
+    return " ".join(part for part in parts if part != "")
+
+
+def given_options(args: argparse.Namespace) -> dict[str, Any]:
+    """The options that were given on the command line, by name, for `SamplingOptions`."""
+    given = {name: value for name, value in vars(args).items() if name in OPTIONS}
+    return {name: OPTIONS[name].parse(value) if isinstance(value, str) else value for name, value in given.items()}
+
+
+def make_options(values: Mapping[str, Any]) -> SamplingOptions:
+    """The request; a picture that cannot be read is refused here, before a model is loaded."""
+    from jsd.images import load_image, load_mask
+
+    options = SamplingOptions(**{"prompt": "", **values})
+    for source, load in ((options.image, load_image), (options.mask, load_mask)):
+        if source is not None:
+            load(source)
+    return options
+
+
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--weights", type=Path, metavar="FOLDER", help=_("model folder (JSD_WEIGHTS, else weights/rinna, else mini)"))
+    add("--device", metavar="NAME", help=_("cuda, mps or cpu; default: the fastest there is"))
+    add("--dtype", metavar="NAME", help=_("float32, float16 or bfloat16; default: the fastest there is"))
+
+
+def add_output_arguments(parser: argparse.ArgumentParser) -> None:
+    said = _("for the pictures") + " (%(default)s)"
+    parser.add_argument("--output-dir", type=Path, default=Path("outputs"), metavar="FOLDER", help=said)
+    parser.add_argument("--no-metadata", action="store_true", help=_("do not write into the files what made them"))
+
+
+def check_folder(folder: Path, field: str) -> None:
+    """That `folder` can be made and written to, before minutes of work; a disk may still be full later."""
+    absolute = folder.absolute()
+    existing = next(path for path in (absolute, *absolute.parents) if os.path.lexists(path))
+    to_make = absolute.parts[len(existing.parts) :]
+    if existing.is_symlink() and not os.access(existing, os.F_OK):
+        reason = _("it is a link that leads nowhere")
+    elif not existing.is_dir():
+        reason = _("it is not a folder")
+    elif not os.access(existing, os.W_OK | os.X_OK):
+        reason = _("it may not be written to")
+    elif any(_is_too_long(path) for path in (*(existing / name for name in to_make), folder / LONGEST_NAME)):
+        raise InvalidInputError(
+            "generate.output_dir_long",
+            "{field} must be no longer than the file system allows, files within it too, and "
+            "{value} is; choose a shorter name",
+            field=field,
+            value=folder,
+        )
+    else:
+        return
+    raise InvalidInputError(
+        "generate.output_dir",
+        "{field} must be a folder that can be made and written to, got {value}, and {path} "
+        "is not: {reason}; choose another",
+        field=field,
+        value=folder,
+        path=existing,
+        reason=reason,
+    )
+
+
+def _is_too_long(path: Path) -> bool:
+    """As the file system says."""
+    try:
+        path.lstat()
+    except OSError as error:
+        return error.errno == errno.ENAMETOOLONG
+    return False
+
+
+def say(sentence: object) -> None:
+    print(f"jsd: {sentence}", file=sys.stderr)
