@@ -155,19 +155,18 @@ def shared_options(requests: Sequence[SamplingOptions]) -> SamplingOptions:
     return first
 
 
-def _table() -> dict[str, Option]:
-    hints = get_type_hints(SamplingOptions)
-    types = {one.name: set(get_args(hints[one.name])) or {hints[one.name]} for one in fields(SamplingOptions)}
-    return {
-        one.name: Option(
-            name=one.name,
-            type=next(type_ for type_ in (Image.Image, str, bool, int, float) if type_ in types[one.name]),
-            default=one.default,
-            may_be_unset=type(None) in types[one.name],
-            **one.metadata,
+def table(options: type[SamplingOptions]) -> dict[str, Option]:
+    """name -> its rule, as the fields of a class say it."""
+    hints = get_type_hints(options)
+    rules = {}
+    for one in fields(options):
+        types = set(get_args(hints[one.name])) or {hints[one.name]}
+        kind = next(kind for kind in (Image.Image, str, bool, int, float) if kind in types)
+        is_optional = type(None) in types
+        rules[one.name] = Option(
+            name=one.name, type=kind, default=one.default, may_be_unset=is_optional, **one.metadata
         )
-        for one in fields(SamplingOptions)
-    }
+    return rules
 
 
-OPTIONS = _table()
+OPTIONS = table(SamplingOptions)

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable
 from dataclasses import MISSING, dataclass
 from difflib import get_close_matches
-from math import isfinite
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
@@ -80,7 +79,8 @@ def _check_whole(rule: Option, value: Any) -> int:
 
 
 def _check_number(rule: Option, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, Real) or not rule.low <= float(value) <= rule.high:
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    if not is_number or not rule.low <= value <= rule.high:
         raise InvalidInputError(
             "options.number",
             "{field} must be a number from {low} to {high}, got {value}; choose one in that range",

@@ -1,12 +1,16 @@
 import json
 import math
+from argparse import ArgumentParser
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
+from jsd.cli.arguments import add_options, described
 from jsd.errors import InvalidInputError
-from jsd.options import MAX_SEED, SamplingOptions
+from jsd.options import MAX_SEED, OPTIONS, SamplingOptions, option, table
 from jsd.schedulers import SCHEDULERS
 
 
@@ -24,7 +28,12 @@ def test_defaults_are_the_documented_ones() -> None:
         ("prompt", 3),
         ("negative_prompt", None),
         ("width", 0),
-        ("width", 512.0),
+        ("width", 512.5),
+        ("width", math.inf),
+        ("guidance_scale", 10**400),
+        ("style", "油"),
+        ("output_format", "gif"),
+        ("output_quality", 101),
         ("height", "512"),
         ("height", 10**9),
         ("num_outputs", 0),
@@ -122,3 +131,38 @@ def test_json_that_is_not_options_is_refused_by_name(text: str, field: str) -> N
     with pytest.raises(InvalidInputError) as caught:
         SamplingOptions.from_json(text)
     assert caught.value.field == field
+
+
+@pytest.mark.parametrize(
+    ("field", "given", "kept"),
+    [("seed", 1.0, 1), ("seed", np.int64(7), 7), ("guidance_scale", np.float32(3), 3.0), ("guidance_scale", 3, 3)],
+)
+def test_numbers_of_any_type_are_numbers(field: str, given: object, kept: object) -> None:
+    value = getattr(SamplingOptions(**{"prompt": "猫", field: given}), field)  # type: ignore[arg-type]
+    assert value == kept and type(value) is type(kept)
+
+
+def test_a_misspelt_option_is_refused_with_the_one_that_was_meant() -> None:
+    with pytest.raises(InvalidInputError, match="guidance_scale") as caught:
+        SamplingOptions(prompt="猫", guidence_scale=3)  # type: ignore[call-arg]
+    assert caught.value.params["did_you_mean"] == " (guidance_scale?)"
+
+
+def test_an_option_is_declared_once() -> None:
+    """One more field is a flag with its limits and its default, and a column of a batch, without another line."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class More(SamplingOptions):
+        sharpness: float = option(0.5, "How sharp.", (0, 2))
+
+    rule = table(More)["sharpness"]
+    assert (rule.parse("1.5"), rule.check(1.5)) == (1.5, 1.5)
+    with pytest.raises(InvalidInputError, match=r"sharpness .* 0 to 2"):
+        rule.check(3)
+    assert described(rule) == "How sharp. 0-2 (0.5)"
+
+
+def test_every_option_is_a_flag_of_generate_and_a_column() -> None:
+    parser = ArgumentParser()
+    add_options(parser)
+    assert set(OPTIONS) <= {action.dest for action in parser._actions}

@@ -124,36 +124,6 @@ def test_the_japanese_readme_has_the_same_sections() -> None:
     assert japanese == english
 
 
-@pytest.mark.parametrize(
-    ("path", "sentence"),
-    [
-        (README, "weight of {low} to {high}"),
-        (README, "one of {styles} styles"),
-        (README, "(at most {windows} parts)"),
-        (README, "at most {characters} characters"),
-        (README_JA, "{low} から {high} までの重み"),
-        (README_JA, "スタイルは {styles} 種類"),
-        (README_JA, "（最大 {windows} 個）"),
-        (README_JA, "{characters} 文字まで"),
-    ],
-)
-def test_a_limit_of_prompts_is_the_codes(path: Path, sentence: str) -> None:
-    from jsd.options import MAX_CHARACTERS
-    from jsd.prompting.emphasis import HIGHEST_WEIGHT, LOWEST_WEIGHT
-    from jsd.prompting.styles import STYLES
-    from jsd.prompting.windows import MAX_WINDOWS
-
-    said = sentence.format(
-        low=f"{LOWEST_WEIGHT:g}",
-        high=f"{HIGHEST_WEIGHT:g}",
-        styles=len(STYLES),
-        windows=MAX_WINDOWS,
-        characters=f"{MAX_CHARACTERS:,}",
-    )
-    # Wherever the lines break.
-    assert " ".join(said.split()) in " ".join(path.read_text("utf-8").split())
-
-
 def test_the_styles_of_the_examples_are_styles() -> None:
     """Of the embedded model: a new user has no other."""
     readable = readable_styles(JapaneseTokenizer.load(MODEL_CARD.parent / "tokenizer"))

@@ -147,7 +147,9 @@ def test_one_of_four_is_withheld_and_three_are_returned(pipeline: Pipeline, unch
     returned = pipeline.finish(job)
     assert [made.seed for made in returned] == [0, 1, 3]
     (withheld,) = job.withheld
-    assert (withheld.seed, withheld.concept, withheld.threshold) == (2, 0, 0.0) and withheld.score > 0
+    assert [withheld.params[name] for name in ("seed", "concept", "threshold")] == [2, 0, 0.0] and withheld.params[
+        "score"
+    ] > 0
     expected = [made.image.tobytes() for made in unchecked.generate(OPTIONS)]
     assert [made.image.tobytes() for made in returned] == [expected[0], expected[1], expected[3]]
     assert [made.metadata["batch"] for made in returned] == [[0, 4], [1, 4], [3, 4]]
@@ -157,8 +159,8 @@ def test_a_withheld_picture_says_why_in_one_line(pipeline: Pipeline) -> None:
     with pytest.raises(UnsafeImagesError) as caught:
         pipeline.generate(replace(OPTIONS, seed=2, num_outputs=1))
     (withheld,) = caught.value.withheld
-    assert "seed 2" in str(withheld) and f"{withheld.score:g}" in str(withheld) and "\n" not in str(withheld)
-    assert json.loads(json.dumps(withheld.record()))["reason"] == str(withheld)
+    assert "seed 2" in str(withheld) and f"{withheld.params['score']:g}" in str(withheld) and "\n" not in str(withheld)
+    assert json.loads(json.dumps(withheld.record()))["message"] == str(withheld)
 
 
 def test_where_all_are_withheld_it_fails_with_the_seeds_and_scores(pipeline: Pipeline) -> None:
@@ -167,7 +169,7 @@ def test_where_all_are_withheld_it_fails_with_the_seeds_and_scores(pipeline: Pip
         # Nothing of it is white: four times the same picture.
         pipeline.generate(replace(OPTIONS, image=unsafe, mask=Image.new("L", unsafe.size)))
     assert caught.value.code == "safety.all_withheld" and isinstance(caught.value, GenerationError)
-    assert [withheld.seed for withheld in caught.value.withheld] == [0, 1, 2, 3]
+    assert [withheld.params["seed"] for withheld in caught.value.withheld] == [0, 1, 2, 3]
 
 
 def test_a_job_finished_twice_withholds_the_same(pipeline: Pipeline) -> None:
@@ -199,7 +201,7 @@ def test_a_higher_threshold_lets_it_pass_and_a_lower_one_withholds_more(pipeline
             pass
         with suppress(UnsafeImagesError):
             pipeline.finish(job)
-        return {one.seed for one in job.withheld}
+        return {one.params["seed"] for one in job.withheld}
 
     assert withheld(0.001) == set(), "a score at the threshold passes"
     assert withheld(0.0) == {2} < withheld(-0.1)

@@ -5,7 +5,6 @@ import pytest
 
 from jsd.batch.rows import BadRow, Row, read_rows
 from jsd.errors import InvalidInputError
-from jsd.options import MAX_CHARACTERS
 
 
 def rows_of(folder: Path, name: str, content: str | bytes) -> list[Row | BadRow]:
@@ -156,14 +155,10 @@ def test_pictures_are_looked_for_beside_the_file(tmp_path: Path) -> None:
     assert (options.image, options.mask) == (tmp_path / "in" / "a.png", Path("/m.png"))
 
 
-def test_a_prompt_that_its_style_makes_too_long_is_its_rows_mistake(tmp_path: Path) -> None:
-    (tmp_path / "a.txt").write_text(f"猫\n{'猫' * MAX_CHARACTERS}\n", "utf-8")
-    first, second = read_rows(tmp_path / "a.txt", lambda prompt: f"{prompt} 油絵")
-    assert good(first).options.prompt == "猫 油絵" and "prompt" in str(bad(second))
-
-
-def test_a_styled_row_is_the_row_that_has_its_words(tmp_path: Path) -> None:
-    (tmp_path / "a.txt").write_text("猫\n", "utf-8")
-    (styled,) = read_rows(tmp_path / "a.txt", lambda prompt: f"{prompt} 油絵")
-    (written,) = rows_of(tmp_path, "b.txt", "猫 油絵\n")
-    assert good(styled).key == good(written).key
+def test_a_row_takes_from_the_command_what_it_does_not_name(tmp_path: Path) -> None:
+    lines = [{"prompt": "猫"}, {"prompt": "猫", "style": "線画"}]
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, lines)), "utf-8")
+    taken, named = read_rows(tmp_path / "a.jsonl", {"style": "油絵"})
+    assert (good(taken).options.style, good(named).options.style) == ("油絵", "線画")
+    (written,) = rows_of(tmp_path, "b.jsonl", json.dumps({"prompt": "猫", "style": "油絵"}))
+    assert good(taken).key == good(written).key

@@ -113,7 +113,7 @@ def test_what_a_row_loses_is_told_and_recorded(
 ) -> None:
     assert main(command(write(tmp_path / "rows.jsonl", [ROWS[0], {**ROWS[1], "prompt": "🐱"}]), toy_folder)) == 0
     assert "row 2: prompt: " in capsys.readouterr().err
-    assert "🐱" in records(tmp_path / "out")[1]["warnings"][0]
+    assert "🐱" in records(tmp_path / "out")[1]["notes"][0]["message"]
 
 
 def test_a_full_disk_stops_the_run_and_leaves_nothing_half_written(
@@ -224,11 +224,11 @@ def test_a_file_that_is_wrong_as_a_whole_is_one_line(
     assert len(capsys.readouterr().err.splitlines()) == 1 and not (tmp_path / "out").exists()
 
 
-def test_a_style_joins_every_prompt(toy_folder: Path, tmp_path: Path) -> None:
+def test_a_style_is_every_rows_that_names_none(toy_folder: Path, tmp_path: Path) -> None:
     file = write(tmp_path / "rows.jsonl", [ROWS[0], {**ROWS[1], "prompt": "桜\nネガティブ: 猫"}])
     assert main([*command(file, toy_folder), "--style", "油絵"]) == 0
     drawn = records(tmp_path / "out")
-    assert [record["options"]["prompt"] for record in drawn] == ["猫 0 油絵", "桜 油絵\nネガティブ: 猫"]
+    assert [record["options"]["style"] for record in drawn] == ["油絵", "油絵"]
     before = pictures(tmp_path / "out")
     assert main([*command(file, toy_folder), "--style", "油絵"]) == 0
     assert pictures(tmp_path / "out") == before, "a finished row was drawn again"

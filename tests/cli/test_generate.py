@@ -80,11 +80,15 @@ def test_it_warns_of_what_the_model_does_not_read(arguments: list[str], capsys: 
     assert "negative_prompt: " in error and "🐱" in error, "the unread character is not told"
 
 
-def test_a_style_stands_behind_the_prompt(arguments: list[str], tmp_path: Path) -> None:
+def test_a_style_is_remembered_and_for_other_tools_written_behind_the_prompt(
+    arguments: list[str], tmp_path: Path
+) -> None:
     arguments[1] = "猫\nネガティブ: 桜"
     assert main([*arguments, "--style", "油絵", "--seed", "3"]) == 0
     with Image.open(tmp_path / "out" / "jsd-3.png") as image:
-        assert json.loads(image.info["jsd"])["prompt"] == "猫 油絵\nネガティブ: 桜"
+        record = json.loads(image.info["jsd"])
+        assert (record["prompt"], record["style"]) == (arguments[1], "油絵")
+        assert image.info["parameters"].startswith("猫 油絵\nネガティブ: 桜"), "other tools know no style"
 
 
 @pytest.mark.parametrize(

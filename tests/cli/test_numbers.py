@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from jsd.cli import build_parser, main, numbers
+from jsd.cli import main, numbers
 from jsd.images import save_image
-from tests.cli.test_help import parsers
 
 # command, what it needs besides, option, a value out of range
 NUMBERS = [
@@ -66,16 +65,6 @@ def test_what_is_no_number_gets_the_sentence_of_one_out_of_range(
     of_number, of_text = lines
     assert "'abc'" in of_text and of_text.replace("'abc'", value) == of_number
     assert [path.name for path in folder.iterdir()] == ["a.png"]
-
-
-def test_every_number_of_the_command_line_is_checked_so() -> None:
-    found, known = set(), {(command, option) for command, _, option, _ in NUMBERS}
-    for parser in parsers(build_parser()):
-        for action in parser._actions:
-            assert action.type not in (int, float), f"{parser.prog} {action.option_strings} answers in argparse's words"
-            if action.type in (numbers.whole, numbers.number):
-                found |= {(parser.prog.split()[1], option) for option in action.option_strings}
-    assert found == known
 
 
 @pytest.mark.parametrize("text", ["２５", " 25 ", "25"])

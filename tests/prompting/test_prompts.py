@@ -5,11 +5,18 @@ import pytest
 from vocabularies import Vocabulary
 
 from jsd.errors import InvalidInputError, MissingExtraError
-from jsd.options import MAX_CHARACTERS, SamplingOptions
+from jsd.options import SamplingOptions
 from jsd.prompting import kana
-from jsd.prompting.prompts import read_prompt, read_prompts, shared_num_windows, split_negative
-from jsd.prompting.styles import STYLES, readable_styles, with_style
+from jsd.prompting.negative import split_negative
+from jsd.prompting.prompts import PromptReading, Prompts, read_prompt, read_prompts, shared_num_windows
+from jsd.prompting.styles import STYLES, check_style, readable_styles, with_style
 from jsd.prompting.tokenizer import JapaneseTokenizer
+from jsd.rules import MAX_CHARACTERS
+
+
+def said(read: PromptReading | Prompts) -> list[str]:
+    return list(map(str, read.notes()))
+
 
 LONG = "青い空の下で、赤い帽子をかぶった女の子がお土産を持って歩いている。"
 
@@ -27,14 +34,14 @@ def test_truncated_ids_are_the_tokenizers_and_the_lost_words_are_named(
     reading = read_prompt(short, vocabulary.long, long_prompt="truncate")
     assert [list(window.input_ids) for window in reading.windows] == [short.encode(vocabulary.long)]
     assert reading.tail == short.describe(vocabulary.long).tail != ""
-    assert reading.tail in reading.warnings()[0]
-    assert f"and the model reads {short.model_max_length}" in reading.warnings()[0]
+    assert reading.tail in said(reading)[0]
+    assert f"and the model reads {short.model_max_length}" in said(reading)[0]
 
 
 def test_the_tail_is_named_as_it_was_typed(vocabulary: Vocabulary, short: JapaneseTokenizer) -> None:
     reading = read_prompt(short, "（猫：１．５）" * 5 + vocabulary.long + "（桜：１．２）", long_prompt="truncate")
     assert reading.tail.endswith("（桜：１．２）")
-    assert f"from character {len(reading.text) - len(reading.tail) + 1} on" in reading.warnings()[0]
+    assert f"from character {len(reading.text) - len(reading.tail) + 1} on" in said(reading)[0]
 
 
 def test_the_weights_stand_at_their_tokens_in_every_part(short: JapaneseTokenizer) -> None:
@@ -57,7 +64,7 @@ def test_the_kana_spelling_is_offered_with_the_syntax_kept(
     reading = read_prompt(tokenizer, f"（{word}：１．５）のケーキ")
     assert reading.read == f"{word}のケーキ", "warn must not change the prompt"
     assert reading.suggestion() == f"（{spelling}：１．５）のケーキ"
-    assert any(reading.suggestion() in sentence for sentence in reading.warnings())
+    assert any(reading.suggestion() in sentence for sentence in said(reading))
     assert reading.replacements == {}
 
 
@@ -68,7 +75,7 @@ def test_replace_reads_the_kana_and_says_so(vocabulary: Vocabulary, tokenizer: J
     assert list(reading.windows[0].input_ids) == tokenizer.encode(f"{spelling}のケーキと🐱")
     assert reading.replacements == {word: spelling} and reading.unread == ["🐱"]
     assert 1.5 in reading.windows[0].weights
-    assert f"{word} → {spelling}" in reading.warnings()[0] and "🐱" in reading.warnings()[1]
+    assert f"{word} → {spelling}" in said(reading)[0] and "🐱" in said(reading)[1]
 
 
 def test_without_the_analyser_warn_warns_and_replace_is_refused(
@@ -77,11 +84,11 @@ def test_without_the_analyser_warn_warns_and_replace_is_refused(
     kana._analyser.cache_clear()
     monkeypatch.setitem(sys.modules, "sudachipy", None)
     text = f"{vocabulary.unread}の絵"
-    (sentence,) = read_prompt(tokenizer, text).warnings()
+    (sentence,) = said(read_prompt(tokenizer, text))
     assert vocabulary.unread in sentence
     with pytest.raises(MissingExtraError):
         read_prompt(tokenizer, text, unknown_words="replace")
-    assert read_prompt(tokenizer, "猫の絵", unknown_words="replace").warnings() == [], "nothing to replace"
+    assert said(read_prompt(tokenizer, "猫の絵", unknown_words="replace")) == [], "nothing to replace"
 
 
 @pytest.mark.parametrize(
@@ -108,23 +115,23 @@ def test_the_line_is_added_to_the_negative_prompt(tokenizer: JapaneseTokenizer) 
 
 @pytest.mark.parametrize("text", ["a cat in the rain", "고양이", "Кот", "CAT"])
 def test_what_is_not_japanese_gets_a_hint(tokenizer: JapaneseTokenizer, text: str) -> None:
-    assert "Japanese" in read_prompt(tokenizer, text).warnings()[-1]
+    assert "Japanese" in said(read_prompt(tokenizer, text))[-1]
 
 
 @pytest.mark.parametrize("text", ["", "CATの絵", "富士山", "ﾈｺ", "123", "🐱", "々"])
 def test_the_hint_is_for_other_languages_alone(tokenizer: JapaneseTokenizer, text: str) -> None:
-    assert not any("Japanese" in sentence for sentence in read_prompt(tokenizer, text).warnings())
+    assert not any("Japanese" in sentence for sentence in said(read_prompt(tokenizer, text)))
 
 
 def test_sentences_are_in_the_users_language(tokenizer: JapaneseTokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JSD_LANG", "ja")
-    assert read_prompt(tokenizer, "a cat").warnings()[0].startswith("日本語が含まれていません")
+    assert said(read_prompt(tokenizer, "a cat"))[0].startswith("prompt: 日本語が含まれていません")
 
 
 def test_no_control_character_reaches_a_sentence(short: JapaneseTokenizer) -> None:
     for text in ("苺\x1b[31m" + LONG + "\u202e" * 3 + LONG, "\0" * 40 + "炬\x1b燵"):
         for long_prompt in ("chunk", "truncate"):
-            sentences = "".join(read_prompt(short, text, long_prompt=long_prompt).warnings())
+            sentences = "".join(said(read_prompt(short, text, long_prompt=long_prompt)))
             assert not set(sentences) & {"\0", "\x1b", "\u202e"}
 
 
@@ -154,12 +161,12 @@ def test_a_megabyte_is_refused_in_one_line_before_it_is_read() -> None:
 def test_the_longest_prompts_are_answered_in_seconds(tokenizer: JapaneseTokenizer, text: str) -> None:
     options = SamplingOptions(prompt=text * (MAX_CHARACTERS // len(text)), long_prompt="truncate")
     began = process_time()
-    read_prompts(tokenizer, options).warnings()
+    said(read_prompts(tokenizer, options))
     assert process_time() - began < 10
 
 
 def test_every_style_can_be_read_by_the_released_vocabulary(rinna: JapaneseTokenizer) -> None:
-    assert readable_styles(rinna) == STYLES
+    assert readable_styles(rinna) == list(STYLES)
 
 
 def test_a_style_that_the_vocabulary_cannot_read_is_not_offered(
@@ -168,10 +175,10 @@ def test_a_style_that_the_vocabulary_cannot_read_is_not_offered(
     monkeypatch.setitem(STYLES, "簪風", "簪")
     assert "簪風" not in readable_styles(tokenizer)
     with pytest.raises(InvalidInputError, match="簪風"):
-        with_style(tokenizer, "猫", "簪風")
+        check_style(tokenizer, "簪風")
 
 
 def test_a_style_stands_before_the_negative_line(vocabulary: Vocabulary, tokenizer: JapaneseTokenizer) -> None:
     style, words = vocabulary.styled
-    styled = with_style(tokenizer, "猫\nネガティブ：人", style)
+    styled = with_style("猫\nネガティブ：人", style)
     assert split_negative(styled) == (f"猫 {words}", "人")

@@ -38,23 +38,23 @@ def painted(size: tuple[int, int] = (8, 8)) -> Image.Image:
 
 
 def test_an_untouched_page_asks_for_the_defaults(tokenizer: JapaneseTokenizer) -> None:
-    assert to_options(tokenizer, filled()) == SamplingOptions(prompt="猫")
+    assert to_options(filled()) == SamplingOptions(prompt="猫")
 
 
 def test_digits_of_a_japanese_keyboard_are_a_number(tokenizer: JapaneseTokenizer) -> None:
-    assert to_options(tokenizer, filled(seed="０", width=" 64 ")).seed == 0
+    assert to_options(filled(seed="０", width=" 64 ")).seed == 0
 
 
 def test_a_width_that_is_no_number_is_refused_in_words(tokenizer: JapaneseTokenizer) -> None:
     with pytest.raises(InvalidInputError, match="width must be a whole number from 1 to 16383, got 'wide'"):
-        to_options(tokenizer, filled(width="wide"))
+        to_options(filled(width="wide"))
 
 
 def test_a_record_fills_the_form_that_draws_it_again(tokenizer: JapaneseTokenizer) -> None:
     options = SamplingOptions(prompt="猫", width=32, height=40, seed=0, guidance_scale=3.5, scheduler="DDIM")
     record = {name: getattr(options, name) for name in ("prompt", "width", "height", "seed", "guidance_scale")}
     form = from_record(record | {"scheduler": "DDIM", "num_outputs": 4, "model": "mini"})
-    assert to_options(tokenizer, filled(**form)) == options
+    assert to_options(filled(**form)) == options
 
 
 def test_what_the_page_cannot_take_over_is_named() -> None:
