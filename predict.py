@@ -35,6 +35,33 @@ class Predictor(BaseRunner):
         negative_prompt: str = Input(
             description="What the picture should not show. 描いてほしくないもの。", default=""
         ),
+        style: str = Input(
+            description="A style, put behind the prompt. プロンプトの後に加えるスタイル。",
+            default="",
+            choices=[
+                "",
+                "油絵",
+                "水彩画",
+                "浮世絵風",
+                "水墨画",
+                "日本画",
+                "アニメ調",
+                "漫画風",
+                "鉛筆画",
+                "線画",
+                "パステル画",
+                "版画",
+                "切り絵",
+                "折り紙",
+                "絵本風",
+                "ドット絵",
+                "絵文字",
+                "フラットデザイン",
+                "立体",
+                "写真",
+                "白黒写真",
+            ],
+        ),
         image: Path | None = Input(description="Picture to start from. 元にする画像。", default=None, accept="image/*"),
         mask: Path | None = Input(
             description="White is repainted, black stays as in image. 白い部分を描き直し、黒い部分は残します。",
@@ -48,13 +75,13 @@ class Predictor(BaseRunner):
             le=1,
         ),
         width: int | None = Input(
-            description="Pixels. Unset: the image's or the model's own. 幅。未指定なら画像かモデルの既定値。",
+            description="Width in pixels. Unset: the image's or the model's own. 幅。未指定なら画像かモデルの値。",
             default=None,
             ge=1,
             le=16383,
         ),
         height: int | None = Input(
-            description="Pixels. Unset: the image's or the model's own. 高さ。未指定なら画像かモデルの既定値。",
+            description="Height in pixels. Unset: the image's or the model's own. 高さ。未指定なら画像かモデルの値。",
             default=None,
             ge=1,
             le=16383,
@@ -130,6 +157,7 @@ class Predictor(BaseRunner):
         options = SamplingOptions(
             prompt=prompt,
             negative_prompt=negative_prompt,
+            style=style,
             # Opened here: the name of Cog's temporary file would go into the picture's metadata.
             image=None if image is None else load_image(received(image, "image"), "image"),
             mask=None if mask is None else load_mask(received(mask, "mask"), "mask"),
@@ -145,12 +173,8 @@ class Predictor(BaseRunner):
             seed=seed,
             disable_safety_checker=disable_safety_checker,
             safety_threshold=safety_threshold,
-        )
-        for path in self.service.draw(
-            options,
-            self.record_metric,
             output_format=output_format,
             output_quality=output_quality,
-            preview_every=preview_every,
-        ):
+        )
+        for path in self.service.draw(options, self.record_metric, preview_every=preview_every):
             yield Path(path)

@@ -15,8 +15,8 @@ from jsd.serving.schema import PredictorInput, read_inputs
 PREDICTOR = Path(__file__).parents[1] / "predict.py"
 INPUTS = {row.name: row for row in read_inputs(PREDICTOR)}
 OPTIONS = {field.name: field for field in fields(SamplingOptions)}
-# Inputs about the files, not the picture.
-OUTPUT_INPUTS = {"output_format", "output_quality", "preview_every"}
+# Inputs about the answer, not the picture.
+OUTPUT_INPUTS = {"preview_every"}
 LIMITED = [(name, key) for name in OPTIONS for key in ("ge", "le") if key in INPUTS[name].keywords]
 
 

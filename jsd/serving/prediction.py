@@ -60,15 +60,7 @@ class Service:
         except RuntimeError:
             return False
 
-    def draw(
-        self,
-        options: SamplingOptions,
-        record_metric: RecordMetric,
-        *,
-        output_format: str,
-        output_quality: int,
-        preview_every: int,
-    ) -> Iterator[Path]:
+    def draw(self, options: SamplingOptions, record_metric: RecordMetric, *, preview_every: int) -> Iterator[Path]:
         """A preview every so many steps (0: none), then each picture as it is ready. Logs and records meanwhile."""
         self.files.cleanup()
         self.files = picture_folder()
@@ -77,8 +69,8 @@ class Service:
             _report(job, self.pipeline, record_metric)
             yield from self._previews(job, preview_every)
             for number, picture in enumerate(self._finished(job, record_metric)):
-                path = Path(self.files.name) / f"output-{number}.{output_format}"
-                save_picture(picture.image, path, quality=output_quality, metadata=picture.metadata)
+                path = Path(self.files.name) / f"output-{number}.{options.output_format}"
+                save_picture(picture.image, path, quality=options.output_quality, metadata=picture.metadata)
                 yield path
             for phase, seconds in job.seconds.items():
                 record_metric(f"seconds.{phase}", seconds)

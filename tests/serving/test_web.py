@@ -209,7 +209,7 @@ def test_a_style_changes_what_is_drawn(page: Visitor, tmp_path: Path) -> None:
     page.draw("富士山", seed="23")
     page.status("finished", "seed 23")
     file, image, _ = page.newest(tmp_path)
-    assert file.values["prompt"] == "富士山 水彩画"
+    assert (file.values["prompt"], file.values["style"]) == ("富士山", "水彩画")
     page.open()
     page.draw("富士山", seed="23")
     page.status("finished", "seed 23")

@@ -21,7 +21,7 @@ def test_one_picture_is_withheld_with_score_and_reason_and_the_others_are_return
     (withheld,) = metrics["withheld"]
     assert withheld["seed"] == UNSAFE["seed"] and len(metrics["seeds"]) == 3
     assert withheld["score"] > withheld["threshold"] == 0 and withheld["code"] == "safety.withheld"
-    assert withheld["reason"] in answer["logs"], "the reader of the log must learn it too"
+    assert withheld["message"] in answer["logs"], "the reader of the log must learn it too"
     assert metrics["safety_checker"] == "on"
 
 
@@ -74,7 +74,7 @@ def test_the_preview_of_an_unsafe_picture_is_black_unless_the_checker_is_disable
     brightest = []
     for disabled in (False, True):
         options = SamplingOptions(**UNSAFE, disable_safety_checker=disabled)
-        drawing = service.draw(options, lambda *_: None, output_format="png", output_quality=80, preview_every=1)
+        drawing = service.draw(options, lambda *_: None, preview_every=1)
         with suppress(UnsafeImagesError):
             for path in drawing:
                 if path.name.startswith("preview-"):
