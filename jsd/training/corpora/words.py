@@ -10,6 +10,17 @@ LEVELS = ("name", "casual", "near", "kana", "keyword")
 STYLE_FORMS = ("{{}}の{}", "{{}} {}", "{{}}、{}", "{} {{}}", "{}、{{}}")
 ADVERB_FORMS = ("{{}}を{}描いて", "{{}}を{}描いてください", "{}描いた{{}}", "{}描かれた{{}}")
 NO_STYLE = "-"
+COUNT_FORMS = (
+    "{}の{{}}",
+    "{{}}{}",
+    "{{}}が{}",
+    "{{}} {}",
+    "{} {{}}",
+    "{{}}を{}",
+    "{{}}を{}描いて",
+    "{{}}、{}",
+    "{}並んだ{{}}",
+)
 MAX_STEM_LENGTH = 4  # of the names that take ~ちゃん and ~さん
 _HIRAGANA = re.compile("[ぁ-ゖー]{2,}")
 _KATAKANA = re.compile("[ァ-ヶー]{2,}")
@@ -44,6 +55,32 @@ class Modifier:
     template: str
     slot: str  # "before", "after", "sentence", or "place", which a later stage may draw
     fits: str  # "any" or a kind of concept
+
+
+@dataclass(frozen=True)
+class Colour:
+    name: str
+    hsv: tuple[float, float, float]  # hue in degrees, saturation, value
+    templates: tuple[str, ...]  # 赤い{}, {}は赤い
+    near: tuple[str, ...]  # 朱色の{}
+    concepts_left_out: frozenset[str]  # of which the word says something else: 青りんご is green
+
+
+@dataclass(frozen=True)
+class Place:
+    name: str
+    nouns: tuple[str, ...]  # 森, 林の中
+    templates: tuple[str, ...]  # 森の中の{}, for whatever is there
+    templates_by_stance: dict[str, tuple[str, ...]]  # "flies" -> 空を飛ぶ{}
+
+
+@dataclass(frozen=True)
+class Attributes:
+    kind: str  # the `fits` of a modifier
+    counters: tuple[str, ...]  # the usual one first
+    takes_colour: bool
+    stance: str  # "stands", "flies", "swims" or "floats"
+    places: tuple[str, ...]
 
 
 def read_table(name: str) -> Iterator[list[str]]:
@@ -109,7 +146,7 @@ def read_modifiers() -> tuple[Modifier, ...]:
     found = []
     for slot, fits, texts in read_table("modifiers"):
         form = {"after": "{{}}{}", "sentence": "{}"}.get(slot, "{}{{}}")
-        found += [Modifier(form.format(text.replace("_", " ")), slot, fits) for text in texts.split()]
+        found += [Modifier(form.format(text), slot, fits) for text in _spaced(texts)]
     return tuple(found)
 
 
@@ -122,3 +159,55 @@ def read_style_templates() -> dict[str, tuple[str, ...]]:
         found += [form.format(adverb) for adverb in adverbs.split() for form in ADVERB_FORMS]
         templates[style] = tuple(dict.fromkeys(found))
     return templates
+
+
+def read_colours() -> dict[str, Colour]:
+    colours = {}
+    for name, hue, saturation, value, attributes, templates, near, left_out in read_table("colours"):
+        written = (*(f"{word}{{}}" for word in attributes.split()), *_spaced(templates))
+        hsv = (float(hue), float(saturation), float(value))
+        colours[name] = Colour(
+            name, hsv, written, tuple(f"{word}{{}}" for word in near.split()), frozenset(left_out.split())
+        )
+    return colours
+
+
+def read_places() -> dict[str, Place]:
+    places = {}
+    for name, nouns, attributes, templates in read_table("places"):
+        plain = [f"{word}{{}}" for word in attributes.split()]
+        by_stance: dict[str, list[str]] = {}
+        for text in _spaced(templates):
+            stance, colon, template = text.partition(":")
+            if colon:
+                by_stance.setdefault(stance, []).append(template)
+            else:
+                plain.append(text)
+        stances = {stance: tuple(found) for stance, found in by_stance.items()}
+        places[name] = Place(name, tuple(nouns.split()), tuple(plain), stances)
+    return places
+
+
+def read_counts() -> dict[str, tuple[tuple[str, ...], ...]]:
+    """Counter -> the spellings of one, of two, ... of it: 匹 -> (一匹, 1匹, ...), (二匹, 2匹, ...), for COUNT_FORMS.
+
+    "many" and "pair" have one set of spellings, to stand before the thing.
+    """
+    return {counter: tuple(tuple(cell.split(",")) for cell in cells) for counter, _, *cells in read_table("counts")}
+
+
+def read_relations() -> dict[str, tuple[str, ...]]:
+    """Where {b} is, seen from {a} -> templates with both: on -> {a}の上の{b}."""
+    return {relation: _spaced(templates) for relation, templates in read_table("relations")}
+
+
+def read_attributes() -> dict[str, Attributes]:
+    return {
+        concept: Attributes(kind, tuple(counters.split()), colour == "yes", stance, tuple(places.split()))
+        for concept, kind, counters, colour, stance, places in read_table("concepts")
+    }
+
+
+def _spaced(cell: str) -> tuple[str, ...]:
+    """The texts of a cell; an underscore in them is a space."""
+    return tuple(text.replace("_", " ") for text in cell.split())

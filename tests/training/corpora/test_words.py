@@ -1,9 +1,12 @@
 """The tables of words: read whole, without conflicts, in kana that people type."""
 
+import colorsys
+import itertools
 import re
 
 import pytest
 
+from jsd.training.corpora import words
 from jsd.training.corpora.styles import STYLES
 from jsd.training.corpora.words import NO_STYLE, kana_twin, read_modifiers, read_style_templates, read_vocabulary
 
@@ -64,3 +67,47 @@ def test_every_style_of_the_corpus_is_asked_for_in_many_ways_and_no_way_means_tw
     every = [text for texts in templates.values() for text in texts]
     assert len(every) == len(set(every))
     assert {"{}の白黒写真", "フラットデザインの{}", "水彩画風の{}"} <= set(every)
+
+
+def test_colours_are_far_enough_apart_to_be_told() -> None:
+    colours = words.read_colours()
+    assert len(colours) == 12
+    for one, other in itertools.combinations(colours.values(), 2):
+        assert sum(abs(a - b) for a, b in zip(rgb(one.hsv), rgb(other.hsv), strict=True)) > 0.3, (one.name, other.name)
+    templates = [text for colour in colours.values() for text in (*colour.templates, *colour.near)]
+    assert len(templates) == len(set(templates))
+    assert all(text.count("{}") == 1 for text in templates)
+    assert "🍎" in colours["青"].concepts_left_out
+
+
+def rgb(hsv: tuple[float, float, float]) -> tuple[float, float, float]:
+    return colorsys.hsv_to_rgb(hsv[0] / 360, *hsv[1:])
+
+
+def test_every_concept_has_a_kind_a_counter_and_places_that_exist() -> None:
+    attributes, counts, places = words.read_attributes(), words.read_counts(), words.read_places()
+    assert set(attributes) == set(VOCABULARY.names)
+    for concept, one in attributes.items():
+        assert one.counters and set(one.counters) <= set(counts), concept
+        assert one.places and set(one.places) <= set(places), concept
+        assert one.stance in ("stands", "flies", "swims", "floats"), concept
+    kinds = {one.kind for one in attributes.values()}
+    assert {modifier.fits for modifier in read_modifiers()} <= kinds | {"any"}
+    assert attributes["🐶"].counters[0] == "匹" and attributes["🚗"].takes_colour and attributes["🐟"].stance == "swims"
+
+
+def test_a_number_is_said_in_one_way_only_for_each_counter() -> None:
+    for counter, spellings in words.read_counts().items():
+        every = [text for texts in spellings for text in texts]
+        assert len(every) == len(set(every)), counter
+    assert words.read_counts()["匹"][1][:2] == ("二匹", "2匹")
+
+
+def test_places_and_relations_have_room_for_what_they_speak_of() -> None:
+    for place in words.read_places().values():
+        texts = [*place.templates, *(text for found in place.templates_by_stance.values() for text in found)]
+        assert texts and all(text.count("{}") == 1 for text in texts), place.name
+        assert set(place.templates_by_stance) <= {"stands", "flies", "swims"}, place.name
+    relations = words.read_relations()
+    assert all(text.count("{a}") == text.count("{b}") == 1 for texts in relations.values() for text in texts)
+    assert "{a}の上の{b}" in relations["on"] and "左に{a}、右に{b}" in relations["right"]
