@@ -9,6 +9,7 @@ from torch import Tensor
 
 from jsd.errors import Note
 from jsd.images import save_image
+from jsd.inputs import InputPictures
 from jsd.models import record as provenance
 from jsd.options import SamplingOptions
 from jsd.prompting.prompts import Prompts
@@ -64,17 +65,15 @@ class Job:
     negative_prompt_embeds: Tensor | None  # (B, L, D); None at guidance 1
     guidance_scale: float
     latents: Tensor  # (B, C, h, w) float32
-    image: Image.Image | None  # the input picture at the output's size
-    mask: Image.Image | None
+    inputs: InputPictures
     seconds: dict[str, float] = field(default_factory=dict)
     withheld: list[Note] = field(default_factory=list)  # the pictures that the safety checker flagged
-    input_notes: list[Note] = field(default_factory=list)  # of the input pictures: what was scaled
 
     @property
     def notes(self) -> list[Note]:
         """What its author should know: of each different prompt, of the input pictures, of what was withheld."""
         said = {str(note): note for one in self.prompts for note in one.notes()}
-        return [*said.values(), *self.input_notes, *self.withheld]
+        return [*said.values(), *self.inputs.notes, *self.withheld]
 
     def __repr__(self) -> str:
         return f"Job({len(self.options)} x {self.options[0].prompt!r}, {len(self.start.timesteps)} steps)"

@@ -3,7 +3,7 @@
 import logging
 import secrets
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -16,12 +16,12 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
-from jsd import sampling
+from jsd import sampling, vae
 from jsd.devices import choose_placement, dtype_name, synchronize
-from jsd.errors import GenerationError, InvalidInputError, Note, UnsafeImagesError
+from jsd.errors import GenerationError, UnsafeImagesError
 from jsd.i18n import _
-from jsd.images import load_image, load_mask
 from jsd.images.tensors import image_to_tensor, mask_to_tensor, tensor_to_images
+from jsd.inputs import load_inputs
 from jsd.job import GeneratedImage, Job
 from jsd.models import record as provenance
 from jsd.models.components import load_components
@@ -174,7 +174,8 @@ class Pipeline:
         began = perf_counter()
         requests = _requests(options)
         shared = shared_options(requests)
-        image, mask, (width, height), input_notes = self._load_pictures(shared)
+        inputs = load_inputs(shared, self.size_limits)
+        width, height = inputs.size
         guidance = self.guidance_scale if shared.guidance_scale is None else shared.guidance_scale
         resolved: dict[str, Any] = {"width": width, "height": height, "guidance_scale": guidance, "num_outputs": 1}
         rows = [
@@ -192,15 +193,15 @@ class Pipeline:
         generators = sampling.noise_generators([one.seed for one in each if one.seed is not None])
         shape = (self.latent_channels, height // self.vae_factor, width // self.vae_factor)
         noise = sampling.initial_noise(generators, shape).to(self.device)
-        if image is None:
+        if inputs.image is None:
             start = sampling.start_from_noise(scheduler, noise)
         else:
             start = sampling.start_from_image(
                 scheduler,
                 noise,
-                self.encode_image(image_to_tensor(image)),
+                self.encode_image(image_to_tensor(inputs.image)),
                 shared.prompt_strength,
-                None if mask is None else self._latent_mask(mask),
+                None if inputs.mask is None else self._latent_mask(inputs.mask),
             )
         synchronize(self.device)
         return Job(
@@ -212,9 +213,7 @@ class Pipeline:
             negative_prompt_embeds=negative,
             guidance_scale=guidance,
             latents=start.latents,
-            image=image,
-            mask=mask,
-            input_notes=input_notes,
+            inputs=inputs,
             seconds={"encode": perf_counter() - began},
         )
 
@@ -249,7 +248,7 @@ class Pipeline:
                 "float32, or check the weights with jsd weights verify",
                 dtype=dtype_name(self.dtype),
             )
-        shared = self.provenance | provenance.input_digests(image=job.image, mask=job.mask)
+        shared = self.provenance | provenance.input_digests(image=job.inputs.image, mask=job.inputs.mask)
         shared |= {"safety_checker": safety_status(self.safety_checker, job.options[0])}
         earlier = {phase: seconds / len(job.options) for phase, seconds in job.seconds.items()}
         job.seconds["decode"], job.withheld = 0.0, []
@@ -271,7 +270,7 @@ class Pipeline:
                 device=str(self.device),
                 dtype=dtype_name(self.dtype),
                 seconds={**earlier, "decode": seconds},
-                notes=(*read.notes(), *job.input_notes),
+                notes=(*read.notes(), *job.inputs.notes),
                 # Rounding differs between batches of different sizes: to draw it again takes the same.
                 provenance={**shared, **read.provenance(), "batch": [index, len(job.options)]},
             )
@@ -283,15 +282,15 @@ class Pipeline:
             decoded = self.decode_latents(job.latents[index : index + 1])  # (1, 3, H, W)
         (picture,) = tensor_to_images(decoded)
         # getbbox: of what is not black.
-        if picture.getbbox() is None and (job.image is None or job.image.getbbox() is not None):
+        if picture.getbbox() is None and (job.inputs.image is None or job.inputs.image.getbbox() is not None):
             raise GenerationError(
                 "generation.black",
                 "a picture must not be all black, and this one is, computed in {dtype}; use another "
                 "seed, or dtype float32",
                 dtype=dtype_name(self.dtype),
             )
-        if job.image is not None and job.mask is not None:
-            return Image.composite(picture, job.image, job.mask)
+        if job.inputs.image is not None and job.inputs.mask is not None:
+            return Image.composite(picture, job.inputs.image, job.inputs.mask)
         return picture
 
     def encode_prompt(self, prompts: Sequence[str], field: str = "prompt") -> Tensor:
@@ -302,68 +301,13 @@ class Pipeline:
     def _embed(self, readings: Sequence[PromptReading], num_windows: int) -> Tensor:
         return embed(self.text_encoder, readings, num_windows).to(self.dtype)
 
-    @torch.inference_mode()
     def encode_image(self, pixel_values: Tensor) -> Tensor:
         """pixel_values (B, 3, H, W) in [-1, 1] -> latents (B, C, h, w) float32, scaled: the mean."""
-        latents: Tensor = self._through_vae(lambda x: self.vae.encode(x).latent_dist.mode(), pixel_values)
-        return (latents - self._latent_shift) * float(self.vae.config.scaling_factor)
+        return vae.encode_image(self.vae, pixel_values)
 
-    @torch.inference_mode()
     def decode_latents(self, latents: Tensor) -> Tensor:
         """latents (B, C, h, w), scaled -> images (B, 3, H, W) float32 in [0, 1]."""
-        latents = latents / float(self.vae.config.scaling_factor) + self._latent_shift
-        # One by one: the VAE's activations are the peak of memory, and batching gains nothing.
-        decoded = [self._through_vae(lambda x: self.vae.decode(x, return_dict=False)[0], x) for x in latents[:, None]]
-        return (torch.cat(decoded) / 2 + 0.5).clamp(0, 1)
-
-    @property
-    def _latent_shift(self) -> float:
-        shift = self.vae.config.get("shift_factor")
-        return 0.0 if shift is None else float(shift)
-
-    def _through_vae(self, run: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-        """`run` in the VAE's dtype; again in float32 where half precision overflowed."""
-        dtype = self.vae.dtype
-        result = run(x.to(self.device, dtype)).float()
-        if bool(torch.isfinite(result).all()):
-            return result
-        if dtype != torch.float32:
-            # nn.Module's own `to`: diffusers' warns at every call.
-            torch.nn.Module.to(self.vae, torch.float32)
-            try:
-                result = run(x.to(self.device, torch.float32))
-            finally:
-                torch.nn.Module.to(self.vae, dtype)
-        if not bool(torch.isfinite(result).all()):
-            raise GenerationError(
-                "generation.vae",
-                "pictures must be finite numbers, and the VAE gave others even in float32; check the "
-                "weights with jsd weights verify",
-            )
-        return result
-
-    def _load_pictures(
-        self, options: SamplingOptions
-    ) -> tuple[Image.Image | None, Image.Image | None, tuple[int, int], list[Note]]:
-        """(image, mask, (width, height), notes), the pictures at that size."""
-        if options.image is None:
-            return None, None, self.size_limits.fit(None, options.width, options.height), []
-        image = load_image(options.image, "image")
-        size = self.size_limits.fit(image.size, options.width, options.height)
-        mask = None
-        if options.mask is not None:
-            mask = load_mask(options.mask, "mask")
-            if mask.size != image.size:
-                sizes = {"value": "x".join(map(str, mask.size)), "image": "x".join(map(str, image.size))}
-                raise InvalidInputError(
-                    "image.mask_size",
-                    "{field} must have the size of the image ({image}), got {value}; resize the one to the other",
-                    field="mask",
-                    **sizes,
-                )
-            mask = mask.resize(size, Image.Resampling.NEAREST)
-        notes = [] if image.size == size else [_scaled(image.size, size)]
-        return image.resize(size, Image.Resampling.LANCZOS), mask, size, notes
+        return vae.decode_latents(self.vae, latents)
 
     def _latent_mask(self, mask: Image.Image) -> Tensor:
         """A mask (H, W) -> (1, 1, h, w): a latent is repainted where any of its pixels is."""
@@ -373,17 +317,6 @@ class Pipeline:
 
 def _requests(options: SamplingOptions | Sequence[SamplingOptions]) -> list[SamplingOptions]:
     return [options] if isinstance(options, SamplingOptions) else list(options)
-
-
-def _scaled(size: tuple[int, int], fitted: tuple[int, int]) -> Note:
-    return Note(
-        "image.scaled",
-        "{field}: the picture of {size} px was scaled to {fitted}, a size that the model draws; name width and height "
-        "for another",
-        field="image",
-        size="x".join(map(str, size)),
-        fitted="x".join(map(str, fitted)),
-    )
 
 
 def _seeds(options: SamplingOptions) -> range:

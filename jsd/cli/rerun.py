@@ -134,7 +134,7 @@ def _draw(pipeline: "Pipeline", options: SamplingOptions, record: dict[str, Any]
 
     index, size = _place(record.get("batch"))
     job = pipeline.prepare([options] * size)
-    for key, digest in input_digests(image=job.image, mask=job.mask).items():
+    for key, digest in input_digests(image=job.inputs.image, mask=job.inputs.mask).items():
         if digest != record.get(key) and not force:
             field = key.removesuffix("_sha256")
             raise InvalidInputError(

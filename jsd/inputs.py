@@ -1,0 +1,57 @@
+"""The pictures that a request starts from, at the size that is drawn."""
+
+from dataclasses import dataclass
+
+from PIL import Image
+
+from jsd.errors import InvalidInputError, Note
+from jsd.images import load_image, load_mask
+from jsd.options import SamplingOptions
+from jsd.sizes import SizeLimits
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputPictures:
+    """`image` and `mask` are None where the request has none; else they have `size`."""
+
+    size: tuple[int, int]  # width, height of the output, px
+    image: Image.Image | None = None
+    mask: Image.Image | None = None
+    notes: tuple[Note, ...] = ()
+
+
+def load_inputs(options: SamplingOptions, limits: SizeLimits) -> InputPictures:
+    """The pictures of a request, fitted to what the model draws; InvalidInputError where they cannot be."""
+    if options.image is None:
+        return InputPictures(size=limits.fit(None, options.width, options.height))
+    image = load_image(options.image, "image")
+    size = limits.fit(image.size, options.width, options.height)
+    mask = None
+    if options.mask is not None:
+        mask = load_mask(options.mask, "mask")
+        if mask.size != image.size:
+            raise InvalidInputError(
+                "image.mask_size",
+                "{field} must have the size of the image ({image}), got {value}; resize the one to the other",
+                field="mask",
+                value=_shown(mask.size),
+                image=_shown(image.size),
+            )
+        mask = mask.resize(size, Image.Resampling.NEAREST)
+    notes = () if image.size == size else (_scaled(image.size, size),)
+    return InputPictures(size=size, image=image.resize(size, Image.Resampling.LANCZOS), mask=mask, notes=notes)
+
+
+def _scaled(size: tuple[int, int], fitted: tuple[int, int]) -> Note:
+    return Note(
+        "image.scaled",
+        "{field}: the picture of {size} px was scaled to {fitted}, a size that the model draws; name width and height "
+        "for another",
+        field="image",
+        size=_shown(size),
+        fitted=_shown(fitted),
+    )
+
+
+def _shown(size: tuple[int, int]) -> str:
+    return f"{size[0]}x{size[1]}"

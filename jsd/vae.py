@@ -1,0 +1,52 @@
+"""Pixels <-> latents: the only place that knows the VAE's scaling factor."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from jsd.errors import GenerationError
+
+
+@torch.inference_mode()
+def encode_image(vae: Any, pixel_values: Tensor) -> Tensor:
+    """pixel_values (B, 3, H, W) in [-1, 1] -> latents (B, C, h, w) float32, scaled: the mean."""
+    latents = _run(vae, lambda x: vae.encode(x).latent_dist.mode(), pixel_values)
+    return (latents - _shift(vae)) * float(vae.config.scaling_factor)
+
+
+@torch.inference_mode()
+def decode_latents(vae: Any, latents: Tensor) -> Tensor:
+    """latents (B, C, h, w), scaled -> images (B, 3, H, W) float32 in [0, 1]."""
+    latents = latents / float(vae.config.scaling_factor) + _shift(vae)
+    # One by one: the VAE's activations are the peak of memory, and batching gains nothing.
+    decoded = [_run(vae, lambda x: vae.decode(x, return_dict=False)[0], x) for x in latents[:, None]]
+    return (torch.cat(decoded) / 2 + 0.5).clamp(0, 1)
+
+
+def _shift(vae: Any) -> float:
+    shift = vae.config.get("shift_factor")
+    return 0.0 if shift is None else float(shift)
+
+
+def _run(vae: Any, run: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """`run` in the VAE's dtype; again in float32 where half precision overflowed."""
+    dtype, device = vae.dtype, vae.device
+    result = run(x.to(device, dtype)).float()
+    if bool(torch.isfinite(result).all()):
+        return result
+    if dtype != torch.float32:
+        # nn.Module's own `to`: diffusers' warns at every call.
+        torch.nn.Module.to(vae, torch.float32)
+        try:
+            result = run(x.to(device, torch.float32))
+        finally:
+            torch.nn.Module.to(vae, dtype)
+    if not bool(torch.isfinite(result).all()):
+        raise GenerationError(
+            "generation.vae",
+            "pictures must be finite numbers, and the VAE gave others even in float32; check the weights with jsd weights "
+            "verify",
+        )
+    return result
