@@ -57,6 +57,7 @@ class GeneratedImage:
 class Job:
     """A batch on its way: `latents` and `seconds` grow as it is denoised, `withheld` as it is finished."""
 
+    seeds: tuple[int, ...]  # one per image
     options: tuple[SamplingOptions, ...]  # one per image, sizes and seed resolved
     prompts: tuple[Prompts, ...]  # one per image: how its texts were read
     start: Start

@@ -92,20 +92,11 @@ class Pipeline:
     def introduction(self, reason: str) -> list[str]:
         """What is said once it is loaded; `reason`: why this folder (see `jsd.models.folder.choose_folder`)."""
         dtype = dtype_name(self.dtype)
-        said = [
-            _(
-                "model {folder} ({reason}), on {device} in {dtype}",
-                folder=self.folder,
-                reason=reason,
-                device=self.device,
-                dtype=dtype,
-            )
-        ]
-        return (
-            said
-            if self.safety_checker is not None
-            else [*said, _("this model has no safety checker: nothing checks its pictures")]
-        )
+        where = {"folder": self.folder, "reason": reason, "device": self.device, "dtype": dtype}
+        said = [_("model {folder} ({reason}), on {device} in {dtype}", **where)]
+        if self.safety_checker is None:
+            said.append(_("this model has no safety checker: nothing checks its pictures"))
+        return said
 
     @property
     def device(self) -> torch.device:
@@ -179,18 +170,18 @@ class Pipeline:
         guidance = self.guidance_scale if shared.guidance_scale is None else shared.guidance_scale
         resolved: dict[str, Any] = {"width": width, "height": height, "guidance_scale": guidance, "num_outputs": 1}
         rows = [
-            (replace(request, **resolved, seed=seed), read)
+            (seed, replace(request, **resolved, seed=seed), read)
             for request in requests
             for read in [read_prompts(self.tokenizer, request)]
             for seed in _seeds(request)
         ]
-        each, prompts = zip(*rows, strict=True)
+        seeds, each, prompts = zip(*rows, strict=True)
         guided = guidance != 1
         num_windows = shared_num_windows(prompts, guided=guided)
         prompt_embeds = self._embed([one.prompt for one in prompts], num_windows)
         negative = self._embed([one.negative_prompt for one in prompts], num_windows) if guided else None
         scheduler = make_scheduler(shared.scheduler, self.scheduler_config, shared.num_inference_steps)
-        generators = sampling.noise_generators([one.seed for one in each if one.seed is not None])
+        generators = sampling.noise_generators(seeds)
         shape = (self.latent_channels, height // self.vae_factor, width // self.vae_factor)
         noise = sampling.initial_noise(generators, shape).to(self.device)
         if inputs.image is None:
@@ -205,6 +196,7 @@ class Pipeline:
             )
         synchronize(self.device)
         return Job(
+            seeds=seeds,
             options=each,
             prompts=prompts,
             start=start,
@@ -264,7 +256,7 @@ class Pipeline:
                 continue
             yield GeneratedImage(
                 image=picture,
-                seed=int(one.seed or 0),
+                seed=job.seeds[index],
                 options=one,
                 model="unnamed" if self.folder is None else self.folder.resolve().name,
                 device=str(self.device),

@@ -46,7 +46,7 @@ def _run(vae: Any, run: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     if not bool(torch.isfinite(result).all()):
         raise GenerationError(
             "generation.vae",
-            "pictures must be finite numbers, and the VAE gave others even in float32; check the weights with jsd weights "
-            "verify",
+            "pictures must be finite numbers, and the VAE gave others even in float32; check the weights with jsd "
+            "weights verify",
         )
     return result

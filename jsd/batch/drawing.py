@@ -9,6 +9,7 @@ from typing import Any
 from jsd.batch.rows import Row
 from jsd.errors import JsdError
 from jsd.images import encode_image
+from jsd.options import OPTIONS
 from jsd.pipeline import Pipeline
 
 
@@ -69,10 +70,10 @@ def _draw(pipeline: Pipeline, row: Row, files: FileChoice) -> Drawn:
     for _ in pipeline.denoise(job):
         pass
     pictures = pipeline.finish(job)
-    seeds, encoded = [one.seed for one in job.options], {}
+    encoded = {}
     for picture in pictures:
         # Its place in the batch, not in `pictures`: the safety checker may have withheld some.
-        number = f"-{seeds.index(picture.seed)}" if len(seeds) > 1 else ""
+        number = f"-{job.seeds.index(picture.seed)}" if len(job.seeds) > 1 else ""
         path = Path(f"{files.stem(row)}{number}.{row.options.output_format}")
         metadata = picture.metadata if files.with_metadata else None
         encoded[path.name] = encode_image(picture.image, path, quality=row.options.output_quality, metadata=metadata)
@@ -82,7 +83,7 @@ def _draw(pipeline: Pipeline, row: Row, files: FileChoice) -> Drawn:
         "key": row.key,
         "files": list(encoded),
         "seeds": [picture.seed for picture in pictures],
-        "options": {**{name: drawn[name] for name in vars(row.options)}, "num_outputs": len(seeds)},
+        "options": {**{name: drawn[name] for name in OPTIONS}, "num_outputs": len(job.seeds)},
         "model": drawn["model"],
         "model_sha256": drawn["model_sha256"],
         "dtype": drawn["dtype"],

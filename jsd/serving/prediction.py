@@ -104,7 +104,7 @@ def _report(job: Job, pipeline: Pipeline, record_metric: RecordMetric) -> None:
         print(note)
     for name, value in job.prompts[0].metrics().items():
         record_metric(name, value)
-    record_metric("seeds", [one.seed for one in job.options])
+    record_metric("seeds", list(job.seeds))
     record_metric("safety_checker", safety_status(pipeline.safety_checker, job.options[0]))
     for name in MODEL_METRICS:
         if name in pipeline.provenance:
