@@ -8,11 +8,12 @@ whatever the dtype of the UNet, so that half precision does not round x_t at eve
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from inspect import signature
-from math import sqrt
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from jsd.solvers import predict_original
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,10 +56,12 @@ def initial_noise(generators: Sequence[torch.Generator], shape: tuple[int, int, 
     return torch.cat([torch.randn((1, *shape), generator=g, dtype=torch.float32) for g in generators])
 
 
-def start_from_noise(scheduler: Any, noise: Tensor) -> Start:
+def start_from_noise(scheduler: Any, noise: Tensor, known: KnownRegion | None = None) -> Start:
     """Text to image: noise (B, C, h, w), all of the schedule."""
-    latents = noise * scheduler.init_noise_sigma
-    return Start(scheduler=scheduler, timesteps=scheduler.timesteps, latents=latents)
+    latents = noise * scheduler.init_noise_sigma  # (B, C, h, w)
+    # By position: where noise levels lie close, several have the same timestep.
+    scheduler.set_begin_index(0)
+    return Start(scheduler=scheduler, timesteps=scheduler.timesteps, latents=latents, known=known)
 
 
 def start_from_image(
@@ -67,34 +70,19 @@ def start_from_image(
     """Image to image: the last `strength` of the schedule, from image_latents (1, C, h, w) and noise.
 
     With a mask (1, 1, h, w) the picture is kept where it is 0. With a strength too small for one step, the
-    latents are the picture's and there is nothing to do.
+    latents are the picture's and there is nothing to do; 1 begins from noise alone.
     """
+    known = None if mask is None else KnownRegion(image_latents=image_latents, noise=noise, mask=mask)
     num_run = int(scheduler.num_inference_steps * strength)
     if num_run == 0:
         return Start(scheduler=scheduler, timesteps=scheduler.timesteps[:0], latents=image_latents.expand_as(noise))
+    if strength == 1:
+        return start_from_noise(scheduler, noise, known)
     num_skipped = (scheduler.num_inference_steps - num_run) * scheduler.order
-    timesteps = scheduler.timesteps[num_skipped:]
-    if hasattr(scheduler, "set_begin_index"):
-        scheduler.set_begin_index(num_skipped)
-    known = None if mask is None else KnownRegion(image_latents=image_latents, noise=noise, mask=mask)
-    if known is not None and strength == 1:
-        latents = noise * scheduler.init_noise_sigma
-    else:
-        latents = scheduler.add_noise(image_latents, noise, timesteps[:1])
+    scheduler.set_begin_index(num_skipped)
+    timesteps = scheduler.timesteps[num_skipped:]  # (num_steps,)
+    latents = scheduler.add_noise(image_latents, noise, timesteps[:1])  # (B, C, h, w)
     return Start(scheduler=scheduler, timesteps=timesteps, latents=latents, known=known)
-
-
-def predict_original(scheduler: Any, sample: Tensor, model_output: Tensor, timestep: float) -> Tensor:
-    """The UNet's input x_t and its output -> x_0, all (B, C, h, w): x_t = sqrt(a) x_0 + sqrt(1 - a) eps.
-
-    `sample` is scaled as the UNet is given it, which makes a = alphas_cumprod[t] right for every scheduler.
-    """
-    if scheduler.config.prediction_type == "sample":
-        return model_output
-    a = float(scheduler.alphas_cumprod[round(timestep)])
-    if scheduler.config.prediction_type == "v_prediction":
-        return sqrt(a) * sample - sqrt(1 - a) * model_output
-    return (sample - sqrt(1 - a) * model_output) / sqrt(a)
 
 
 @torch.inference_mode()

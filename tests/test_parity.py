@@ -36,8 +36,11 @@ REFERENCES: dict[str, tuple[str, str, dict[str, object]]] = {
     "HeunDiscrete": ("heun_discrete", "HeunDiscreteScheduler", {"clip_sample": False, "steps_offset": 1}),
     "KarrasDPM": ("dpmsolver_multistep", "DPMSolverMultistepScheduler", {"use_karras_sigmas": True, "steps_offset": 1}),
 }
+# From a picture these two begin as diffusers' do not: `test_closed_form.py` is their judge.
+BEGIN_OTHERWISE = ("KLMS", "PNDM")
+# 1000 / 8 is whole: elsewhere DDIM and PNDM have timesteps of their own.
 OPTIONS = SamplingOptions(
-    prompt="猫の肖像画 油絵", negative_prompt="夏の海", num_inference_steps=6, guidance_scale=7.5, seed=3, num_outputs=2
+    prompt="猫の肖像画 油絵", negative_prompt="夏の海", num_inference_steps=8, guidance_scale=7.5, seed=3, num_outputs=2
 )
 
 
@@ -118,8 +121,8 @@ def test_text_to_image(name: str, pipeline: Pipeline) -> None:
     torch.testing.assert_close(ours(pipeline, replace(OPTIONS, scheduler=name)), expected, rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize("strength", [0.5, 1.0])
-@pytest.mark.parametrize("name", SCHEDULERS)
+@pytest.mark.parametrize("strength", [0.5, 0.9])
+@pytest.mark.parametrize("name", [name for name in SCHEDULERS if name not in BEGIN_OTHERWISE])
 def test_image_to_image(name: str, strength: float, pipeline: Pipeline) -> None:
     # Latents instead of pixels: then the first draw of a generator is the noise, for diffusers too.
     latents = pipeline.encode_image(image_to_tensor(photo())).repeat(2, 1, 1, 1)
@@ -162,8 +165,15 @@ def test_a_picture_is_encoded_as_diffusers_does(pipeline: Pipeline) -> None:
     torch.testing.assert_close(pipeline.encode_image(pixels), expected, rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize("strength", [0.5, 1.0])
-@pytest.mark.parametrize("name", SCHEDULERS)
+@pytest.mark.parametrize(
+    ("name", "strength"),
+    [
+        (name, strength)
+        for name in SCHEDULERS
+        for strength in (0.5, 1.0)
+        if strength == 1 or name not in BEGIN_OTHERWISE
+    ],
+)
 def test_inpainting(name: str, strength: float, pipeline: Pipeline) -> None:
     mask = Image.new("L", (32, 32), 0)
     mask.paste(255, (8, 4, 24, 32))  # on whole latents

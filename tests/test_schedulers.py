@@ -1,10 +1,9 @@
 from inspect import signature
 
-import numpy as np
 import pytest
-import torch
 
-from jsd.schedulers import SCHEDULERS, STABLE_DIFFUSION, make_scheduler
+from jsd.errors import InvalidInputError, ModelFolderError
+from jsd.schedulers import MAX_TRAIN_TIMESTEPS, SCHEDULERS, STABLE_DIFFUSION, make_scheduler
 
 FOLDER_CONFIG = {
     "_class_name": "PNDMScheduler",
@@ -23,15 +22,10 @@ FOLDER_CONFIG = {
 
 
 @pytest.mark.parametrize("name", SCHEDULERS)
-def test_the_noise_schedule_is_the_folders(name: str) -> None:
-    config = make_scheduler(name, FOLDER_CONFIG, 5).config
-    for key in ("beta_start", "beta_end", "beta_schedule", "num_train_timesteps", "prediction_type"):
-        assert config[key] == FOLDER_CONFIG[key], f"{name}: {key} is {config[key]}"
-
-
-@pytest.mark.parametrize("name", SCHEDULERS)
-def test_everything_else_is_the_classs_default_or_stable_diffusions(name: str) -> None:
+def test_the_noise_is_the_folders_and_all_else_ours(name: str) -> None:
     scheduler = make_scheduler(name, FOLDER_CONFIG, 5)
+    for key in ("beta_start", "beta_end", "beta_schedule", "num_train_timesteps", "prediction_type"):
+        assert scheduler.config[key] == FOLDER_CONFIG[key], f"{name}: {key} is {scheduler.config[key]}"
     default = {key: p.default for key, p in signature(type(scheduler).__init__).parameters.items()}
     expected = STABLE_DIFFUSION | SCHEDULERS[name][1]
     for key in ("clip_sample", "set_alpha_to_one", "steps_offset", "timestep_spacing", "thresholding"):
@@ -41,25 +35,44 @@ def test_everything_else_is_the_classs_default_or_stable_diffusions(name: str) -
     assert scheduler.config.get("skip_prk_steps", True) is True
 
 
-@pytest.mark.parametrize("num_inference_steps", [2, 5, 25])
-def test_lms_coefficients_are_the_integrals_of_their_polynomials(num_inference_steps: int) -> None:
-    scheduler = make_scheduler("KLMS", FOLDER_CONFIG, num_inference_steps)
-    for t in range(num_inference_steps):
-        order = min(t + 1, 4)
-        nodes = scheduler.sigmas[[t - k for k in range(order)]].double().numpy()
-        taus = np.linspace(float(scheduler.sigmas[t]), float(scheduler.sigmas[t + 1]), 2001)
-        for current in range(order):
-            others = np.delete(nodes, current)
-            values = np.prod([(taus - s) / (nodes[current] - s) for s in others], axis=0) * np.ones_like(taus)
-            expected = np.trapezoid(values, taus)
-            got = scheduler.get_lms_coefficient(order, t, current)
-            assert got == pytest.approx(expected, rel=1e-4, abs=1e-4), f"order {order}, t {t}, node {current}"
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_zero_terminal_snr_is_honoured(name: str) -> None:
+    plain, rescaled = (
+        make_scheduler(name, FOLDER_CONFIG | {"rescale_betas_zero_snr": rescale}, 5).alphas_cumprod
+        for rescale in (False, True)
+    )
+    assert float(rescaled[0]) == pytest.approx(float(plain[0])), "the picture's end of the schedule stays"
+    assert 0 < float(rescaled[-1]) < 1e-7 < float(plain[-1]), "the last level is noise alone"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"rescale_betas_zero_snr": True, "prediction_type": "epsilon"},
+        {"rescale_betas_zero_snr": "yes"},
+        {"use_flow_sigmas": True},
+        {"prediction_type": None},
+        {"snr_shift_scale": 3.0},
+        {"timestep_type": "continuous"},
+        {"variance_type": "learned_range"},
+        {"num_train_timesteps": MAX_TRAIN_TIMESTEPS * 10**6},
+        {"num_train_timesteps": 900.0},
+        {"trained_betas": [0.1, 0.2]},
+        {"trained_betas": [0.0] * 900},
+        {"beta_start": -0.1},
+        {"beta_end": float("nan")},
+        {"beta_end": 1.5},
+    ],
+    ids=lambda change: ", ".join(change),
+)
+def test_noise_that_cannot_be_drawn_with_is_refused(change: dict[str, object]) -> None:
+    with pytest.raises(ModelFolderError, match=next(iter(change))):
+        make_scheduler("KarrasDPM", FOLDER_CONFIG | change, 5)
 
 
 @pytest.mark.parametrize("name", SCHEDULERS)
-def test_one_step_gives_finite_latents(name: str) -> None:
-    scheduler = make_scheduler(name, FOLDER_CONFIG | {"prediction_type": "epsilon"}, 1)
-    latents = torch.ones(1, 4, 2, 2) * scheduler.init_noise_sigma
-    for t in scheduler.timesteps:
-        latents = scheduler.step(scheduler.scale_model_input(latents, t), t, latents).prev_sample
-    assert torch.isfinite(latents).all()
+def test_more_steps_than_noise_levels_are_refused(name: str) -> None:
+    config = FOLDER_CONFIG | {"num_train_timesteps": 60}
+    assert max(make_scheduler(name, config, 59).timesteps.tolist()) == 59
+    with pytest.raises(InvalidInputError, match="60"):
+        make_scheduler(name, config, 60)
