@@ -23,7 +23,7 @@ COUNT_FORMS = (
 )
 MAX_STEM_LENGTH = 4  # of the names that take ~ちゃん and ~さん
 _HIRAGANA = re.compile("[ぁ-ゖー]{2,}")
-_KATAKANA = re.compile("[ァ-ヶー]{2,}")
+_KATAKANA = re.compile("[ァ-ヶー]{3,}")
 _SHIFT = ord("ァ") - ord("ぁ")
 
 
@@ -91,7 +91,7 @@ def read_table(name: str) -> Iterator[list[str]]:
 
 
 def kana_twin(word: str) -> str | None:
-    """ぱとかー of パトカー and the reverse; None of anything but one kind of kana."""
+    """ぱとかー of パトカー and the reverse; None of other words, and of サン: さん is not the sun."""
     if _KATAKANA.fullmatch(word):
         return "".join(chr(ord(kana) - _SHIFT) if kana != "ー" else kana for kana in word)
     if _HIRAGANA.fullmatch(word):
@@ -211,3 +211,12 @@ def read_attributes() -> dict[str, Attributes]:
 def _spaced(cell: str) -> tuple[str, ...]:
     """The texts of a cell; an underscore in them is a space."""
     return tuple(text.replace("_", " ") for text in cell.split())
+
+
+def read_kept_out() -> frozenset[str]:
+    """The prompts of jsd/training/evaluation/prompts/, which no caption may repeat, bare spellings excepted."""
+    found: set[str] = set()
+    for path in (files("jsd.training.evaluation") / "prompts").iterdir():
+        lines = path.read_text(encoding="utf-8").splitlines()
+        found |= {line.split(": ", 1)[1].split("\t")[0].split(" = ")[0] for line in lines if not line.startswith("#")}
+    return frozenset(found - set(read_vocabulary().meanings))

@@ -111,3 +111,9 @@ def test_places_and_relations_have_room_for_what_they_speak_of() -> None:
     relations = words.read_relations()
     assert all(text.count("{a}") == text.count("{b}") == 1 for texts in relations.values() for text in texts)
     assert "{a}の上の{b}" in relations["on"] and "左に{a}、右に{b}" in relations["right"]
+
+
+def test_what_is_asked_in_evaluation_is_kept_out_of_the_captions() -> None:
+    kept_out = words.read_kept_out()
+    assert {"庭に小さな花が咲いた", "二匹の猫", "新しいエアコンが欲しい", "昼は眠る吸血鬼"} <= kept_out
+    assert "ライオン" not in kept_out
