@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from io import BytesIO
 from pathlib import Path
 
@@ -18,27 +18,29 @@ SENTENCES = (
 )
 
 
-def train_vocabulary(folder: Path, model_max_length: int) -> int:
-    """Write a tokenizer folder with the released vocabulary's control pieces; return its size."""
-    from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
+def train_vocabulary(
+    folder: Path, sentences: Iterable[str] = SENTENCES, model_max_length: int | None = None, **training: object
+) -> Path:
+    """Write a tokenizer folder with the released vocabulary's control pieces."""
+    from sentencepiece import SentencePieceTrainer
 
     model = BytesIO()
-    SentencePieceTrainer.train(
-        sentence_iterator=iter(SENTENCES),
-        model_writer=model,
-        vocab_size=80,
-        hard_vocab_limit=False,
-        normalization_rule_name="nmt_nfkc",
-        pad_id=3,
-        pad_piece="[PAD]",
-        control_symbols=["[CLS]", "[SEP]", "[MASK]"],
-        minloglevel=2,
-    )
-    folder.mkdir(parents=True)
+    settings = {
+        "vocab_size": 80,
+        "hard_vocab_limit": False,
+        "normalization_rule_name": "nmt_nfkc",
+        "pad_id": 3,
+        "pad_piece": "[PAD]",
+        "control_symbols": ["[CLS]", "[SEP]", "[MASK]"],
+        "minloglevel": 2,
+    }
+    SentencePieceTrainer.train(sentence_iterator=iter(sentences), model_writer=model, **{**settings, **training})
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "spiece.model").write_bytes(model.getvalue())
-    config = {"model_max_length": model_max_length, "do_lower_case": True}
-    (folder / "tokenizer_config.json").write_text(json.dumps(config), "utf-8")
-    return SentencePieceProcessor(model_proto=model.getvalue()).vocab_size()
+    if model_max_length is not None:
+        config = {"model_max_length": model_max_length, "do_lower_case": True}
+        (folder / "tokenizer_config.json").write_text(json.dumps(config), "utf-8")
+    return folder
 
 
 def write_toy_folder(
@@ -50,10 +52,12 @@ def write_toy_folder(
     from diffusers.schedulers import DDIMScheduler
     from transformers import CLIPTextConfig, CLIPTextModel
 
-    vocab_size = train_vocabulary(folder / "tokenizer", model_max_length=16)
+    from jsd.prompting.tokenizer import JapaneseTokenizer
+
+    tokenizer = JapaneseTokenizer.load(train_vocabulary(folder / "tokenizer", model_max_length=16))
     torch.manual_seed(0)
     text_config = CLIPTextConfig(
-        vocab_size=vocab_size,
+        vocab_size=tokenizer.vocab_size,
         hidden_size=32,
         intermediate_size=64,
         num_hidden_layers=2,

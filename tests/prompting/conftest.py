@@ -1,27 +1,23 @@
 import pytest
-from vocabularies import VOCABULARIES, Vocabulary
+from vocabularies import VOCABULARIES
 
 from jsd.prompting.tokenizer import JapaneseTokenizer
 
 
 @pytest.fixture(scope="session", params=VOCABULARIES)
-def vocabulary(request: pytest.FixtureRequest) -> Vocabulary:
-    return VOCABULARIES[request.param]
+def tokenizer(request: pytest.FixtureRequest) -> JapaneseTokenizer:
+    return VOCABULARIES[request.param]()
 
 
-@pytest.fixture(scope="session")
-def tokenizer(vocabulary: Vocabulary) -> JapaneseTokenizer:
-    return vocabulary.load()
+@pytest.fixture(scope="session", params=[name for name in VOCABULARIES if name != "embedded"])
+def full(request: pytest.FixtureRequest) -> JapaneseTokenizer:
+    """Of 77 tokens, and what it reads is known here."""
+    return VOCABULARIES[request.param]()
 
 
-@pytest.fixture(scope="session")
-def short(vocabulary: Vocabulary) -> JapaneseTokenizer:
-    """The vocabulary in the embedded model's window of 16 tokens."""
-    tokenizer = vocabulary.load()
+@pytest.fixture(scope="session", params=VOCABULARIES)
+def short(request: pytest.FixtureRequest) -> JapaneseTokenizer:
+    """In a window of 16 tokens."""
+    tokenizer = VOCABULARIES[request.param]()
     tokenizer.model_max_length = 16
     return tokenizer
-
-
-@pytest.fixture(scope="session")
-def rinna() -> JapaneseTokenizer:
-    return VOCABULARIES["rinna"].load()

@@ -1,20 +1,16 @@
 import pytest
-from vocabularies import Vocabulary
+from vocabularies import LONG, VOCABULARIES
 
 from jsd.errors import InvalidInputError
 from jsd.prompting.tokenizer import JapaneseTokenizer
 from jsd.prompting.windows import MAX_WINDOWS, cut_into_windows
-
-LONG = (
-    "青い空の下で、赤い帽子をかぶった女の子がお土産を持って歩いている。背景は富士山と桜の並木道で、水彩画のように描く"
-)
 
 
 def parts(tokenizer: JapaneseTokenizer, text: str) -> list[str]:
     return [text[start:end] for start, end in cut_into_windows(tokenizer, text)]
 
 
-TEXTS = [LONG, "猫 " * 60, "猫" * 70, "a" * 60, "、" * 40, "(猫)" * 20, "苺猫" * 30, "か\u3099" * 40, f"{LONG}\n{LONG}"]
+TEXTS = [LONG, "猫 " * 60, "猫" * 70, "a" * 60, "、" * 40, "(猫)" * 20, "簪猫" * 30, "か\u3099" * 40, f"{LONG}\n{LONG}"]
 
 
 @pytest.mark.parametrize("text", TEXTS)
@@ -24,8 +20,15 @@ def test_the_parts_are_the_text_and_each_fits(short: JapaneseTokenizer, text: st
     assert not [part for part in found if short.describe(part).tail], "something would fall off"
 
 
-def test_a_part_ends_at_a_clause_else_at_a_phrase(vocabulary: Vocabulary, short: JapaneseTokenizer) -> None:
-    assert parts(short, "".join(vocabulary.parts)) == list(vocabulary.parts)
+def test_a_part_ends_at_a_clause_else_at_a_phrase() -> None:
+    tokenizer = VOCABULARIES["made here"]()
+    tokenizer.model_max_length = 16
+    assert parts(tokenizer, LONG) == [
+        "夏の海と青い空の下で、",
+        "赤い帽子をかぶった女の子が",
+        "大きな犬と歩いている、",
+        "富士山と桜の水彩画、油絵",
+    ]
 
 
 def test_a_space_is_a_phrases_end(short: JapaneseTokenizer) -> None:
@@ -49,6 +52,7 @@ def test_far_too_long_is_refused(short: JapaneseTokenizer, text: str) -> None:
 
 
 @pytest.mark.parametrize("length", [2, 3])
-def test_the_smallest_windows_come_to_an_end(length: int, tokenizer: JapaneseTokenizer) -> None:
-    short, short.model_max_length = JapaneseTokenizer(tokenizer._processor, length, True), length
-    assert "".join(parts(short, "猫と犬")) == "猫と犬"
+def test_the_smallest_windows_come_to_an_end(length: int) -> None:
+    tokenizer = VOCABULARIES["embedded"]()
+    tokenizer.model_max_length = length
+    assert "".join(parts(tokenizer, "猫と犬")) == "猫と犬"

@@ -1,73 +1,43 @@
-"""The vocabularies that prompts are read with, and the words that each is tried with."""
+"""The vocabularies that prompts are read with: one made here, the embedded model's, the released one where it is."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-import pytest
-
+from jsd.prompting.styles import STYLES
 from jsd.prompting.tokenizer import JapaneseTokenizer
+from tests.conftest import train_vocabulary
 
 ROOT = Path(__file__).parents[2]
+# As `jsd weights fetch` leaves it, or beside the repository.
+RELEASED = [ROOT / "weights" / "rinna" / "tokenizer", ROOT.parent / "shared" / "data" / "rinna-tokenizer"]
+# Nothing in it is unread; far more than 16 tokens.
+LONG = "夏の海と青い空の下で、赤い帽子をかぶった女の子が大きな犬と歩いている、富士山と桜の水彩画、油絵"
+UNREAD, KANA = "簪", "かんざし"  # a word that none reads, and its spelling, which all read
+WORDS = "サラリーマン 油絵 水彩画 富士山 ラーメン ガンダム ケーキ レモン オウム いちご ふくろう 猫 cat"
+LETTERS = "".join(map(chr, [*range(ord("ぁ"), ord("ん") + 1), *range(ord("ァ"), ord("ー") + 1), *range(33, 127)]))
+KANJI = "犬絵森飯株"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Vocabulary:
-    folder: Path
-    unread: str  # a word that it cannot read
-    kana: str  # and its spelling
-    long: str  # more than 16 tokens, with nothing unread
-    parts: tuple[str, ...]  # of a long text, each of at most 16 tokens
-    styled: tuple[str, str]  # a style that it can read, and its words
-    in_kana: dict[str, dict[str, str]]  # text -> the spellings of what it cannot read
-    num_in_kana: int  # at least so many of the kanji of JIS X 0208's first level
-
-    def load(self) -> JapaneseTokenizer:
-        if not (self.folder / "spiece.model").is_file():
-            pytest.skip(f"no vocabulary is at {self.folder}")
-        return JapaneseTokenizer.load(self.folder)
+def made_here() -> JapaneseTokenizer:
+    """In the released one's manner: its control pieces, [PAD] not declared as such, no settings beside it."""
+    with TemporaryDirectory() as folder:
+        train_vocabulary(
+            Path(folder),
+            [LONG, *STYLES.values(), *WORDS.split() * 20, *LETTERS.lower(), *KANJI],
+            model_type="bpe",
+            vocab_size=450,
+            character_coverage=1.0,
+            pad_id=-1,
+            control_symbols=["[PAD]", "[CLS]", "[SEP]", "[MASK]"],
+        )
+        return JapaneseTokenizer.load(Path(folder))
 
 
-VOCABULARIES = {
-    "rinna": Vocabulary(
-        folder=ROOT.parent / "shared" / "data" / "rinna-tokenizer",
-        unread="苺",
-        kana="いちご",
-        long="青い空の下で、赤い帽子をかぶった女の子がお土産を持って歩いている。",
-        parts=(
-            "青い空の下で、赤い帽子をかぶった女の子がお土産を持って",
-            "歩いている。背景は富士山と桜の並木道で、",
-            "水彩画のように描く",
-        ),
-        styled=("水墨画", "水墨画 墨絵"),
-        in_kana={
-            "苺のケーキ": {"苺": "いちご"},
-            "炬燵と簪": {"炬燵": "こたつ", "簪": "かんざし"},
-            "茄子と檸檬の絵": {"茄子": "なす", "檸檬": "レモン"},
-            "森の梟": {"梟": "ふくろう"},
-            "筍ご飯": {"筍": "たけのこ"},
-            "枇杷と鸚鵡": {"枇杷": "びわ", "鸚鵡": "オウム"},
-            "猫の絵": {},
-            "🐱と℡と𠮷": {},  # a symbol's reading is キゴウ in the dictionary, which is no spelling of it
-        },
-        num_in_kana=81,  # of the 133 that are unread, 50 are no word alone (枇 of 枇杷)
-    ),
-    "embedded": Vocabulary(
-        folder=ROOT / "weights" / "mini" / "tokenizer",
-        unread="簪",
-        kana="かんざし",
-        long="夏の海と青い空の下で、赤い帽子をかぶった女の子が大きな犬と歩いている",
-        parts=("夏の海と青い空の下で、", "赤い帽子をかぶった女の子が", "大きな犬と歩いている"),
-        styled=("アニメ調", "アニメ調 イラスト"),
-        in_kana={
-            "苺のケーキ": {},
-            "炬燵と簪": {"炬燵": "こたつ", "簪": "かんざし"},
-            "茄子と檸檬の絵": {"茄子": "ナス", "檸檬": "レモン"},
-            "森の梟": {"梟": "フクロウ"},
-            "筍ご飯": {"筍": "たけのこ", "ご飯": "ごはん"},
-            "枇杷と鸚鵡": {"枇杷": "びわ", "鸚鵡": "オウム"},
-            "猫の絵": {},
-            "🐱と℡と𠮷": {},
-        },
-        num_in_kana=1_700,  # of the 2,130 that are unread
-    ),
+VOCABULARIES: dict[str, Callable[[], JapaneseTokenizer]] = {
+    "made here": made_here,
+    "embedded": lambda: JapaneseTokenizer.load(ROOT / "weights" / "mini" / "tokenizer"),
 }
+for _folder in RELEASED:
+    if (_folder / "spiece.model").is_file():
+        VOCABULARIES["released"] = lambda folder=_folder: JapaneseTokenizer.load(folder)
