@@ -14,6 +14,7 @@ from cog import BaseRunner, Input, Path, streaming
 
 from jsd import SamplingOptions
 from jsd.images import load_image, load_mask
+from jsd.serving.loras import served_loras
 from jsd.serving.pictures import received
 from jsd.serving.prediction import Service
 
@@ -126,6 +127,10 @@ class Predictor(BaseRunner):
             ge=0,
             le=4294967295,
         ),
+        loras: str = Input(
+            description="LoRA files of this server, NAME or NAME:WEIGHT, with commas. サーバーの LoRA（コンマ区切り）。",
+            default="",
+        ),
         disable_safety_checker: bool = Input(
             description="Return flagged pictures too. セーフティーチェッカーが検出した画像も返します。", default=False
         ),
@@ -171,6 +176,7 @@ class Predictor(BaseRunner):
             guidance_scale=guidance_scale,
             scheduler=scheduler,
             seed=seed,
+            loras=served_loras(loras),
             disable_safety_checker=disable_safety_checker,
             safety_threshold=safety_threshold,
             output_format=output_format,

@@ -49,6 +49,7 @@ class GeneratedImage:
                 values[name] = "in memory"
             elif values[name] is not None:
                 values[name] = Path(values[name]).name
+        values["loras"] = [Path(name).name for name in self.options.loras]
         names = {"model": self.model, "device": self.device.partition(":")[0], "dtype": self.dtype}
         return values | names | self.provenance | {"pixels_sha256": provenance.pixel_digest(self.image)}
 
@@ -67,6 +68,7 @@ class Job:
     guidance_scale: float
     latents: Tensor  # (B, C, h, w) float32
     inputs: InputPictures
+    lora_files: list[dict[str, object]]  # name, weight, SHA-256
     seconds: dict[str, float] = field(default_factory=dict)
     withheld: list[Note] = field(default_factory=list)  # the pictures that the safety checker flagged
 

@@ -7,7 +7,7 @@ predict.py follow from it (`OPTIONS`).
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 from PIL import Image
 
@@ -55,6 +55,7 @@ class SamplingOptions:
     unknown_words: str = option("warn", N_("Unreadable words: warn, or replace by kana."), choices=("warn", "replace"))
     long_prompt: str = option("chunk", N_("Too long for the model: chunk, or truncate."), choices=("chunk", "truncate"))
     seed: int | None = option(None, N_("Picture i uses seed + i. Unset: drawn at random."), (0, MAX_SEED))
+    loras: tuple[str, ...] = option((), N_("LoRA files, each FILE or FILE:WEIGHT."))
     disable_safety_checker: bool = option(False, N_("Return flagged pictures too."))
     safety_threshold: float = option(0.0, N_("Withhold scores above it; 0 is standard."), (-0.1, 0.1))
     output_format: str = option("png", N_("PNG keeps every pixel."), choices=("png", "webp", "jpg"))
@@ -160,8 +161,9 @@ def table(options: type[SamplingOptions]) -> dict[str, Option]:
     hints = get_type_hints(options)
     rules = {}
     for one in fields(options):
-        types = set(get_args(hints[one.name])) or {hints[one.name]}
-        kind = next(kind for kind in (Image.Image, str, bool, int, float) if kind in types)
+        hint = hints[one.name]
+        types = {tuple} if get_origin(hint) is tuple else set(get_args(hint)) or {hint}
+        kind = next(kind for kind in (tuple, Image.Image, str, bool, int, float) if kind in types)
         is_optional = type(None) in types
         rules[one.name] = Option(
             name=one.name, type=kind, default=one.default, may_be_unset=is_optional, **one.metadata

@@ -26,6 +26,7 @@ from jsd.job import GeneratedImage, Job
 from jsd.models import record as provenance
 from jsd.models.components import load_components
 from jsd.models.folder import GUIDANCE_SCALE, choose_folder, guidance_scale, open_model_folder, read_json
+from jsd.models.lora import Adapters
 from jsd.options import MAX_SEED, SamplingOptions, shared_options
 from jsd.prompting.embeddings import embed
 from jsd.prompting.prompts import PromptReading, read_prompt, read_prompts, shared_num_windows
@@ -84,6 +85,9 @@ class Pipeline:
         )
         logger.info("model %s (%s), %s", path, reason, placement)
         return pipeline
+
+    def __post_init__(self) -> None:
+        self.adapters = Adapters({"unet": self.unet, "text_encoder": self.text_encoder})
 
     def __repr__(self) -> str:
         name = "unnamed" if self.folder is None else self.folder.name
@@ -165,6 +169,7 @@ class Pipeline:
         began = perf_counter()
         requests = _requests(options)
         shared = shared_options(requests)
+        self.adapters.apply(shared.loras)
         inputs = load_inputs(shared, self.size_limits)
         width, height = inputs.size
         guidance = self.guidance_scale if shared.guidance_scale is None else shared.guidance_scale
@@ -206,13 +211,15 @@ class Pipeline:
             guidance_scale=guidance,
             latents=start.latents,
             inputs=inputs,
+            lora_files=self.adapters.records,
             seconds={"encode": perf_counter() - began},
         )
 
     def denoise(self, job: Job) -> Iterator[DenoisingState]:
         """A state after each step; a caller that stops iterating stops the work."""
-        began = perf_counter()
+        began, loras = perf_counter(), job.options[0].loras
         with _out_of_memory():
+            self.adapters.apply(loras)
             for state in sampling.denoise(
                 self.unet,
                 job.start,
@@ -223,6 +230,7 @@ class Pipeline:
             ):
                 job.latents = state.latents
                 yield state
+                self.adapters.apply(loras)  # another job may have been prepared meanwhile
         synchronize(self.device)
         job.seconds["denoise"] = perf_counter() - began
 
@@ -241,6 +249,8 @@ class Pipeline:
                 dtype=dtype_name(self.dtype),
             )
         shared = self.provenance | provenance.input_digests(image=job.inputs.image, mask=job.inputs.mask)
+        if job.lora_files:
+            shared["lora_files"] = job.lora_files
         shared |= {"safety_checker": safety_status(self.safety_checker, job.options[0])}
         earlier = {phase: seconds / len(job.options) for phase, seconds in job.seconds.items()}
         job.seconds["decode"], job.withheld = 0.0, []

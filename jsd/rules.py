@@ -1,6 +1,6 @@
 """What the value of an option or of a command's argument must be; who breaks a rule is told it, and the remedy."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import MISSING, dataclass
 from difflib import get_close_matches
 from numbers import Integral, Real
@@ -11,6 +11,8 @@ from PIL import Image
 
 from jsd.errors import InvalidInputError
 
+MAX_LORAS = 8
+LORA_WEIGHTS = (-4.0, 4.0)
 # Of a prompt: far above what any model reads, and quick to analyse.
 MAX_CHARACTERS = 10_000
 
@@ -22,7 +24,7 @@ class Option:
     """One row of the table: an option's rule, and what is said of it."""
 
     name: str
-    type: type  # str, int, float, bool, or Image.Image: an input picture
+    type: type  # str, int, float, bool, tuple of texts, or Image.Image: an input picture
     default: Any  # MISSING: required
     may_be_unset: bool
     help: str
@@ -41,6 +43,8 @@ class Option:
             return None
         if self.type is bool:
             return {"true": True, "false": False}.get(text.lower(), text)
+        if self.type is tuple:
+            return tuple(part.strip() for part in text.split(",") if part.strip() != "")
         try:
             return self.type(text) if self.type in (int, float) else text
         except ValueError:
@@ -114,6 +118,48 @@ def _check_picture(rule: Option, value: Any) -> Picture:
     return value
 
 
+def _check_loras(rule: Option, value: Any) -> tuple[str, ...]:
+    if isinstance(value, str) or not isinstance(value, Sequence) or not all(isinstance(one, str) for one in value):
+        raise InvalidInputError(
+            "options.list",
+            "{field} must be a list of texts, got {value}; write it like {example}",
+            field=rule.name,
+            value=repr(value),
+            example='["a.safetensors", "b.safetensors:0.7"]',
+        )
+    if len(value) > MAX_LORAS:
+        raise InvalidInputError(
+            "options.many",
+            "{field} must be at most {limit}, got {value}; leave some out",
+            field=rule.name,
+            limit=MAX_LORAS,
+            value=len(value),
+        )
+    for one in value:
+        split_weight(one, rule.name)
+    return tuple(value)
+
+
+def split_weight(text: str, field: str = "loras") -> tuple[str, float]:
+    """ "FILE" or "FILE:WEIGHT" -> (file, weight), 1 where there is none."""
+    name, _colon, number = text.rpartition(":")
+    try:
+        weight = float(number) if name != "" else 1.0
+    except ValueError:  # the colon of a drive, as in C:\\cat.safetensors
+        return text, 1.0
+    low, high = LORA_WEIGHTS
+    if not low <= weight <= high:
+        raise InvalidInputError(
+            "lora.weight",
+            "a weight in {field} must be {low} to {high}, got {value}; choose one in that range",
+            field=field,
+            low=low,
+            high=high,
+            value=repr(text),
+        )
+    return (name, weight) if name != "" else (text, 1.0)
+
+
 def whole_number(name: str, value: object, low: int, high: int) -> int:
     """A number of any type that is whole, 1.0 too; InvalidInputError where `value` is none from `low` to `high`."""
     number: Any = value
@@ -156,4 +202,5 @@ _CHECKS: dict[type, Callable[[Option, Any], Any]] = {
     float: _check_number,
     bool: _check_switch,
     Image.Image: _check_picture,
+    tuple: _check_loras,
 }

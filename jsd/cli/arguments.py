@@ -17,7 +17,7 @@ from jsd.rules import Option
 
 # As long as any that is made in an output folder.
 LONGEST_NAME = "n" * 64
-_PLACEHOLDERS = {int: "N", float: "X", Image.Image: "FILE"}
+_PLACEHOLDERS = {int: "N", float: "X", tuple: "FILE", Image.Image: "FILE"}
 
 
 def add_options(parser: argparse.ArgumentParser, names: Iterable[str] = tuple(OPTIONS)) -> None:
@@ -29,7 +29,9 @@ def add_options(parser: argparse.ArgumentParser, names: Iterable[str] = tuple(OP
             arguments["action"] = "store_true"
         else:
             arguments["metavar"] = "NAME" if rule.choices else _PLACEHOLDERS.get(rule.type, "TEXT")
-        if rule.is_required:
+        if rule.type is tuple:  # --lora FILE, once for each
+            parser.add_argument(f"--{name.removesuffix('s')}", dest=name, action="append", **arguments)
+        elif rule.is_required:
             parser.add_argument(name, metavar=name.upper(), help=arguments["help"])
         else:
             parser.add_argument(f"--{name.replace('_', '-')}", **arguments)
@@ -41,7 +43,7 @@ def described(rule: Option) -> str:
     if rule.type in (int, float):
         parts.append(f"{rule.low}-{rule.high}")
     parts.append(", ".join(choice for choice in rule.choices if choice != ""))
-    if rule.default not in (None, "", False) and not rule.is_required:
+    if rule.default not in (None, "", False, ()) and not rule.is_required:
         parts.append(f"({rule.default})")
     return " ".join(part for part in parts if part != "")
 

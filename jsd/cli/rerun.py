@@ -11,7 +11,7 @@ from jsd.i18n import _
 from jsd.images.metadata import read_picture_file
 from jsd.models.folder import choose_folder, weights_root
 from jsd.options import MAX_SEED, OPTIONS, SamplingOptions
-from jsd.rules import whole_number
+from jsd.rules import split_weight, whole_number
 
 if TYPE_CHECKING:
     from jsd.job import GeneratedImage
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--image", type=Path, metavar="PICTURE", help=_("what it started from; default: that name beside FILE"))
     add("--mask", type=Path, metavar="PICTURE", help=_("its mask; default: that name beside FILE"))
     add("--force", action="store_true", help=_("draw even where it cannot become the same picture"))
-    add_options(parser, ("output_format", "output_quality"))
+    add_options(parser, ("loras", "output_format", "output_quality"))
     add_output_arguments(parser)
 
 
@@ -88,7 +88,7 @@ def run(args: argparse.Namespace) -> None:
 
 def _options(record: dict[str, Any], args: argparse.Namespace) -> SamplingOptions:
     known = {key: value for key, value in record.items() if key in OPTIONS}
-    chosen = {name: value for name, value in given_options(args).items() if name not in ("image", "mask")}
+    chosen = {name: value for name, value in given_options(args).items() if name not in ("image", "mask", "loras")}
     options = SamplingOptions(**{"prompt": None, **known, **chosen})
     whole_number("seed", options.seed, 0, MAX_SEED)
     for field in ("image", "mask"):
@@ -107,7 +107,23 @@ def _options(record: dict[str, Any], args: argparse.Namespace) -> SamplingOption
                 path=path,
             )
         options = replace(options, **{field: path})
-    return options
+    return replace(options, loras=tuple(_lora(one, args) for one in options.loras))
+
+
+def _lora(recorded: str, args: argparse.Namespace) -> str:
+    """The file of a record's "NAME:WEIGHT": that --lora names, else the one beside the picture."""
+    name, weight = split_weight(Path(recorded).name)
+    given = [Path(split_weight(one)[0]) for one in vars(args).get("loras", [])]
+    path = next((one for one in given if one.name == name), args.file.parent / name)
+    if not path.is_file():
+        raise InvalidInputError(
+            "rerun.lora_missing",
+            "{field} must be the file that it was drawn with ({value}), and there is none at {path}; pass its path",
+            field="--lora",
+            value=name,
+            path=path,
+        )
+    return f"{path}:{weight}"
 
 
 def _folder(record: dict[str, Any], explicit: Path | None) -> Path:
@@ -144,6 +160,13 @@ def _draw(pipeline: "Pipeline", options: SamplingOptions, record: dict[str, Any]
                 field=f"--{field}",
                 value=getattr(options, field),
             )
+    if [one["sha256"] for one in job.lora_files] != [one["sha256"] for one in record.get("lora_files", [])] and not force:
+        raise InvalidInputError(
+            "rerun.other_lora",
+            "{field} must be the files that it was drawn with ({value}), and one is another; pass those, or use --force",
+            field="--lora",
+            value=", ".join(options.loras),
+        )
     for note in job.notes:
         say(note)
     pipeline.run(job)

@@ -44,7 +44,7 @@ def folder_digest(folder: Path) -> str:
     present = [name for name in sorted(names) if (folder / name).is_file()]
     # hashlib lets go of the interpreter: four gigabytes take as long as their largest file.
     with ThreadPoolExecutor() as pool:
-        digests = pool.map(_file_digest, [folder / name for name in present])
+        digests = pool.map(file_digest, [folder / name for name in present])
     lines = [f"{digest}  {name}\n" for name, digest in zip(present, digests, strict=True)]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
@@ -80,7 +80,8 @@ def pixel_digest(image: Image.Image) -> str:
     return hashlib.sha256(f"{image.mode} {image.width}x{image.height}\n".encode() + image.tobytes()).hexdigest()
 
 
-def _file_digest(path: Path) -> str:
+def file_digest(path: Path) -> str:
+    """SHA-256 in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

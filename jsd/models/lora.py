@@ -1,0 +1,210 @@
+"""LoRA files merged into a model's weights, and taken out again bit for bit (arXiv 2106.09685).
+
+W' = W + weight * (alpha / r) * B A, with A (r, in) the "down" and B (out, r) the "up" matrix. kohya's names (A1111,
+ComfyUI), peft's and those of older diffusers are read; a file is merged whole or not at all.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from jsd.errors import InvalidInputError
+from jsd.models.record import file_digest
+from jsd.rules import split_weight
+
+# The module and the part of it that a tensor is: peft's, kohya's, and the three that diffusers has written.
+_KEY = re.compile(
+    r"(?:base_model\.model\.)?(?P<module>.+?)"
+    r"(?:\.(?P<part>lora_A|lora_B|lora_down|lora_up|lora\.down|lora\.up|lora_linear_layer\.down|lora_linear_layer\.up)"
+    r"(?:\.default)?\.weight|_lora\.(?P<processor>down|up)\.weight|\.(?P<alpha>alpha))"
+)
+_DOWN = ("lora_A", "lora_down", "lora.down", "lora_linear_layer.down", "down")
+# What other kinds of adapters and other families of models have in their names.
+_OTHER_KINDS = {
+    "dora_scale": "DoRA",
+    "lora_magnitude_vector": "DoRA",
+    "hada_": "LoHa",
+    "lokr_": "LoKr",
+    "lora_mid": "LoCon (Tucker)",
+    "lora_te2_": "SDXL",
+    "text_encoder_2.": "SDXL",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lora:
+    """`updates`: (network, module) -> (A, B, alpha / r), each module that the file changes."""
+
+    path: Path
+    sha256: str
+    updates: dict[tuple[str, str], tuple[Tensor, Tensor, float]]
+
+
+class Adapters:
+    """The LoRA files that are merged into `networks` (name -> module: unet, text_encoder) at the moment."""
+
+    def __init__(self, networks: Mapping[str, nn.Module]) -> None:
+        self.networks = networks
+        self.records: list[dict[str, object]] = []  # of each: name, weight, SHA-256
+        self._applied: object = ()
+        self._originals: dict[tuple[str, str], Tensor] = {}
+
+    @torch.inference_mode()
+    def apply(self, loras: Sequence[str]) -> None:
+        """Merge `loras` ("FILE" or "FILE:WEIGHT") and no others; InvalidInputError, and nothing changed, where one
+        cannot be."""
+        choices = [split_weight(one) for one in loras]
+        wanted = tuple((name, weight, _stamp(Path(name))) for name, weight in choices)
+        if wanted == self._applied:
+            return
+        read = [(read_lora(Path(name), self.networks), weight) for name, weight in choices]
+        self._restore()
+        for lora, weight in read:
+            for key, (down, up, scale) in lora.updates.items():
+                parameter = self._weight(key)
+                if key not in self._originals:
+                    self._originals[key] = parameter.detach().to("cpu", copy=True)
+                change = (up.float().flatten(1) @ down.float().flatten(1)).reshape(parameter.shape)
+                parameter.copy_(parameter.float() + weight * scale * change.to(parameter.device))
+        self.records = [{"name": one.path.name, "weight": weight, "sha256": one.sha256} for one, weight in read]
+        self._applied = wanted
+
+    def _restore(self) -> None:
+        for key, original in self._originals.items():
+            self._weight(key).copy_(original)
+        self._originals, self.records, self._applied = {}, [], ()
+
+    def _weight(self, key: tuple[str, str]) -> Tensor:
+        weight = self.networks[key[0]].get_submodule(key[1]).weight
+        assert isinstance(weight, Tensor)
+        return weight
+
+
+def read_lora(path: Path, networks: Mapping[str, nn.Module]) -> Lora:
+    """A .safetensors file whose every tensor fits `networks`; else InvalidInputError with what does not."""
+    names = dict(_names(networks))
+    parts: dict[tuple[str, str], dict[str, Tensor]] = {}
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise InvalidInputError(
+            "lora.unreadable",
+            "{field} must be .safetensors files, and {value} cannot be read as one: {reason}; check the path, or "
+            "download it again",
+            field="loras",
+            value=path,
+            reason=str(error).partition("\n")[0],
+        ) from error
+    for key, tensor in tensors.items():
+        _check_kind(path, key)
+        found = _KEY.fullmatch(key)
+        module = None if found is None else names.get(_module_name(found["module"], found["processor"] is not None))
+        if found is None or module is None:
+            raise InvalidInputError(
+                "lora.key",
+                "{field} must fit the model, and {name} of {value} fits no part of it; use a LoRA that was trained "
+                "for Stable Diffusion v1 or for this model",
+                field="loras",
+                value=path,
+                name=key,
+            )
+        part = "alpha" if found["alpha"] else "A" if (found["part"] or found["processor"]) in _DOWN else "B"
+        parts.setdefault(module, {})[part] = tensor
+    alphas = _peft_alphas(metadata)
+    updates = {}
+    for (network, module_path), tensors_of in parts.items():
+        _check_shapes(path, networks[network].get_submodule(module_path), module_path, tensors_of)
+        rank = tensors_of["A"].shape[0]
+        alpha = float(tensors_of["alpha"]) if "alpha" in tensors_of else alphas.get(network, float(rank))
+        updates[network, module_path] = (tensors_of["A"], tensors_of["B"], alpha / rank)
+    return Lora(path=path, sha256=file_digest(path), updates=updates)
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """Size and time of change: a file that is written anew is merged anew."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_size, stat.st_mtime_ns
+
+
+def _names(networks: Mapping[str, nn.Module]) -> Iterator[tuple[str, tuple[str, str]]]:
+    """Every name under which a file may speak of a module with a weight matrix -> (network, module)."""
+    for network, kohya, other in (("unet", "lora_unet_", ""), ("text_encoder", "lora_te_", "text_model.")):
+        for path, module in networks[network].named_modules():
+            if isinstance(module, nn.Linear | nn.Conv2d):
+                key = (network, path)
+                for name in {path, f"{other}{path}"}:
+                    yield f"{network}.{name}", key
+                    yield f"{kohya}{name.replace('.', '_')}", key
+                if network == "unet":
+                    yield path, key  # diffusers' first files held attention processors of the UNet alone
+
+
+def _module_name(name: str, is_processor: bool) -> str:
+    """attn1.processor.to_out, as diffusers wrote it until 0.20, is attn1.to_out.0."""
+    if is_processor:
+        name = name.replace(".processor.", ".")
+        return f"{name}.0" if name.endswith("to_out") else name
+    return name
+
+
+def _check_kind(path: Path, key: str) -> None:
+    for mark, kind in _OTHER_KINDS.items():
+        if mark in key:
+            raise InvalidInputError(
+                "lora.kind",
+                "{field} must be LoRA files for Stable Diffusion v1, and {value} is of another kind, {kind} ({name}); "
+                "use another file",
+                field="loras",
+                value=path,
+                kind=kind,
+                name=key,
+            )
+
+
+def _check_shapes(path: Path, module: Any, name: str, tensors: Mapping[str, Tensor]) -> None:
+    weight = module.weight
+    down, up = tensors.get("A"), tensors.get("B")
+    fits = (
+        down is not None
+        and up is not None
+        and down.dim() >= 2
+        and up.dim() >= 2
+        and down.shape[0] == up.shape[1]
+        and (up.shape[0], down[0].numel()) == (weight.shape[0], weight[0].numel())
+        and up[0, 0].numel() == 1
+    )
+    if not fits:
+        shapes = {part: list(tensor.shape) for part, tensor in tensors.items()}
+        raise InvalidInputError(
+            "lora.shape",
+            "{field} must have an A (rank, {inputs}) and a B ({outputs}, rank) for {name}, and {value} has {shapes}; "
+            "use a LoRA that was trained for this model",
+            field="loras",
+            value=path,
+            name=name,
+            inputs=weight[0].numel(),
+            outputs=weight.shape[0],
+            shapes=shapes,
+        )
+
+
+def _peft_alphas(metadata: Mapping[str, str]) -> dict[str, float]:
+    """network -> alpha, as diffusers writes peft's settings into a file; where it is silent, alpha is the rank."""
+    try:
+        settings = json.loads(metadata.get("lora_adapter_metadata", "{}"))
+    except ValueError:
+        return {}
+    found = {name: settings.get(f"{name}.lora_alpha") for name in ("unet", "text_encoder")}
+    return {name: float(alpha) for name, alpha in found.items() if isinstance(alpha, int | float)}

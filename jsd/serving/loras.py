@@ -1,0 +1,30 @@
+"""The LoRA files that a server's clients may name: those of one folder, which its operator chose."""
+
+import os
+from pathlib import Path
+
+from jsd.errors import InvalidInputError
+from jsd.options import OPTIONS
+from jsd.rules import split_weight
+
+FOLDER = "JSD_LORAS"
+
+
+def served_loras(names: str) -> tuple[str, ...]:
+    """"a.safetensors, b.safetensors:0.7" of a request -> the same in the folder JSD_LORAS; others are refused."""
+    folder = os.environ.get(FOLDER, "")
+    there = sorted(path.name for path in Path(folder).glob("*.safetensors")) if folder != "" else []
+    found = []
+    for asked in OPTIONS["loras"].check(OPTIONS["loras"].parse(names)):
+        name, weight = split_weight(asked)
+        if name not in there:
+            raise InvalidInputError(
+                "lora.not_served",
+                "{field} must be files that this server offers ({choices}), got {value}; choose one of these, or "
+                "start the server with --loras FOLDER",
+                field="loras",
+                choices=", ".join(there) if there else "-",
+                value=repr(name),
+            )
+        found.append(f"{Path(folder) / name}:{weight}")
+    return tuple(found)

@@ -1,0 +1,175 @@
+"""LoRA files: merged as peft computes them, in the names that trainers write, and out again bit for bit."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model_state_dict
+from safetensors.torch import save_file
+from torch import Tensor
+
+from jsd import Pipeline, SamplingOptions
+from jsd.errors import InvalidInputError
+from jsd.serving.loras import served_loras
+
+RANK, ALPHA = 4, 2.0
+OPTIONS = {"num_inference_steps": 2, "seed": 0}
+
+
+@pytest.fixture
+def pipeline(toy_folder: Path) -> Pipeline:
+    return Pipeline.load(toy_folder, device="cpu", dtype="float32")
+
+
+@pytest.fixture(scope="module")
+def trained(toy_folder: Path) -> tuple[dict[str, Tensor], Tensor]:
+    """(peft's tensors of the UNet's attention, the UNet's output with them)."""
+    unet = Pipeline.load(toy_folder, device="cpu", dtype="float32").unet
+    torch.manual_seed(0)
+    targets = ["to_q", "to_k", "to_v", "to_out.0", "conv_in"]
+    unet.add_adapter(LoraConfig(r=RANK, lora_alpha=int(ALPHA), target_modules=targets, init_lora_weights=False))
+    return get_peft_model_state_dict(unet), output_of(unet)
+
+
+def output_of(unet: torch.nn.Module) -> Tensor:
+    generator = torch.Generator().manual_seed(1)
+    sample, text = (torch.randn(shape, generator=generator) for shape in ((1, 4, 8, 8), (1, 16, 32)))
+    with torch.inference_mode():
+        result: Tensor = unet(sample, 500, encoder_hidden_states=text).sample
+    return result
+
+
+def peft_names(name: str) -> str:
+    return f"unet.{name}"
+
+
+def kohya_names(name: str) -> str:
+    module, _, part = name.removesuffix(".weight").rpartition(".")
+    return f"lora_unet_{module.replace('.', '_')}.{ {'lora_A': 'lora_down', 'lora_B': 'lora_up'}[part] }.weight"
+
+
+def old_diffusers_names(name: str) -> str:
+    return f"unet.{name.replace('lora_A', 'lora.down').replace('lora_B', 'lora.up')}"
+
+
+def write(path: Path, tensors: dict[str, Tensor], rename: Callable[[str], str] = peft_names) -> str:
+    named = {rename(name): tensor.clone() for name, tensor in tensors.items()}
+    downs = (end for end in (".lora_A.weight", ".lora_down.weight", ".lora.down.weight"))
+    alphas = {f"{name.removesuffix(end)}.alpha" for end in downs for name in named if name.endswith(end)}
+    save_file(named | {name: torch.tensor(ALPHA) for name in alphas}, path)
+    return str(path)
+
+
+@pytest.mark.parametrize("rename", [peft_names, kohya_names, old_diffusers_names])
+def test_a_file_of_any_trainer_gives_what_peft_gives(
+    rename: Callable[[str], str], trained: tuple[dict[str, Tensor], Tensor], pipeline: Pipeline, tmp_path: Path
+) -> None:
+    tensors, expected = trained
+    before = output_of(pipeline.unet)
+    path = write(tmp_path / "cat.safetensors", tensors, rename)
+    pipeline.adapters.apply([path])
+    torch.testing.assert_close(output_of(pipeline.unet), expected, rtol=1e-4, atol=1e-5)
+    assert (expected - before).abs().max() > 1e-3
+    pipeline.adapters.apply([])
+    assert torch.equal(output_of(pipeline.unet), before), "the weights must be those of the folder again"
+
+
+def test_weights_scale_a_file_and_several_add_up(
+    trained: tuple[dict[str, Tensor], Tensor], pipeline: Pipeline, tmp_path: Path
+) -> None:
+    path = write(tmp_path / "a.safetensors", trained[0])
+    pipeline.adapters.apply([path])
+    whole = output_of(pipeline.unet)
+    pipeline.adapters.apply([f"{path}:0.25", f"{path}:0.75"])
+    torch.testing.assert_close(output_of(pipeline.unet), whole, rtol=1e-4, atol=1e-5)
+    pipeline.adapters.apply([f"{path}:0"])
+    bare = output_of(pipeline.unet)
+    pipeline.adapters.apply([])
+    torch.testing.assert_close(output_of(pipeline.unet), bare)
+
+
+def test_a_picture_says_its_files_and_the_next_is_drawn_without(
+    trained: tuple[dict[str, Tensor], Tensor], pipeline: Pipeline, tmp_path: Path
+) -> None:
+    path = write(tmp_path / "cat.safetensors", trained[0])
+    (plain,) = pipeline.generate("猫", **OPTIONS)
+    (adapted,) = pipeline.generate("猫", loras=[f"{path}:0.7"], **OPTIONS)
+    (again,) = pipeline.generate("猫", **OPTIONS)
+    assert adapted.image.tobytes() != plain.image.tobytes() == again.image.tobytes()
+    (record,) = adapted.metadata["lora_files"]  # type: ignore[misc]
+    assert adapted.metadata["loras"] == ["cat.safetensors:0.7"] and len(record["sha256"]) == 64
+    assert "lora_files" not in again.metadata
+
+
+def test_two_jobs_at_once_each_keep_their_own(
+    trained: tuple[dict[str, Tensor], Tensor], pipeline: Pipeline, tmp_path: Path
+) -> None:
+    path = write(tmp_path / "cat.safetensors", trained[0])
+    (alone,) = pipeline.generate("猫", loras=[path], **OPTIONS)
+    job = pipeline.prepare(SamplingOptions(prompt="猫", loras=(path,), **OPTIONS))
+    steps = pipeline.denoise(job)
+    next(steps)
+    pipeline.generate("桜", **OPTIONS)
+    for _state in steps:
+        pass
+    (beside,) = pipeline.finish(job)
+    assert beside.image.tobytes() == alone.image.tobytes()
+
+
+def broken(kind: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    named = {peft_names(name): tensor.clone() for name, tensor in tensors.items()}
+    first = next(iter(named))
+    module = first.partition(".lora_")[0]
+    changes: dict[str, dict[str, Tensor]] = {
+        "lora.key": {"unet.down_blocks.9.attn1.to_q.lora_A.weight": torch.ones(1, 1)},
+        "lora.kind": {f"{module}.dora_scale": torch.ones(1)},
+        "lora.shape": {first: torch.zeros(RANK, 3)},
+    }
+    return named | changes[kind]
+
+
+@pytest.mark.parametrize("kind", ["lora.key", "lora.kind", "lora.shape"])
+def test_what_fits_nothing_is_refused_and_nothing_is_changed(
+    kind: str, trained: tuple[dict[str, Tensor], Tensor], pipeline: Pipeline, tmp_path: Path
+) -> None:
+    good = write(tmp_path / "good.safetensors", trained[0])
+    save_file(broken(kind, trained[0]), tmp_path / "bad.safetensors")
+    before = output_of(pipeline.unet)
+    with pytest.raises(InvalidInputError) as caught:
+        pipeline.adapters.apply([good, str(tmp_path / "bad.safetensors")])
+    assert caught.value.code == kind and "bad.safetensors" in str(caught.value)
+    assert torch.equal(output_of(pipeline.unet), before)
+
+
+@pytest.mark.parametrize(
+    ("loras", "code"),
+    [
+        (["nowhere.safetensors"], "lora.unreadable"),
+        (["a.safetensors:9"], "lora.weight"),
+        ("a.safetensors", "options.list"),
+        ([1], "options.list"),
+        (["a.safetensors"] * 9, "options.many"),
+    ],
+)
+def test_a_file_or_a_weight_that_is_none_is_named(loras: object, code: str, pipeline: Pipeline) -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        pipeline.generate("猫", loras=loras)
+    assert caught.value.code == code and caught.value.field == "loras"
+
+
+def test_a_client_names_only_what_the_operator_offers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "offered").mkdir()
+    for path in (tmp_path / "offered" / "a.safetensors", tmp_path / "secret.safetensors"):
+        path.write_bytes(b"")
+    monkeypatch.setenv("JSD_LORAS", str(tmp_path / "offered"))
+    assert served_loras("a.safetensors:0.5, a.safetensors") == tuple(
+        f"{tmp_path / 'offered' / 'a.safetensors'}:{weight}" for weight in (0.5, 1.0)
+    )
+    for name in ("../secret.safetensors", str(tmp_path / "secret.safetensors"), "secret.safetensors", "https://a.b/c"):
+        with pytest.raises(InvalidInputError) as caught:
+            served_loras(name)
+        assert caught.value.code == "lora.not_served"
+    monkeypatch.delenv("JSD_LORAS")
+    with pytest.raises(InvalidInputError, match="--loras"):
+        served_loras("a.safetensors")
