@@ -11,7 +11,7 @@ FOLDER = "JSD_LORAS"
 
 
 def served_loras(names: str) -> tuple[str, ...]:
-    """"a.safetensors, b.safetensors:0.7" of a request -> the same in the folder JSD_LORAS; others are refused."""
+    """ "a.safetensors, b.safetensors:0.7" of a request -> the same in the folder JSD_LORAS; others are refused."""
     folder = os.environ.get(FOLDER, "")
     there = sorted(path.name for path in Path(folder).glob("*.safetensors")) if folder != "" else []
     found = []
