@@ -128,8 +128,7 @@ class Predictor(BaseRunner):
             le=4294967295,
         ),
         loras: str = Input(
-            description="LoRA files of this server, NAME or NAME:WEIGHT, with commas. サーバーの LoRA（コンマ区切り）。",
-            default="",
+            description="LoRA files of this server, NAME or NAME:WEIGHT, with commas. サーバーの LoRA。", default=""
         ),
         disable_safety_checker: bool = Input(
             description="Return flagged pictures too. セーフティーチェッカーが検出した画像も返します。", default=False

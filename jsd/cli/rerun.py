@@ -160,12 +160,12 @@ def _draw(pipeline: "Pipeline", options: SamplingOptions, record: dict[str, Any]
                 field=f"--{field}",
                 value=getattr(options, field),
             )
-    if [one["sha256"] for one in job.lora_files] != [
-        one["sha256"] for one in record.get("lora_files", [])
-    ] and not force:
+    digests = [[one["sha256"] for one in files] for files in (job.lora_files, record.get("lora_files", []))]
+    if digests[0] != digests[1] and not force:
         raise InvalidInputError(
             "rerun.other_lora",
-            "{field} must be the files that it was drawn with ({value}), and one is another; pass those, or use --force",
+            "{field} must be the files that it was drawn with ({value}), and one is another; pass those, or use "
+            "--force",
             field="--lora",
             value=", ".join(options.loras),
         )
