@@ -1,5 +1,6 @@
 """The words of the embedded model's corpus, from the tables of jsd/training/corpora/lists/."""
 
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -99,41 +100,67 @@ def kana_twin(word: str) -> str | None:
     return None
 
 
-@lru_cache(maxsize=1)
-def read_vocabulary() -> Vocabulary:
-    names, written = _written()
-    meanings: dict[str, tuple[str, ...]] = {}
+@lru_cache
+def read_vocabulary(drawn: frozenset[str] | None = None) -> Vocabulary:
+    """The words of the concepts that are drawn: by default those of spellings.tsv.
+
+    Where two of them have a word, it is the one's that it fits better, by its level: 山 is ⛰, and 🗻 if there is no ⛰.
+    """
+    names, files_written = _written()
+    concepts = drawn if drawn is not None else frozenset(concept for concept, *_ in read_table("spellings"))
     shared: dict[str, str] = {}
-    spellings: dict[str, dict[str, Spelling]] = {concept: {} for concept in names}
-    for kind, words, concepts in read_table("shared"):
+    found: dict[str, dict[str, Spelling]] = {}  # text -> concept -> spelling
+    for kind, words, cell in read_table("shared"):
+        owners = [concept for concept in cell.split() if concept in concepts]
+        level = "name" if kind == "same" else "near"
         for text in dict.fromkeys(text for word in words.split() for text in (word, kana_twin(word) or word)):
-            meanings[text], shared[text] = tuple(concepts.split()), kind
-            for concept in meanings[text]:
-                spellings[concept][text] = Spelling(text, concept, "name" if kind == "same" else "near")
-    for one in written:
-        if one.text not in shared:
-            spellings[one.concept].setdefault(one.text, one)
-            meanings[one.text] = tuple(dict.fromkeys((*meanings.get(one.text, ()), one.concept)))
-    for one in written:
+            if owners:
+                shared[text] = kind
+                found[text] = {concept: Spelling(text, concept, level) for concept in owners}
+    for level, written in itertools.product(LEVELS, files_written):
+        taken = frozenset(found)
+        for one in written:
+            if one.level == level and one.text not in taken and one.concept in concepts:
+                found.setdefault(one.text, {}).setdefault(one.concept, Spelling(one.text, one.concept, level))
+    for one in itertools.chain(*files_written):
         twin = kana_twin(one.text)
-        if twin is not None and twin not in shared and meanings.setdefault(twin, (one.concept,)) == (one.concept,):
-            spellings[one.concept].setdefault(twin, Spelling(twin, one.concept, "kana"))
-    return Vocabulary(names, {concept: tuple(found.values()) for concept, found in spellings.items()}, meanings, shared)
+        if twin is not None and twin not in found and one.concept in concepts:
+            found[twin] = {one.concept: Spelling(twin, one.concept, "kana")}
+    spellings: dict[str, list[Spelling]] = {concept: [] for concept in names if concept in concepts}
+    for by_concept in found.values():
+        for concept, spelling in by_concept.items():
+            spellings[concept].append(spelling)
+    meanings = {text: tuple(by_concept) for text, by_concept in found.items()}
+    return Vocabulary(
+        {concept: names[concept] for concept in spellings},
+        {concept: tuple(texts) for concept, texts in spellings.items()},
+        meanings,
+        {text: kind for text, kind in shared.items() if len(meanings[text]) > 1},
+    )
 
 
-def _written() -> tuple[dict[str, str], list[Spelling]]:
-    """Each concept's name, and the spellings of spellings.tsv and spellings_auto.tsv."""
+def _written() -> tuple[dict[str, str], list[list[Spelling]]]:
+    """Each concept's name, and the spellings of three files; where two have a word, it is the earlier one's."""
     names: dict[str, str] = {}
-    written: list[Spelling] = []
-    for concept, *cells in read_table("spellings"):
-        columns = [cell.split() for cell in cells]
-        names[concept] = columns[0][0]
-        for level, words in zip(LEVELS, columns, strict=False):
-            written += [Spelling(text, concept, level) for word in words for text in _expand(word, columns[0])]
+    found: list[list[Spelling]] = []
+    for file in ("spellings_new", "spellings"):
+        written: list[Spelling] = []
+        for concept, *cells in read_table(file):
+            columns = [cell.split() for cell in cells]
+            names[concept] = columns[0][0]
+            for level, words in zip(LEVELS, columns, strict=False):
+                written += [Spelling(text, concept, level) for word in words for text in _expand(word, columns[0])]
+        found.append(written)
+    automatic: list[Spelling] = []
     for concept, readings, keywords in read_table("spellings_auto"):
-        written += [Spelling(text, concept, "kana") for text in readings.split()]
-        written += [Spelling(text, concept, "keyword") for text in keywords.split()]
-    return names, written
+        automatic += [Spelling(text, concept, "kana") for text in readings.split()]
+        automatic += [Spelling(text, concept, "keyword") for text in keywords.split()]
+    return names, [*found, automatic]
+
+
+def read_alike() -> dict[str, tuple[str, ...]]:
+    """Concept -> the emoji that are further drawings of it: 🐱 -> 🐈."""
+    return {concept: tuple(others.split()) for concept, others in read_table("alike")}
 
 
 def _expand(word: str, names: list[str]) -> list[str]:

@@ -12,10 +12,20 @@ from jsd.training.corpora.words import NO_STYLE, kana_twin, read_modifiers, read
 
 KANA = re.compile("[ぁ-ゖァ-ヶー]+")
 VOCABULARY = read_vocabulary()
+EVERY_CONCEPT = frozenset(words.read_attributes())
 
 
-def test_every_word_names_one_concept_or_is_listed_as_shared() -> None:
-    assert {word for word, concepts in VOCABULARY.meanings.items() if len(concepts) > 1} <= set(VOCABULARY.shared)
+@pytest.mark.parametrize("drawn", [None, EVERY_CONCEPT])
+def test_every_word_names_one_concept_or_is_listed_as_shared(drawn: frozenset[str] | None) -> None:
+    vocabulary = read_vocabulary(drawn)
+    assert {word for word, concepts in vocabulary.meanings.items() if len(concepts) > 1} == set(vocabulary.shared)
+
+
+def test_a_word_means_the_closest_of_what_is_drawn() -> None:
+    assert VOCABULARY.meanings["夕日"] == ("🌅",)
+    assert read_vocabulary(EVERY_CONCEPT).meanings["夕日"] == ("🌇",)
+    assert read_vocabulary(frozenset("🌅⛰")).meanings["山"] == ("⛰",)
+    assert "猫" not in read_vocabulary(frozenset("🐶")).meanings
 
 
 def test_every_concept_is_called_something_in_kana() -> None:
@@ -86,7 +96,8 @@ def rgb(hsv: tuple[float, float, float]) -> tuple[float, float, float]:
 
 def test_every_concept_has_a_kind_a_counter_and_places_that_exist() -> None:
     attributes, counts, places = words.read_attributes(), words.read_counts(), words.read_places()
-    assert set(attributes) == set(VOCABULARY.names)
+    assert set(VOCABULARY.names) < set(attributes) == set(read_vocabulary(EVERY_CONCEPT).names)
+    assert set(words.read_alike()) <= set(attributes)
     for concept, one in attributes.items():
         assert one.counters and set(one.counters) <= set(counts), concept
         assert one.places and set(one.places) <= set(places), concept
