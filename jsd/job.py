@@ -7,6 +7,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from jsd.conditioning import Conditioning
 from jsd.errors import Note
 from jsd.images import save_image
 from jsd.inputs import InputPictures
@@ -63,8 +64,7 @@ class Job:
     prompts: tuple[Prompts, ...]  # one per image: how its texts were read
     start: Start
     generators: list[torch.Generator]
-    prompt_embeds: Tensor  # (B, L, D)
-    negative_prompt_embeds: Tensor | None  # (B, L, D); None at guidance 1
+    conditioning: Conditioning
     guidance_scale: float
     latents: Tensor  # (B, C, h, w) float32
     inputs: InputPictures

@@ -17,6 +17,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from jsd import sampling, vae
+from jsd.conditioning import TextEncoders
 from jsd.devices import choose_placement, dtype_name, synchronize
 from jsd.errors import GenerationError, UnsafeImagesError
 from jsd.i18n import _
@@ -28,8 +29,7 @@ from jsd.models.components import load_components
 from jsd.models.folder import GUIDANCE_SCALE, choose_folder, guidance_scale, open_model_folder, read_json
 from jsd.models.lora import Adapters
 from jsd.options import MAX_SEED, SamplingOptions, shared_options
-from jsd.prompting.embeddings import embed
-from jsd.prompting.prompts import PromptReading, read_prompt, read_prompts, shared_num_windows
+from jsd.prompting.prompts import read_prompt, read_prompts, shared_num_windows
 from jsd.prompting.tokenizer import JapaneseTokenizer
 from jsd.safety import SafetyChecker, find_checker, safety_status, withhold
 from jsd.sampling import DenoisingState
@@ -66,6 +66,8 @@ class Pipeline:
     folder: Path | None = None
     guidance_scale: float = GUIDANCE_SCALE  # of requests that name none
     safety_checker: SafetyChecker | None = None
+    text_encoder_2: Any = None  # of SDXL: transformers.CLIPTextModelWithProjection
+    zero_empty_negative: bool = False  # SDXL's force_zeros_for_empty_prompt
 
     @classmethod
     def load(
@@ -88,6 +90,9 @@ class Pipeline:
 
     def __post_init__(self) -> None:
         self.adapters = Adapters({"unet": self.unet, "text_encoder": self.text_encoder})
+        self.text_encoders = TextEncoders(
+            first=self.text_encoder, second=self.text_encoder_2, zero_empty_negative=self.zero_empty_negative
+        )
 
     def __repr__(self) -> str:
         name = "unnamed" if self.folder is None else self.folder.name
@@ -183,8 +188,9 @@ class Pipeline:
         seeds, each, prompts = zip(*rows, strict=True)
         guided = guidance != 1
         num_windows = shared_num_windows(prompts, guided=guided)
-        prompt_embeds = self._embed([one.prompt for one in prompts], num_windows)
-        negative = self._embed([one.negative_prompt for one in prompts], num_windows) if guided else None
+        conditioning = self.text_encoders.condition(
+            prompts, num_windows, guided=guided, size=inputs.size, dtype=self.dtype
+        )
         scheduler = make_scheduler(shared.scheduler, self.scheduler_config, shared.num_inference_steps)
         generators = sampling.noise_generators(seeds)
         shape = (self.latent_channels, height // self.vae_factor, width // self.vae_factor)
@@ -206,8 +212,7 @@ class Pipeline:
             prompts=prompts,
             start=start,
             generators=generators,
-            prompt_embeds=prompt_embeds,
-            negative_prompt_embeds=negative,
+            conditioning=conditioning,
             guidance_scale=guidance,
             latents=start.latents,
             inputs=inputs,
@@ -223,8 +228,7 @@ class Pipeline:
             for state in sampling.denoise(
                 self.unet,
                 job.start,
-                prompt_embeds=job.prompt_embeds,
-                negative_prompt_embeds=job.negative_prompt_embeds,
+                **vars(job.conditioning),
                 guidance_scale=job.guidance_scale,
                 generators=job.generators,
             ):
@@ -298,18 +302,21 @@ class Pipeline:
     def encode_prompt(self, prompts: Sequence[str], field: str = "prompt") -> Tensor:
         """prompts (B) -> embeddings (B, W L, D), W windows; `field` is the input named where a text cannot be read."""
         readings = [read_prompt(self.tokenizer, prompt, field) for prompt in prompts]
-        return self._embed(readings, max(len(reading.windows) for reading in readings))
-
-    def _embed(self, readings: Sequence[PromptReading], num_windows: int) -> Tensor:
-        return embed(self.text_encoder, readings, num_windows).to(self.dtype)
+        embeddings, _pooled = self.text_encoders.encode(readings, max(len(one.windows) for one in readings))
+        return embeddings.to(self.dtype)
 
     def encode_image(self, pixel_values: Tensor) -> Tensor:
         """pixel_values (B, 3, H, W) in [-1, 1] -> latents (B, C, h, w) float32, scaled: the mean."""
-        return vae.encode_image(self.vae, pixel_values)
+        return vae.encode_image(self.vae, pixel_values, upcast=self._vae_overflows)
 
     def decode_latents(self, latents: Tensor) -> Tensor:
         """latents (B, C, h, w), scaled -> images (B, 3, H, W) float32 in [0, 1]."""
-        return vae.decode_latents(self.vae, latents)
+        return vae.decode_latents(self.vae, latents, upcast=self._vae_overflows)
+
+    @property
+    def _vae_overflows(self) -> bool:
+        """In float16: SDXL's, where its config says so. Stable Diffusion v1's says so by diffusers' default alone."""
+        return self.text_encoder_2 is not None and bool(self.vae.config.get("force_upcast", False))
 
     def _latent_mask(self, mask: Image.Image) -> Tensor:
         """A mask (H, W) -> (1, 1, h, w): a latent is repainted where any of its pixels is."""

@@ -5,7 +5,7 @@ part of the schedule that image to image runs. The scheduler owns the noise leve
 whatever the dtype of the UNet, so that half precision does not round x_t at every step.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from inspect import signature
 from typing import Any
@@ -94,10 +94,12 @@ def denoise(
     negative_prompt_embeds: Tensor | None,
     guidance_scale: float,
     generators: Sequence[torch.Generator],
+    added_cond_kwargs: Mapping[str, Tensor] | None = None,
 ) -> Iterator[DenoisingState]:
     """x_T -> x_0, a state after each step. Embeddings (B, L, D); the negative ones are unread at guidance 1.
 
-    `generators` give the noise that an ancestral scheduler adds at each step, one per image.
+    `generators` give the noise that an ancestral scheduler adds at each step, one per image; `added_cond_kwargs`: what
+    the UNet of another family is told besides (`jsd.conditioning`).
     """
     scheduler, latents, known = start.scheduler, start.latents, start.known
     encoder_hidden_states, guided = prompt_embeds, False  # (B, L, D)
@@ -105,15 +107,16 @@ def denoise(
         encoder_hidden_states, guided = torch.cat([negative_prompt_embeds, prompt_embeds]), True  # (2B, L, D)
     draws_noise = "generator" in signature(scheduler.step).parameters
     step_kwargs = {"generator": list(generators)} if draws_noise else {}
+    told: dict[str, Any] = {"encoder_hidden_states": encoder_hidden_states}
+    if added_cond_kwargs is not None:
+        told["added_cond_kwargs"] = dict(added_cond_kwargs)
     dtype = unet.dtype
     for i, t in enumerate(start.timesteps):
         sample = scheduler.scale_model_input(latents, t)  # (B, C, h, w)
         latent_model_input = sample.to(dtype)
         if guided:
             latent_model_input = torch.cat([latent_model_input] * 2)  # (2B, C, h, w)
-        noise_pred = unet(latent_model_input, t, encoder_hidden_states=encoder_hidden_states, return_dict=False)[
-            0
-        ].float()
+        noise_pred = unet(latent_model_input, t, return_dict=False, **told)[0].float()
         if guided:
             # w > 1 moves from what any picture would have towards what this prompt's has (arXiv 2207.12598).
             noise_pred_uncond, noise_pred_text = noise_pred.chunk(2)  # (B, C, h, w) each

@@ -10,18 +10,18 @@ from jsd.errors import GenerationError
 
 
 @torch.inference_mode()
-def encode_image(vae: Any, pixel_values: Tensor) -> Tensor:
+def encode_image(vae: Any, pixel_values: Tensor, *, upcast: bool = False) -> Tensor:
     """pixel_values (B, 3, H, W) in [-1, 1] -> latents (B, C, h, w) float32, scaled: the mean."""
-    latents = _run(vae, lambda x: vae.encode(x).latent_dist.mode(), pixel_values)
+    latents = _run(vae, lambda x: vae.encode(x).latent_dist.mode(), pixel_values, upcast)
     return (latents - _shift(vae)) * float(vae.config.scaling_factor)
 
 
 @torch.inference_mode()
-def decode_latents(vae: Any, latents: Tensor) -> Tensor:
+def decode_latents(vae: Any, latents: Tensor, *, upcast: bool = False) -> Tensor:
     """latents (B, C, h, w), scaled -> images (B, 3, H, W) float32 in [0, 1]."""
     latents = latents / float(vae.config.scaling_factor) + _shift(vae)
     # One by one: the VAE's activations are the peak of memory, and batching gains nothing.
-    decoded = [_run(vae, lambda x: vae.decode(x, return_dict=False)[0], x) for x in latents[:, None]]
+    decoded = [_run(vae, lambda x: vae.decode(x, return_dict=False)[0], x, upcast) for x in latents[:, None]]
     return (torch.cat(decoded) / 2 + 0.5).clamp(0, 1)
 
 
@@ -30,10 +30,10 @@ def _shift(vae: Any) -> float:
     return 0.0 if shift is None else float(shift)
 
 
-def _run(vae: Any, run: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """`run` in the VAE's dtype; again in float32 where half precision overflowed."""
+def _run(vae: Any, run: Callable[[Tensor], Tensor], x: Tensor, upcast: bool) -> Tensor:
+    """`run` in the VAE's dtype; in float32 where half precision overflowed, or is known to: `upcast`."""
     dtype, device = vae.dtype, vae.device
-    result = run(x.to(device, dtype)).float()
+    result = torch.full((), torch.nan) if upcast and dtype == torch.float16 else run(x.to(device, dtype)).float()
     if bool(torch.isfinite(result).all()):
         return result
     if dtype != torch.float32:

@@ -95,7 +95,7 @@ def test_an_unset_seed_is_drawn_and_told(pipeline: Pipeline) -> None:
 def test_seed_0_and_guidance_1_are_values_not_unset(pipeline: Pipeline) -> None:
     job = pipeline.prepare(replace(OPTIONS, guidance_scale=1.0))
     assert job.options[0].seed == 0
-    assert job.negative_prompt_embeds is None, "guidance 1 reads no negative prompt"
+    assert job.conditioning.negative_prompt_embeds is None, "guidance 1 reads no negative prompt"
     expected = torch.randn((1, 4, 8, 8), generator=torch.Generator("cpu").manual_seed(0))
     assert torch.equal(job.latents, expected * job.start.scheduler.init_noise_sigma)
 
@@ -162,9 +162,9 @@ def test_emphasis_changes_the_embeddings_of_its_window_alone(pipeline: Pipeline)
 def test_the_shorter_of_prompt_and_negative_prompt_is_padded_with_an_empty_window(pipeline: Pipeline) -> None:
     options = replace(OPTIONS, prompt="猫", negative_prompt="富士山と桜の水彩画、夏の海、こいのぼり")
     job = pipeline.prepare(options)
-    assert job.negative_prompt_embeds is not None
-    assert job.prompt_embeds.shape == job.negative_prompt_embeds.shape == (1, 32, 32)
-    torch.testing.assert_close(job.prompt_embeds[:, 16:], pipeline.encode_prompt([""]))
+    assert job.conditioning.negative_prompt_embeds is not None
+    assert job.conditioning.prompt_embeds.shape == job.conditioning.negative_prompt_embeds.shape == (1, 32, 32)
+    torch.testing.assert_close(job.conditioning.prompt_embeds[:, 16:], pipeline.encode_prompt([""]))
     assert pipeline.generate(options)[0].image.size == (32, 32)
 
 
@@ -195,8 +195,8 @@ def test_what_was_replaced_stands_in_the_file(pipeline: Pipeline, monkeypatch: p
 
 
 def test_the_negative_line_of_the_prompt_is_the_negative_prompt(pipeline: Pipeline) -> None:
-    line = pipeline.prepare(replace(OPTIONS, prompt="猫\nネガティブ：桜"))
-    field = pipeline.prepare(replace(OPTIONS, prompt="猫", negative_prompt="桜"))
+    line = pipeline.prepare(replace(OPTIONS, prompt="猫\nネガティブ：桜")).conditioning
+    field = pipeline.prepare(replace(OPTIONS, prompt="猫", negative_prompt="桜")).conditioning
     assert line.negative_prompt_embeds is not None and field.negative_prompt_embeds is not None
     assert torch.equal(line.prompt_embeds, field.prompt_embeds)
     assert torch.equal(line.negative_prompt_embeds, field.negative_prompt_embeds)

@@ -1,7 +1,6 @@
-"""Texts as read -> the text encoder's output, its windows side by side and its weights laid on."""
+"""Texts as read -> what a text encoder reads; its output with the windows side by side and the weights laid on."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -9,17 +8,16 @@ from torch import Tensor
 from jsd.prompting.prompts import PromptReading
 
 
-@torch.inference_mode()
-def embed(text_encoder: Any, readings: Sequence[PromptReading], num_windows: int) -> Tensor:
-    """readings (B) -> embeddings (B, W L, D), each different text encoded once, in W windows."""
-    different = {reading.text: reading for reading in readings}
-    windows = [window for reading in different.values() for window in reading.padded(num_windows)]
-    input_ids = torch.tensor([window.input_ids for window in windows], device=text_encoder.device)  # (B W, L)
-    weights = torch.tensor([window.weights for window in windows])  # (B W, L)
-    embeddings = weight_embeddings(text_encoder(input_ids).last_hidden_state, weights)  # (B W, L, D)
-    embeddings = embeddings.reshape(len(different), -1, embeddings.shape[-1])  # (B, W L, D)
-    rows = list(different)
-    return embeddings[[rows.index(reading.text) for reading in readings]]
+def input_of(readings: Sequence[PromptReading], num_windows: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """readings (B) -> input_ids (B W, L) and the tokens' weights (B W, L), each text in W windows."""
+    windows = [window for reading in readings for window in reading.padded(num_windows)]
+    input_ids = torch.tensor([one.input_ids for one in windows], device=device)
+    return input_ids, torch.tensor([one.weights for one in windows])
+
+
+def joined(embeddings: Tensor, num_texts: int) -> Tensor:
+    """embeddings (B W, L, D) -> (B, W L, D): the windows of a text side by side."""
+    return embeddings.reshape(num_texts, -1, embeddings.shape[-1])
 
 
 def weight_embeddings(embeddings: Tensor, weights: Tensor) -> Tensor:

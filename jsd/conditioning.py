@@ -1,0 +1,78 @@
+"""What the UNet is told of the texts: by one text encoder (Stable Diffusion v1), or by two (SDXL, arXiv 2307.01952).
+
+SDXL reads the last hidden states but one of both encoders side by side, the second encoder's pooled text, and six
+numbers, the time ids: the size of the picture that was trained on, where it was cropped, the size that is drawn.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from jsd.prompting.embeddings import input_of, joined, weight_embeddings
+from jsd.prompting.prompts import PromptReading, Prompts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conditioning:
+    """Named as `jsd.sampling.denoise` takes them; `negative_prompt_embeds` is None at guidance 1."""
+
+    prompt_embeds: Tensor  # (B, W L, D), W windows
+    negative_prompt_embeds: Tensor | None
+    # None, or of SDXL {"text_embeds": (N, P), "time_ids": (N, 6)}; N = 2B with the negative ones first, B at guidance 1
+    added_cond_kwargs: dict[str, Tensor] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextEncoders:
+    """`second` is None for Stable Diffusion v1."""
+
+    first: Any  # transformers.CLIPTextModel
+    second: Any = None  # transformers.CLIPTextModelWithProjection
+    zero_empty_negative: bool = False  # SDXL's force_zeros_for_empty_prompt: no negative prompt is zeros, not ""
+
+    def condition(
+        self, prompts: Sequence[Prompts], num_windows: int, *, guided: bool, size: tuple[int, int], dtype: torch.dtype
+    ) -> Conditioning:
+        """prompts (B) -> what the UNet is told; `size` (width, height) of the output, px."""
+        positive, pooled = self.encode([one.prompt for one in prompts], num_windows)
+        negative, negative_pooled = None, None
+        if guided:
+            texts = [one.negative_prompt for one in prompts]
+            negative, negative_pooled = self.encode(texts, num_windows)
+            if self.zero_empty_negative:
+                is_empty = torch.tensor([reading.read == "" for reading in texts], device=negative.device)
+                negative = negative.masked_fill(is_empty[:, None, None], 0)
+                if negative_pooled is not None:
+                    negative_pooled = negative_pooled.masked_fill(is_empty[:, None], 0)
+        added = None
+        if pooled is not None:
+            width, height = size
+            all_pooled = pooled if negative_pooled is None else torch.cat([negative_pooled, pooled])  # (N, P)
+            time_ids = torch.tensor([[height, width, 0, 0, height, width]], device=pooled.device)
+            added = {"text_embeds": all_pooled.to(dtype), "time_ids": time_ids.repeat(len(all_pooled), 1).to(dtype)}
+        return Conditioning(
+            prompt_embeds=positive.to(dtype),
+            negative_prompt_embeds=None if negative is None else negative.to(dtype),
+            added_cond_kwargs=added,
+        )
+
+    @torch.inference_mode()
+    def encode(self, readings: Sequence[PromptReading], num_windows: int) -> tuple[Tensor, Tensor | None]:
+        """readings (B) -> embeddings (B, W L, D), pooled text (B, P) of each first window, None with one encoder.
+
+        Each different text is encoded once.
+        """
+        different = {reading.text: reading for reading in readings}
+        rows = [list(different).index(reading.text) for reading in readings]
+        input_ids, weights = input_of(list(different.values()), num_windows, self.first.device)  # (B W, L) each
+        if self.second is None:
+            hidden, pooled = self.first(input_ids).last_hidden_state, None
+        else:
+            outputs = [encoder(input_ids, output_hidden_states=True) for encoder in (self.first, self.second)]
+            hidden = torch.cat([output.hidden_states[-2] for output in outputs], dim=-1)  # (B W, L, D)
+            pooled = outputs[1].text_embeds.reshape(len(different), num_windows, -1)[:, 0]  # (B, P)
+        embeddings = joined(weight_embeddings(hidden, weights), len(different))
+        return embeddings[rows], None if pooled is None else pooled[rows]
