@@ -177,6 +177,11 @@ def read_modifiers() -> tuple[Modifier, ...]:
     return tuple(found)
 
 
+def read_phrases() -> dict[str, tuple[str, ...]]:
+    """Concept -> whole prompts that mean it alone: ワンワン吠える犬."""
+    return {concept: tuple(phrases.split()) for concept, phrases in read_table("phrases")}
+
+
 def read_style_templates() -> dict[str, tuple[str, ...]]:
     """Style -> {}の油絵, 油絵風の{}, {}を油絵で描いて; under NO_STYLE those that are asked for and cannot be drawn."""
     templates: dict[str, tuple[str, ...]] = {}

@@ -128,3 +128,13 @@ def test_what_is_asked_in_evaluation_is_kept_out_of_the_captions() -> None:
     kept_out = words.read_kept_out()
     assert {"庭に小さな花が咲いた", "二匹の猫", "新しいエアコンが欲しい", "昼は眠る吸血鬼"} <= kept_out
     assert "ライオン" not in kept_out
+
+
+def test_a_phrase_means_one_concept_and_is_asked_in_no_evaluation() -> None:
+    phrases, meanings = words.read_phrases(), read_vocabulary(EVERY_CONCEPT).meanings
+    every = [text for texts in phrases.values() for text in texts]
+    assert len(every) == len(set(every)) > 900
+    assert set(phrases) <= EVERY_CONCEPT and not set(every) & words.read_kept_out()
+    assert [
+        text for concept, texts in phrases.items() for text in texts if concept not in meanings.get(text, concept)
+    ] == []
