@@ -93,7 +93,7 @@ def _import_diffusers() -> Callable[[Task], Draw]:
     from transformers import CLIPTextModel
 
     from jsd.devices import synchronize
-    from jsd.models.folder import read_json
+    from jsd.models.configs import read_json
     from jsd.prompting.tokenizer import JapaneseTokenizer
     from jsd.sampling import initial_noise, noise_generators
     from jsd.schedulers import make_scheduler

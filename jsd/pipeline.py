@@ -26,7 +26,8 @@ from jsd.inputs import load_inputs
 from jsd.job import GeneratedImage, Job
 from jsd.models import record as provenance
 from jsd.models.components import load_components
-from jsd.models.folder import GUIDANCE_SCALE, choose_folder, guidance_scale, open_model_folder, read_json
+from jsd.models.configs import GUIDANCE_SCALE
+from jsd.models.folder import ModelFolder, choose_folder, open_model_folder
 from jsd.models.lora import Adapters
 from jsd.options import MAX_SEED, SamplingOptions, shared_options
 from jsd.prompting.prompts import read_prompt, read_prompts, shared_num_windows
@@ -71,21 +72,23 @@ class Pipeline:
 
     @classmethod
     def load(
-        cls, folder: Path | str | None = None, device: str | None = None, dtype: str | torch.dtype | None = None
+        cls,
+        folder: ModelFolder | Path | str | None = None,
+        device: str | None = None,
+        dtype: str | torch.dtype | None = None,
     ) -> "Pipeline":
         """A model folder (see `jsd.models.folder.choose_folder`) on a device (see `jsd.devices`)."""
         placement = choose_placement(device, dtype)
-        chosen, reason = choose_folder(folder)
-        path = open_model_folder(chosen)
+        chosen = open_model_folder(choose_folder(folder))
         pipeline = cls(
-            tokenizer=JapaneseTokenizer.load(path / "tokenizer"),
-            **load_components(path, placement.device, placement.dtype),
-            scheduler_config=read_json(path / "scheduler" / "scheduler_config.json"),
-            folder=path,
-            guidance_scale=guidance_scale(path),
-            safety_checker=find_checker(path, placement.device),
+            tokenizer=chosen.tokenizer,
+            **load_components(chosen.path, placement.device, placement.dtype),
+            scheduler_config=chosen.scheduler_config,
+            folder=chosen.path,
+            guidance_scale=chosen.guidance_scale,
+            safety_checker=find_checker(chosen.path, placement.device),
         )
-        logger.info("model %s (%s), %s", path, reason, placement)
+        logger.info("model %s, %s", chosen, placement)
         return pipeline
 
     def __post_init__(self) -> None:

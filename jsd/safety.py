@@ -19,7 +19,7 @@ from torch import Tensor
 
 from jsd.errors import GenerationError, Note
 from jsd.models.components import load_image_processor, load_safety_checker
-from jsd.models.folder import has_safety_checker
+from jsd.models.weights import has_safety_checker
 from jsd.options import SamplingOptions
 
 SPECIAL_CARE_ADJUSTMENT = 0.01

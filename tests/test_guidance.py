@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from jsd.models.configs import GENERATION_CONFIG, GUIDANCE_SCALE, guidance_scale
 from jsd.models.convert import convert_folder
-from jsd.models.folder import GENERATION_CONFIG, GUIDANCE_SCALE, guidance_scale, verify_folder
+from jsd.models.folder import verify_folder
 from jsd.options import SamplingOptions
 from jsd.pipeline import Pipeline
 

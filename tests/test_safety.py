@@ -16,9 +16,9 @@ from safetensors.torch import load_file, save_file
 from toy_checker import write_toy_checker
 
 from jsd.errors import GenerationError, ModelFolderError, UnsafeImagesError
-from jsd.models.components import load_image_processor, load_safety_checker
+from jsd.models.components import expected_shapes, load_image_processor, load_safety_checker
 from jsd.models.convert import convert_folder
-from jsd.models.folder import expected_shapes, open_model_folder, verify_folder
+from jsd.models.folder import open_model_folder, verify_folder
 from jsd.options import SamplingOptions
 from jsd.pipeline import Pipeline
 from jsd.safety import SafetyChecker, blank_unsafe, safety_status

@@ -16,7 +16,6 @@ from jsd.i18n import _
 from jsd.models.folder import choose_folder, open_model_folder
 from jsd.options import SamplingOptions
 from jsd.prompting.styles import check_style
-from jsd.prompting.tokenizer import JapaneseTokenizer
 from jsd.rules import not_one_of
 
 if TYPE_CHECKING:
@@ -121,8 +120,7 @@ def _defaults(args: argparse.Namespace) -> dict[str, Any]:
     values = given_options(args)
     options = SamplingOptions(**{"prompt": "", **values})
     if options.style != "":
-        folder = open_model_folder(choose_folder(args.weights)[0])
-        check_style(JapaneseTokenizer.load(folder / "tokenizer"), options.style)
+        check_style(choose_folder(args.weights).tokenizer, options.style)
     return values
 
 
@@ -132,8 +130,8 @@ def _engine(
     """What draws `rows`, once it is iterated."""
     from jsd.batch.drawing import FileChoice, ModelChoice, draw_locally
 
-    folder = choose_folder(args.weights)[0]
-    model = ModelChoice(folder=folder.absolute(), device=args.device, dtype=args.dtype)
+    folder = choose_folder(args.weights)
+    model = ModelChoice(folder=folder.path.absolute(), device=args.device, dtype=args.dtype)
     files = FileChoice(with_metadata=not args.no_metadata, num_digits=num_digits)
     if args.engine == "local":
         return draw_locally(rows, model, files, results.check_model)
@@ -141,7 +139,7 @@ def _engine(
     from jsd.batch.ray_engine import draw_on_cluster
     from jsd.models.record import folder_digest
 
-    digest = folder_digest(open_model_folder(model.folder))
+    digest = folder_digest(open_model_folder(model.folder).path)
     results.check_model(digest)
     return draw_on_cluster(rows, model, files, digest=digest, num_workers=args.workers, address=args.ray_address)
 

@@ -13,7 +13,6 @@ from jsd.cli.arguments import (
 )
 from jsd.models.folder import choose_folder
 from jsd.prompting.styles import check_style
-from jsd.prompting.tokenizer import JapaneseTokenizer
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,16 +24,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     options = make_options(given_options(args))
     check_folder(args.output_dir, "output_dir")
-    folder, reason = choose_folder(args.weights)
+    folder = choose_folder(args.weights)
     if options.style != "":
-        check_style(JapaneseTokenizer.load(folder / "tokenizer"), options.style)
+        check_style(folder.tokenizer, options.style)
 
     # Here, because they import torch: a mistake in the arguments is answered before.
     from jsd.images.saving import unused_path
     from jsd.pipeline import Pipeline
 
     pipeline = Pipeline.load(folder, device=args.device, dtype=args.dtype)
-    for line in pipeline.introduction(reason):
+    for line in pipeline.introduction(folder.reason):
         say(line)
     job = pipeline.prepare(options)
     for note in job.notes:

@@ -26,10 +26,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     options = SamplingOptions(**{**given_options(args), "prompt": args.text})
-    folder, reason = choose_folder(args.weights)
-    print(f"{folder} ({reason})", file=sys.stderr)
-    alone = (folder / VOCABULARY_FILE).is_file()
-    tokenizer = JapaneseTokenizer.load(folder if alone else folder / "tokenizer")
+    folder = choose_folder(args.weights)
+    print(folder, file=sys.stderr)
+    alone = (folder.path / VOCABULARY_FILE).is_file()
+    tokenizer = JapaneseTokenizer.load(folder.path) if alone else folder.tokenizer
     prompts = read_prompts(tokenizer, options)
     negative = prompts.negative_prompt if prompts.negative_prompt.text else None
     if args.json:

@@ -130,7 +130,7 @@ def _folder(record: dict[str, Any], explicit: Path | None) -> Path:
     name = str(record.get("model"))
     if explicit is None and name == Path(name).name and (weights_root() / name).is_dir():
         return weights_root() / name
-    return choose_folder(explicit)[0]
+    return choose_folder(explicit).path
 
 
 def _load(folder: Path, record: dict[str, Any], force: bool) -> "Pipeline":

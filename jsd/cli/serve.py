@@ -22,6 +22,6 @@ def run(args: argparse.Namespace) -> None:
     from jsd.serving.cog_server import DEFAULT_PORT, serve
 
     check_port(args.port, default=DEFAULT_PORT)
-    folder, reason = choose_folder(args.weights)
-    print(f"{folder} ({reason})", flush=True)  # serve() replaces this process
-    serve(args.host, args.port, folder)
+    folder = choose_folder(args.weights)
+    print(folder, flush=True)  # serve() replaces this process
+    serve(args.host, args.port, folder.path)

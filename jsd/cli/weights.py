@@ -9,7 +9,9 @@ from safetensors import SafetensorError, safe_open
 from jsd.cli.numbers import check_whole, whole
 from jsd.errors import JsdError, ModelFolderError
 from jsd.i18n import _
-from jsd.models.folder import MODELS, WEIGHT_STEMS, choose_folder, verify_folder, weights_files, weights_root
+from jsd.models.folder import choose_folder, verify_folder, weights_root
+from jsd.models.record import OPENRAIL_RESTRICTIONS
+from jsd.models.weights import MODELS, WEIGHT_STEMS, find_weights
 from jsd.options import MAX_SEED
 from jsd.prompting.tokenizer import printable
 
@@ -53,36 +55,40 @@ def _list(args: argparse.Namespace) -> None:
     if named != "" and Path(named) not in folders:
         folders.append(Path(named))
     try:
-        chosen, reason = choose_folder()
+        chosen = choose_folder()
+        used, last = chosen.path, f"* {chosen.reason}"
     except JsdError as error:
-        chosen, reason = None, str(error)
-    for folder in folders:
+        used, last = None, str(error)
+    lines = [f"{'*' if folder == used else ' '} {folder}  {_contents(folder)}" for folder in folders]
+    for line in [*lines, last]:
         # A name may hold anything, JSD_WEIGHTS too: nothing in it may steer the terminal.
-        print(printable(f"{'*' if folder == chosen else ' '} {folder}  {_contents(folder)}"))
-    print(printable(f"* {reason}" if chosen is not None else reason))
+        print(printable(line))
 
 
 def _contents(folder: Path) -> str:
     """Size and number formats of the weights that would be loaded; or which there are not."""
-    lacking = [component for component in MODELS if not weights_files(folder, component)]
+    found = {component: find_weights(folder, component) for component in WEIGHT_STEMS}
+    lacking = [component for component in MODELS if found[component] is None]
     if lacking:
         return _(
             "cannot be used, there are no weights of {components}; all that is wrong: jsd weights verify {folder}",
             components=", ".join(lacking),
             folder=folder,
         )
-    files = [file for component in WEIGHT_STEMS for file in weights_files(folder, component)[:1]]
-    size_mb = sum(file.path.stat().st_size for file in files) / 1e6
-    formats = set()
-    for file in files:
-        formats.add(file.path.suffix.removeprefix("."))
-        if file.is_safetensors:
-            try:
-                with safe_open(file.path, framework="numpy") as tensors:
-                    formats |= {tensors.get_slice(name).get_dtype() for name in list(tensors.keys())[:1]}
-            except (SafetensorError, OSError):
-                formats.add(_("damaged"))
-    return f"{size_mb:,.1f} MB  {' '.join(sorted(formats))}"
+    files = [path for weights in found.values() if weights is not None for path in weights.files]
+    size_mb = sum(path.stat().st_size for path in files) / 1e6
+    return f"{size_mb:,.1f} MB  {' '.join(sorted({word for path in files for word in _formats(path)}))}"
+
+
+def _formats(path: Path) -> set[str]:
+    ending = path.suffix.removeprefix(".")
+    if ending != "safetensors":
+        return {ending}
+    try:
+        with safe_open(path, framework="numpy") as tensors:
+            return {ending, *(tensors.get_slice(name).get_dtype() for name in list(tensors.keys())[:1])}
+    except (SafetensorError, OSError):
+        return {ending, _("damaged")}
 
 
 def _verify(args: argparse.Namespace) -> None:
@@ -115,17 +121,7 @@ def _fetch(args: argparse.Namespace) -> None:
             repo=REPOSITORY,
         )
     )
-    print(
-        _(
-            "not to break laws; exploit or harm minors; spread false information to harm others; "
-            "disseminate personal data that can harm someone; defame, disparage or harass; "
-            "decide automatically to the detriment of someone's legal rights; discriminate or "
-            "harm people by behaviour or characteristics; exploit the vulnerabilities of a "
-            "group; discriminate on legally protected characteristics; give medical advice or "
-            "interpret medical results; serve the administration of justice, law enforcement, "
-            "immigration or asylum"
-        )
-    )
+    print(_(OPENRAIL_RESTRICTIONS))
     folder = weights_root() / "rinna" if args.folder is None else Path(args.folder)
     fetch_folder(folder, accept_licence=args.accept_licence, revision=args.revision)
     print(_("written: {folder}", folder=folder))

@@ -1,62 +1,87 @@
-"""The networks of a model folder, from any of the files in which they are published."""
+"""The networks of a model folder: built as their config.json says, filled with their weights."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers.models import AutoencoderKL, UNet2DConditionModel
-from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
-from diffusers.utils import is_accelerate_available
-from transformers import CLIPTextModel
-from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
-from transformers.utils import logging as transformers_logging
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
-from jsd.models.folder import CHECKER, weights_files
+from jsd.models.configs import read_json
+from jsd.models.weights import CHECKER, MODELS, Shapes, find_weights
+
+CONVOLUTIONAL = ("unet", "vae")
 
 
 def load_components(folder: Path, device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
     """text_encoder, unet and vae of a whole folder (see `jsd.models.folder.open_model_folder`), for inference."""
-
-    def load(component: str, model_class: Any, **options: object) -> Any:
-        options |= weights_files(folder, component)[0].load_options()
-        model = model_class.from_pretrained(folder / component, local_files_only=True, **options)
-        return model.to(device).eval()
-
-    # accelerate skips the initialisation of weights that are about to be loaded; it is optional.
-    options = {"torch_dtype": dtype, "low_cpu_mem_usage": is_accelerate_available()}
-    with _no_progress_bar():
-        text_encoder = load("text_encoder", CLIPTextModel, dtype=dtype)
-    return {
-        "text_encoder": text_encoder,
-        "unet": load("unet", UNet2DConditionModel, **options).to(memory_format=torch.channels_last),
-        "vae": load("vae", AutoencoderKL, **options).to(memory_format=torch.channels_last),
-    }
+    # Their files are read while their classes are imported.
+    with ThreadPoolExecutor(1) as reader:
+        reading = {name: reader.submit(_read, folder, name, device, dtype) for name in MODELS}
+        built = {name: build(name, read_json(folder / name / "config.json")) for name in MODELS}
+        return {name: _fill(built[name], reading[name].result()) for name in MODELS}
 
 
 def load_safety_checker(folder: Path, device: torch.device) -> Any:
     """The StableDiffusionSafetyChecker of a whole folder that has one, in float32."""
-    options = weights_files(folder, CHECKER)[0].load_options()
-    with _no_progress_bar():
-        model = StableDiffusionSafetyChecker.from_pretrained(
-            folder / CHECKER, local_files_only=True, dtype=torch.float32, **options
-        )
-    return model.to(device).eval()
+    model = build(CHECKER, read_json(folder / CHECKER / "config.json"))
+    return _fill(model, _read(folder, CHECKER, device, torch.float32))
 
 
 def load_image_processor(folder: Path) -> Any:
     """What makes a picture into the checker's pixel values; Pillow's, so that scores do not depend on torchvision."""
+    from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
     return CLIPImageProcessorPil.from_pretrained(folder / "feature_extractor", local_files_only=True)
 
 
-@contextmanager
-def _no_progress_bar() -> Iterator[None]:
-    """transformers draws one for a load that takes a second."""
-    had_bar = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if had_bar:
-            transformers_logging.enable_progress_bar()
+def build(component: str, config: dict[str, Any]) -> Any:
+    """The network that a config.json calls for; none of its weights is allocated."""
+    with _Unallocated():
+        if component in CONVOLUTIONAL:
+            from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+            from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+
+            return {"unet": UNet2DConditionModel, "vae": AutoencoderKL}[component].from_config(config)
+        if component == CHECKER:
+            from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
+            from transformers.models.clip.configuration_clip import CLIPConfig
+
+            return StableDiffusionSafetyChecker(CLIPConfig(**config))
+        from transformers.models.clip.configuration_clip import CLIPTextConfig
+        from transformers.models.clip.modeling_clip import CLIPTextModel
+
+        return CLIPTextModel(CLIPTextConfig(**config))
+
+
+def expected_shapes(component: str, config: dict[str, Any]) -> Shapes:
+    """The shape of every tensor that a component's config.json calls for."""
+    return {name: tuple(tensor.shape) for name, tensor in build(component, config).state_dict().items()}
+
+
+def _read(folder: Path, component: str, device: torch.device, dtype: torch.dtype) -> dict[str, Tensor]:
+    """Name -> tensor; those of convolutions in the layout in which they are fast."""
+    weights = find_weights(folder, component)
+    assert weights is not None, "the folder is whole"
+    read = {}
+    for name, tensor in weights.tensors():
+        is_kernel = tensor.ndim == 4 and component in CONVOLUTIONAL
+        layout = torch.channels_last if is_kernel else torch.contiguous_format
+        read[name] = torch.empty(tensor.shape, dtype=dtype, device=device, memory_format=layout).copy_(tensor)
+    return read
+
+
+def _fill(model: Any, tensors: dict[str, Tensor]) -> Any:
+    model.load_state_dict(tensors, assign=True)
+    return model.eval()
+
+
+class _Unallocated(TorchFunctionMode):
+    """Parameters are made on the meta device; what a network computes while it is built is real."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None) -> Any:
+        kwargs = {} if kwargs is None else kwargs
+        if func in (torch.empty, torch.zeros, torch.ones, torch.rand, torch.randn, torch.full):
+            kwargs = {**kwargs, "device": "meta"}
+        return func(*args, **kwargs)

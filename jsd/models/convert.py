@@ -8,21 +8,14 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from jsd.atomic import write_json
 from jsd.devices import DTYPES, choose_placement, dtype_name
 from jsd.errors import InvalidInputError, ModelFolderError
-from jsd.models.folder import (
-    CHECKER,
-    WEIGHT_STEMS,
-    WeightsFile,
-    current_name,
-    open_model_folder,
-    read_json,
-    read_pickle,
-    weights_files,
-)
+from jsd.models.configs import read_json
+from jsd.models.folder import open_model_folder
+from jsd.models.weights import CHECKER, WEIGHT_STEMS, Weights, find_weights
 
 # Weights of any framework, which are converted, not copied; and what git and the hub keep for themselves.
 WEIGHT_ENDINGS = (".safetensors", ".bin", ".ckpt", ".pt", ".pth", ".msgpack", ".h5", ".onnx")
@@ -45,12 +38,12 @@ def convert_folder(source: Path | str, destination: Path | str, dtype: str | Non
     with new_folder(destination) as partial:
         _copy_the_rest(source, partial)
         for component in WEIGHT_STEMS:
-            files = weights_files(source, component)
-            if files:
+            weights = find_weights(source, component)
+            if weights is not None:
                 path = partial / component / f"{WEIGHT_STEMS[component][0]}.safetensors"
                 # See jsd.safety: the checker's thresholds do not survive rounding.
                 kept = torch.float32 if component == CHECKER else target
-                save_file(_convert(files[0], component, kept), path, metadata={"format": "pt"})
+                save_file(_convert(weights, kept), path, metadata={"format": "pt"})
                 _name_dtype(partial / component / "config.json", kept)
         open_model_folder(partial)
     return target
@@ -95,28 +88,25 @@ def _copy_the_rest(source: Path, partial: Path) -> None:
     """Configs, vocabulary, licence, model card; links (the hub's cache is full of them) become files."""
     for path in sorted(source.rglob("*")):
         relative = path.relative_to(source)
-        if path.is_file() and path.suffix not in WEIGHT_ENDINGS and relative.parts[0] not in NOT_COPIED:
+        of_weights = path.name.endswith((*WEIGHT_ENDINGS, ".index.json", ".index.fp16.json"))
+        if path.is_file() and not of_weights and relative.parts[0] not in NOT_COPIED:
             (partial / relative).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, partial / relative)
 
 
-def _convert(file: WeightsFile, component: str, dtype: torch.dtype) -> dict[str, torch.Tensor]:
-    tensors = load_file(file.path) if file.is_safetensors else read_pickle(file.path)
+def _convert(weights: Weights, dtype: torch.dtype) -> dict[str, torch.Tensor]:
     converted = {}
-    for name in list(tensors):
-        current, tensor = current_name(component, name), tensors.pop(name)
-        if current is None:
-            continue
+    for name, tensor in weights.tensors():
         cast = tensor.to(dtype, copy=True).contiguous()
         if not torch.isfinite(cast).all() and torch.isfinite(tensor).all():
             raise ModelFolderError(
                 "weights.overflow",
                 "{path}: the tensor {name} has values beyond {dtype}; convert with --dtype bfloat16 or float32",
-                path=file.path,
+                path=weights.files[0].parent,
                 name=name,
                 dtype=dtype_name(dtype),
             )
-        converted[current] = cast
+        converted[name] = cast
     return converted
 
 

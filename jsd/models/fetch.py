@@ -16,7 +16,8 @@ from huggingface_hub.errors import (
 
 from jsd.errors import InvalidInputError, ModelFolderError
 from jsd.models.convert import WEIGHT_ENDINGS, check_free
-from jsd.models.folder import WEIGHT_STEMS, open_model_folder, weights_names, weights_root
+from jsd.models.folder import open_model_folder, weights_root
+from jsd.models.weights import WEIGHT_STEMS, choose_names
 
 REPOSITORY = "rinna/japanese-stable-diffusion"
 ACCEPTED = "accept-licence"  # what JSD_FETCH must say
@@ -116,12 +117,12 @@ def fetch_if_asked(endpoint: str | None = None) -> Path | None:
 
 
 def choose_files(names: list[str]) -> list[str]:
-    """Of a repository's files: one file of weights a component, and everything that is not weights."""
+    """Of a repository's files: one form of weights a component, and everything that is not weights."""
     rest = [name for name in names if not name.endswith(WEIGHT_ENDINGS)]
     best = []
     for component in WEIGHT_STEMS:
-        offered = [f"{component}/{name}" for name in weights_names(component)]
-        best += [name for name in offered if name in names][:1]
+        inside = {name.removeprefix(f"{component}/") for name in names if name.startswith(f"{component}/")}
+        best += [f"{component}/{name}" for name in choose_names(inside, component)]
     return rest + best
 
 

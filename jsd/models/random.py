@@ -12,10 +12,12 @@ from sentencepiece import SentencePieceTrainer
 from jsd.atomic import write_json
 from jsd.devices import DTYPES, choose_placement, dtype_name
 from jsd.errors import InvalidInputError
+from jsd.models.components import expected_shapes
+from jsd.models.configs import read_json
 from jsd.models.convert import new_folder
-from jsd.models.folder import MODELS, WEIGHT_STEMS, Shapes, expected_shapes
+from jsd.models.folder import EMBEDDED, weights_root
+from jsd.models.weights import MODELS, WEIGHT_STEMS, Shapes
 from jsd.prompting.tokenizer import VOCABULARY_FILE
-from jsd.training.recipes import RECIPES
 
 # Stable Diffusion v1's shape with rinna's vocabulary; and that of the embedded model.
 STABLE_DIFFUSION_V1: dict[str, dict[str, Any]] = {
@@ -80,16 +82,13 @@ def model_configs(size: str) -> dict[str, dict[str, Any]]:
             choices=", ".join(SIZES),
             value=repr(size),
         )
-    shapes = STABLE_DIFFUSION_V1
     if size == "mini":
-        recipe = RECIPES["mini"]
-        window = {"vocab_size": recipe.vocab_size["ja"], "max_position_embeddings": recipe.model_max_length}
-        shapes = {**recipe.components, "text_encoder": {**recipe.components["text_encoder"], **window}}
+        return {component: read_json(weights_root() / EMBEDDED / component / "config.json") for component in MODELS}
     special = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 3, "model_type": "clip_text_model"}
     return {
-        "text_encoder": {"architectures": [CLASSES["text_encoder"]], **special, **shapes["text_encoder"]},
-        "unet": {"_class_name": CLASSES["unet"], **shapes["unet"]},
-        "vae": {"_class_name": CLASSES["vae"], **shapes["vae"]},
+        "text_encoder": {"architectures": [CLASSES["text_encoder"]], **special, **STABLE_DIFFUSION_V1["text_encoder"]},
+        "unet": {"_class_name": CLASSES["unet"], **STABLE_DIFFUSION_V1["unet"]},
+        "vae": {"_class_name": CLASSES["vae"], **STABLE_DIFFUSION_V1["vae"]},
     }
 
 

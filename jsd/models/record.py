@@ -1,7 +1,6 @@
 """What of a model folder goes into the files of its pictures: a digest of its weights, its licence."""
 
 import hashlib
-import json
 import re
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
@@ -10,8 +9,11 @@ from pathlib import Path
 from PIL import Image
 
 import jsd
+from jsd.errors import ModelFolderError
 from jsd.i18n import N_
-from jsd.models.folder import MODELS, weights_files
+from jsd.models.configs import read_json
+from jsd.models.known import Known
+from jsd.models.weights import MODELS, find_weights
 
 # The class that rinna's model_index.json names; what is fine-tuned from that model inherits its licence.
 RINNA_CLASS = "JapaneseStableDiffusionPipeline"
@@ -36,17 +38,24 @@ def folder_record(folder: Path) -> dict[str, object]:
 
 
 def folder_digest(folder: Path) -> str:
-    """SHA-256 over the digests of the files that decide what the model draws; all of them are read."""
+    """SHA-256 over the digests of the files that decide what the model draws; all of them are read, once."""
+    known = Known(folder)
+    recalled = known.get("model_sha256")
+    if isinstance(recalled, str):
+        return recalled
     names = ["tokenizer/spiece.model", "tokenizer/tokenizer_config.json", "scheduler/scheduler_config.json"]
     for component in MODELS:
         names.append(f"{component}/config.json")
-        names += [f"{component}/{file.path.name}" for file in weights_files(folder, component)[:1]]
+        weights = find_weights(folder, component)
+        names += [f"{component}/{path.name}" for path in ([] if weights is None else weights.files)]
     present = [name for name in sorted(names) if (folder / name).is_file()]
     # hashlib lets go of the interpreter: four gigabytes take as long as their largest file.
     with ThreadPoolExecutor() as pool:
         digests = pool.map(file_digest, [folder / name for name in present])
     lines = [f"{digest}  {name}\n" for name, digest in zip(present, digests, strict=True)]
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+    digest = hashlib.sha256("".join(lines).encode()).hexdigest()
+    known.put("model_sha256", digest)
+    return digest
 
 
 def folder_licence(folder: Path) -> dict[str, object]:
@@ -88,10 +97,10 @@ def file_digest(path: Path) -> str:
 
 def _front_matter(path: Path) -> dict[str, str]:
     """The `key: value` lines between the first two `---` of a model card."""
-    try:
-        text = path.read_text("utf-8", errors="replace")[:65536]
-    except OSError:
+    if not path.is_file():
         return {}
+    with path.open(encoding="utf-8", errors="replace") as file:
+        text = file.read(65536)
     block = re.match(r"---\s*\n(.*?)\n---\s*(\n|$)", text, re.DOTALL)
     lines = [] if block is None else re.findall(r"^(\w+):[ \t]*(\S.*?)[ \t]*$", block[1], re.MULTILINE)
     return {key: value.strip("\"'") for key, value in lines}
@@ -99,7 +108,6 @@ def _front_matter(path: Path) -> dict[str, str]:
 
 def _pipeline_class(folder: Path) -> object:
     try:
-        index = json.loads((folder / "model_index.json").read_text("utf-8"))
-    except (OSError, ValueError):
+        return read_json(folder / "model_index.json").get("_class_name")
+    except ModelFolderError:
         return None
-    return index.get("_class_name") if isinstance(index, dict) else None

@@ -102,6 +102,8 @@ class JapaneseTokenizer:
         path = Path(folder) / VOCABULARY_FILE
         processor = SentencePieceProcessor()
         try:
+            if not path.is_file():  # a pipe would be waited for
+                raise FileNotFoundError(path)
             processor.LoadFromSerializedProto(path.read_bytes())
         except OSError as error:
             raise ModelFolderError(
@@ -233,7 +235,7 @@ def _read_config(path: Path) -> tuple[int, bool]:
         return DEFAULT_MAX_LENGTH, True
     try:
         config = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelFolderError(
             "tokenizer.config",
             "{path} must hold {rule}; correct it, or delete it to get 77 tokens and lower-casing",

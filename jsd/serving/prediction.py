@@ -36,11 +36,11 @@ class Service:
     def load(cls) -> "Service":
         """The chosen model folder (see `choose_folder`), warm: the first prediction waits for nothing."""
         fetch_if_asked()
-        folder, reason = choose_folder()
+        folder = choose_folder()
         pipeline = Pipeline.load(folder)
         service = cls(pipeline)
         service.warm_up()
-        print(*pipeline.introduction(reason), sep="\n")
+        print(*pipeline.introduction(folder.reason), sep="\n")
         return service
 
     def warm_up(self) -> None:

@@ -43,9 +43,9 @@ def serve(
         raise MissingExtraError("gradio", "web") from error
     with TemporaryDirectory(prefix="jsd-web-") as folder:
         os.environ["GRADIO_TEMP_DIR"] = folder  # uploads and pictures: they go when the server does
-        chosen, reason = choose_folder(weights)
+        chosen = choose_folder(weights)
         pipeline = Pipeline.load(chosen, device, dtype)
-        print(*pipeline.introduction(reason), sep="\n")
+        print(*pipeline.introduction(chosen.reason), sep="\n")
         app = build_app(Page(pipeline))
         print(
             _("the page is at {url} ; Ctrl+C ends it", url=f"http://{f'[{host}]' if ':' in host else host}:{port}"),

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from jsd.atomic import write_json
-from jsd.models.folder import GENERATION_CONFIG
+from jsd.models.configs import GENERATION_CONFIG
 from jsd.prompting.tokenizer import JapaneseTokenizer
 
 CLASSES: dict[str, Any] = {"vae": AutoencoderKL, "unet": UNet2DConditionModel, "text_encoder": CLIPTextModel}

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from jsd.models.folder import read_json
+from jsd.models.configs import read_json
 from jsd.training import components
 from jsd.training.recipes import Recipe, Stage
 from jsd.training.stages import MODULES, TrainOptions, image_encoder, source_folder

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 import jsd
 from jsd.atomic import write_json
 from jsd.errors import CheckpointError
-from jsd.models.folder import check_noise_schedule, read_json
+from jsd.models.configs import check_noise_schedule, read_json
 from jsd.prompting.tokenizer import JapaneseTokenizer
 from jsd.training import components
 from jsd.training.batches import CaptionedLatents, crops, decoded_pictures, training_records

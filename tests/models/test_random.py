@@ -8,7 +8,8 @@ import torch
 from safetensors.torch import load_file
 
 from jsd.errors import InvalidInputError
-from jsd.models.folder import expected_shapes, verify_folder
+from jsd.models.components import expected_shapes
+from jsd.models.folder import verify_folder
 from jsd.models.random import model_configs, write_random_folder
 from jsd.prompting.tokenizer import JapaneseTokenizer
 

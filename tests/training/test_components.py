@@ -9,7 +9,7 @@ from diffusers import DDIMScheduler
 from toy_recipe import TOY
 
 from jsd.errors import CheckpointError
-from jsd.models.folder import GUIDANCE_SCALE, guidance_scale
+from jsd.models.configs import GUIDANCE_SCALE, guidance_scale
 from jsd.training import components
 from jsd.training.recipes import MINI
 from jsd.training.stages import alphas_cumprod

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from jsd.cli import main
-from jsd.models.folder import GUIDANCE_SCALE, guidance_scale
+from jsd.models.configs import GUIDANCE_SCALE, guidance_scale
 from jsd.models.record import folder_digest
 from jsd.training.corpora.concepts import read_list
 from jsd.training.corpora.styles import STYLES

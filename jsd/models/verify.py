@@ -1,0 +1,179 @@
+"""Whether a model folder is whole: the same files, names and networks that loading takes, without their values."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from jsd.errors import ModelFolderError
+from jsd.models.configs import check_noise_schedule, check_values, first_line, guidance_scale, read_json, unbuildable
+from jsd.models.weights import CHECKER, MODELS, WEIGHT_STEMS, Shapes, find_weights, has_safety_checker, read_shapes
+from jsd.prompting.tokenizer import JapaneseTokenizer
+
+
+def verify_folder(folder: Path | str) -> list[ModelFolderError]:
+    """Everything that keeps `folder` from loading; headers and configs are read, not the weights."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        return [
+            ModelFolderError(
+                "folder.missing", "{path} is not a folder; name a model folder in the diffusers layout", path=folder
+            )
+        ]
+    return list(_problems(folder))
+
+
+def _problems(folder: Path) -> Iterator[ModelFolderError]:
+    if (folder / "model_index.json").exists():
+        yield from _caught(read_json, folder / "model_index.json")
+    yield from _caught(guidance_scale, folder)
+    yield from _caught(check_noise_schedule, folder / "scheduler" / "scheduler_config.json")
+    expected: dict[str, Shapes] = {}
+    for component in (*MODELS, CHECKER) if has_safety_checker(folder) else MODELS:
+        try:
+            expected[component] = _expected(component, folder / component / "config.json")
+        except ModelFolderError as error:
+            yield error
+        yield from _weight_problems(folder, component, expected.get(component))
+    if has_safety_checker(folder):
+        yield from _caught(_load_processor, folder)
+    elif _names_safety_checker(folder):
+        yield ModelFolderError(
+            "safety.missing",
+            "{path} must be there, for model_index.json names it, and nothing else would check "
+            'the pictures; fetch or copy the folder again, or write "safety_checker": [null, '
+            "null] into model_index.json to do without",
+            path=folder / CHECKER,
+        )
+    yield from _caught(JapaneseTokenizer.load, folder / "tokenizer")
+    if expected.keys() >= set(MODELS):
+        yield from _misfits(folder, expected)
+
+
+def _caught(read: Callable[[Path], object], path: Path) -> Iterator[ModelFolderError]:
+    try:
+        read(path)
+    except ModelFolderError as error:
+        yield error
+
+
+def _names_safety_checker(folder: Path) -> bool:
+    try:
+        index = read_json(folder / "model_index.json")
+    except ModelFolderError:
+        return False
+    return index.get(CHECKER) not in (None, [None, None])
+
+
+def _load_processor(folder: Path) -> None:
+    from jsd.models.components import load_image_processor
+
+    path = folder / "feature_extractor" / "preprocessor_config.json"
+    read_json(path)
+    try:
+        load_image_processor(folder)
+    except Exception as error:  # what a wrong value raises is up to transformers
+        raise unbuildable(path, first_line(error)) from error
+
+
+def _expected(component: str, path: Path) -> Shapes:
+    from jsd.models.components import expected_shapes
+
+    config = read_json(path)
+    try:
+        check_values(path, config)
+        return expected_shapes(component, config)
+    except ModelFolderError:
+        raise
+    except Exception as error:  # what a wrong value raises is up to diffusers and transformers
+        raise unbuildable(path, first_line(error)) from error
+
+
+def _weight_problems(folder: Path, component: str, expected: Shapes | None) -> Iterator[ModelFolderError]:
+    weights = find_weights(folder, component)
+    if weights is None:
+        names = [f"{WEIGHT_STEMS[component][0]}.safetensors", f"{WEIGHT_STEMS[component][1]}.bin"]
+        yield ModelFolderError(
+            "folder.no_weights",
+            "{path} must hold its weights as {names}, and holds none of them; copy or fetch the folder again",
+            path=folder / component,
+            names=" / ".join(names),
+        )
+        return
+    for path in weights.missing:
+        yield ModelFolderError(
+            "folder.no_shard",
+            "{path} is missing, without which the other shards are of no use; copy or fetch it again",
+            path=path,
+        )
+    damaged = [error for path in weights.files for error in _caught(read_shapes, path)]
+    yield from damaged
+    if expected is not None and not weights.missing and not damaged:
+        yield from _shape_problems(folder / component, expected, weights.shapes())
+
+
+def _shape_problems(
+    folder: Path, expected: Shapes, found: dict[str, tuple[Path, str, tuple[int, ...]]]
+) -> Iterator[ModelFolderError]:
+    for name, shape in expected.items():
+        if name not in found:
+            yield ModelFolderError(
+                "folder.tensor_missing",
+                "{path}: the tensor {name} {shape} of config.json is missing",
+                path=folder,
+                name=name,
+                shape=list(shape),
+            )
+        elif found[name][2] != shape:
+            yield ModelFolderError(
+                "folder.tensor_misshapen",
+                "{path}: the tensor {name} must have the shape {shape} of config.json, and has {found}",
+                path=found[name][0],
+                name=name,
+                shape=list(shape),
+                found=list(found[name][2]),
+            )
+    for name in sorted(found.keys() - expected.keys()):
+        path, own_name, _shape = found[name]
+        yield ModelFolderError(
+            "folder.tensor_unexpected",
+            "{path}: the tensor {name} has no place in config.json",
+            path=path,
+            name=own_name,
+        )
+
+
+def _misfits(folder: Path, expected: dict[str, Shapes]) -> Iterator[ModelFolderError]:
+    """Parts that are whole and do not fit one another."""
+    text, unet, vae = (expected[component] for component in MODELS)
+    vocab_size, width = text["embeddings.token_embedding.weight"]
+    positions = text["embeddings.position_embedding.weight"][0]
+    in_channels, out_channels = unet["conv_in.weight"][1], unet["conv_out.weight"][0]
+    channels = vae["decoder.conv_in.weight"][1]
+    config = read_json(folder / "unet" / "config.json")
+    name = "cross_attention_dim" if config.get("encoder_hid_dim") is None else "encoder_hid_dim"
+    rules: list[tuple[str, Any, str, Any, bool]] = [
+        ("text_encoder hidden_size", width, f"unet {name}", config.get(name), width == config.get(name)),
+        ("vae latent_channels", channels, "unet in_channels", in_channels, channels == in_channels),
+        ("vae latent_channels", channels, "unet out_channels", out_channels, channels == out_channels),
+    ]
+    try:
+        tokenizer = JapaneseTokenizer.load(folder / "tokenizer")
+    except ModelFolderError:
+        pass  # the caller names it
+    else:
+        pieces, length = tokenizer.vocab_size, tokenizer.model_max_length
+        rules += [
+            ("tokenizer vocab_size", pieces, "text_encoder vocab_size", vocab_size, pieces <= vocab_size),
+            ("model_max_length", length, "max_position_embeddings", positions, length <= positions),
+        ]
+    for part, value, other, limit, fits in rules:
+        if not fits:
+            yield ModelFolderError(
+                "folder.misfit",
+                "these parts do not belong together: {part} is {value} and {other} is {limit}; take "
+                "both from the same model",
+                part=part,
+                value=value,
+                other=other,
+                limit=limit,
+            )
