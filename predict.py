@@ -97,6 +97,18 @@ class Predictor(BaseRunner):
             ge=1,
             le=20,
         ),
+        guidance_start: float = Input(
+            description="Guidance begins at this share of the way from noise to picture. ガイダンスを始める位置。",
+            default=0.0,
+            ge=0,
+            le=1,
+        ),
+        guidance_end: float = Input(
+            description="Guidance ends at this share of the way from noise to picture. ガイダンスを終える位置。",
+            default=1.0,
+            ge=0,
+            le=1,
+        ),
         scheduler: str = Input(
             description="Sampling method. サンプリング手法。",
             default="DPMSolverMultistep",
@@ -173,6 +185,8 @@ class Predictor(BaseRunner):
             num_outputs=num_outputs,
             num_inference_steps=num_inference_steps,
             guidance_scale=guidance_scale,
+            guidance_start=guidance_start,
+            guidance_end=guidance_end,
             scheduler=scheduler,
             seed=seed,
             loras=served_loras(loras),

@@ -51,6 +51,8 @@ class SamplingOptions:
     num_outputs: int = option(1, N_("Number of pictures."), (1, 4))
     num_inference_steps: int = option(25, N_("Denoising steps."), (1, 500))
     guidance_scale: float | None = option(None, N_("Weight of the prompt. Unset: the model's own."), GUIDANCE_LIMITS)
+    guidance_start: float = option(0.0, N_("Guidance begins at this share of the way from noise to picture."), (0, 1))
+    guidance_end: float = option(1.0, N_("Guidance ends at this share of the way from noise to picture."), (0, 1))
     scheduler: str = option("DPMSolverMultistep", N_("Sampling method."), choices=tuple(SCHEDULERS))
     unknown_words: str = option("warn", N_("Unreadable words: warn, or replace by kana."), choices=("warn", "replace"))
     long_prompt: str = option("chunk", N_("Too long for the model: chunk, or truncate."), choices=("chunk", "truncate"))
@@ -77,6 +79,14 @@ class SamplingOptions:
                 value=self.seed,
                 num_outputs=self.num_outputs,
                 high=MAX_SEED - self.num_outputs + 1,
+            )
+        if self.guidance_start > self.guidance_end:
+            raise InvalidInputError(
+                "options.guidance_interval",
+                "{field} must be at most guidance_end ({high}), got {value}; choose a smaller one",
+                field="guidance_start",
+                value=self.guidance_start,
+                high=self.guidance_end,
             )
         if self.mask is not None and self.image is None:
             raise mask_alone()

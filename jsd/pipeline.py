@@ -231,6 +231,7 @@ class Pipeline:
             for state in sampling.denoise(
                 self.unet,
                 job.start,
+                guidance_interval=(job.options[0].guidance_start, job.options[0].guidance_end),
                 **vars(job.conditioning),
                 guidance_scale=job.guidance_scale,
                 generators=job.generators,

@@ -85,6 +85,14 @@ def start_from_image(
     return Start(scheduler=scheduler, timesteps=timesteps, latents=latents, known=known)
 
 
+def _told(encoder_hidden_states: Tensor, added: Mapping[str, Tensor] | None, num_rows: int) -> dict[str, Any]:
+    """The UNet's arguments for the last `num_rows` of what is added: the negative prompts' come first."""
+    told: dict[str, Any] = {"encoder_hidden_states": encoder_hidden_states}
+    if added is not None:
+        told["added_cond_kwargs"] = {name: rows[-num_rows:] for name, rows in added.items()}
+    return told
+
+
 @torch.inference_mode()
 def denoise(
     unet: Any,
@@ -95,28 +103,31 @@ def denoise(
     guidance_scale: float,
     generators: Sequence[torch.Generator],
     added_cond_kwargs: Mapping[str, Tensor] | None = None,
+    guidance_interval: tuple[float, float] = (0.0, 1.0),
 ) -> Iterator[DenoisingState]:
     """x_T -> x_0, a state after each step. Embeddings (B, L, D); the negative ones are unread at guidance 1.
 
     `generators` give the noise that an ancestral scheduler adds at each step, one per image; `added_cond_kwargs`: what
-    the UNet of another family is told besides (`jsd.conditioning`).
+    the UNet of another family is told besides (`jsd.conditioning`). Guidance is used where 1 - t / T, T the number of
+    noise levels, lies within `guidance_interval` (arXiv 2404.07724); elsewhere a step costs half.
     """
     scheduler, latents, known = start.scheduler, start.latents, start.known
-    encoder_hidden_states, guided = prompt_embeds, False  # (B, L, D)
+    told = _told(prompt_embeds, added_cond_kwargs, len(latents))
+    told_both = told
     if guidance_scale != 1 and negative_prompt_embeds is not None:
-        encoder_hidden_states, guided = torch.cat([negative_prompt_embeds, prompt_embeds]), True  # (2B, L, D)
+        both = torch.cat([negative_prompt_embeds, prompt_embeds])  # (2B, L, D)
+        told_both = _told(both, added_cond_kwargs, 2 * len(latents))
     draws_noise = "generator" in signature(scheduler.step).parameters
     step_kwargs = {"generator": list(generators)} if draws_noise else {}
-    told: dict[str, Any] = {"encoder_hidden_states": encoder_hidden_states}
-    if added_cond_kwargs is not None:
-        told["added_cond_kwargs"] = dict(added_cond_kwargs)
     dtype = unet.dtype
     for i, t in enumerate(start.timesteps):
+        way = 1 - float(t) / scheduler.config.num_train_timesteps
+        guided = told_both is not told and guidance_interval[0] <= way <= guidance_interval[1]
         sample = scheduler.scale_model_input(latents, t)  # (B, C, h, w)
         latent_model_input = sample.to(dtype)
         if guided:
             latent_model_input = torch.cat([latent_model_input] * 2)  # (2B, C, h, w)
-        noise_pred = unet(latent_model_input, t, return_dict=False, **told)[0].float()
+        noise_pred = unet(latent_model_input, t, return_dict=False, **(told_both if guided else told))[0].float()
         if guided:
             # w > 1 moves from what any picture would have towards what this prompt's has (arXiv 2207.12598).
             noise_pred_uncond, noise_pred_text = noise_pred.chunk(2)  # (B, C, h, w) each

@@ -67,6 +67,20 @@ def test_guidance_1_is_the_prompt_alone(unet: Any, embeds: Tensor) -> None:
     torch.testing.assert_close(one, nearly, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("interval", "sizes"),
+    [((0.0, 1.0), [2, 2, 2, 2]), ((0.0, 0.5), [2, 2, 1, 1]), ((0.3, 1.0), [1, 2, 2, 2]), ((1.0, 1.0), [1, 1, 1, 1])],
+)
+def test_guidance_within_an_interval_costs_its_second_half_there_alone(
+    interval: tuple[float, float], sizes: list[int], unet: Any, embeds: Tensor
+) -> None:
+    calls: list[int] = []
+    handle = unet.register_forward_pre_hook(lambda module, args: calls.append(args[0].shape[0]))
+    last(run(unet, embeds[:1], [0], guidance_interval=interval))  # at 1 - t / T = 0.25, 0.5, 0.75 and 1, about
+    handle.remove()
+    assert calls == sizes
+
+
 def test_guidance_and_the_negative_prompt_change_the_result(unet: Any, embeds: Tensor) -> None:
     plain = last(run(unet, embeds[:1], [0]))
     assert not torch.allclose(plain, last(run(unet, embeds[:1], [0], guidance_scale=2.0)))
