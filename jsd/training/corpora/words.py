@@ -163,6 +163,11 @@ def read_alike() -> dict[str, tuple[str, ...]]:
     return {concept: tuple(others.split()) for concept, others in read_table("alike")}
 
 
+def read_drawings() -> dict[str, tuple[str, ...]]:
+    """Concept -> pictures of it in sets that are not of emoji, as "set/name"."""
+    return {concept: tuple(drawings.split()) for concept, drawings in read_table("drawings")}
+
+
 def _expand(word: str, names: list[str]) -> list[str]:
     if not word.startswith("~"):
         return [word]

@@ -107,6 +107,13 @@ def test_every_concept_has_a_kind_a_counter_and_places_that_exist() -> None:
     assert attributes["🐶"].counters[0] == "匹" and attributes["🚗"].takes_colour and attributes["🐟"].stance == "swims"
 
 
+def test_what_is_no_emoji_has_a_drawing() -> None:
+    drawings = words.read_drawings()
+    assert {concept for concept in EVERY_CONCEPT if concept.isascii()} <= set(drawings) <= EVERY_CONCEPT
+    assert all(re.fullmatch("(oc|su|sk|fu)/.+", one) for found in drawings.values() for one in found)
+    assert read_vocabulary(EVERY_CONCEPT).meanings["灯台"] == ("lighthouse",)
+
+
 def test_a_number_is_said_in_one_way_only_for_each_counter() -> None:
     for counter, spellings in words.read_counts().items():
         every = [text for texts in spellings for text in texts]
