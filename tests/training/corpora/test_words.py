@@ -3,6 +3,7 @@
 import colorsys
 import itertools
 import re
+from importlib.resources import files
 
 import pytest
 
@@ -110,7 +111,10 @@ def test_every_concept_has_a_kind_a_counter_and_places_that_exist() -> None:
 def test_what_is_no_emoji_has_a_drawing() -> None:
     drawings = words.read_drawings()
     assert {concept for concept in EVERY_CONCEPT if concept.isascii()} <= set(drawings) <= EVERY_CONCEPT
-    assert all(re.fullmatch("(oc|su|sk|fu)/.+", one) for found in drawings.values() for one in found)
+    assert all(re.fullmatch("(oc|su|sk|fu|hand)/.+", one) for found in drawings.values() for one in found)
+    by_hand = {one for found in drawings.values() for one in found if one.startswith("hand/")}
+    folder = files("jsd.training.corpora") / "drawings"
+    assert by_hand == {f"hand/{path.name.removesuffix('.svg')}" for path in folder.iterdir()}
     assert read_vocabulary(EVERY_CONCEPT).meanings["灯台"] == ("lighthouse",)
 
 
