@@ -149,3 +149,12 @@ def test_a_phrase_means_one_concept_and_is_asked_in_no_evaluation() -> None:
     assert [
         text for concept, texts in phrases.items() for text in texts if concept not in meanings.get(text, concept)
     ] == []
+
+
+def test_words_are_of_characters_that_people_type() -> None:
+    typed = re.compile(r"[぀-ヿ一-鿿々〆Ａ-Ｚａ-ｚ０-９A-Za-z0-9・ー～〜！？!&＆%.、。「」（）-]+")
+    written = [
+        *read_vocabulary(EVERY_CONCEPT).meanings,
+        *(text for found in words.read_phrases().values() for text in found),
+    ]
+    assert [word for word in written if not typed.fullmatch(word)] == []
