@@ -86,13 +86,15 @@ class Pipeline:
             scheduler_config=chosen.scheduler_config,
             folder=chosen.path,
             guidance_scale=chosen.guidance_scale,
+            zero_empty_negative=chosen.zero_empty_negative,
             safety_checker=find_checker(chosen.path, placement.device),
         )
         logger.info("model %s, %s", chosen, placement)
         return pipeline
 
     def __post_init__(self) -> None:
-        self.adapters = Adapters({"unet": self.unet, "text_encoder": self.text_encoder})
+        networks = {"unet": self.unet, "text_encoder": self.text_encoder, "text_encoder_2": self.text_encoder_2}
+        self.adapters = Adapters({name: network for name, network in networks.items() if network is not None})
         self.text_encoders = TextEncoders(
             first=self.text_encoder, second=self.text_encoder_2, zero_empty_negative=self.zero_empty_negative
         )

@@ -1,5 +1,7 @@
 """SDXL on a toy folder: our latents are those of diffusers' own pipelines, on the same noise."""
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -7,17 +9,17 @@ import diffusers
 import numpy as np
 import pytest
 import torch
-from diffusers.models import AutoencoderKL, UNet2DConditionModel
 from PIL import Image
-from transformers import AutoTokenizer, CLIPTextModel, CLIPTextModelWithProjection
+from safetensors.torch import save_file
+from transformers import AutoTokenizer
 
 from jsd import Pipeline
+from jsd.errors import ModelFolderError
 from jsd.images.tensors import image_to_tensor
 from jsd.models.tokenizer_json import write_tokenizer_json
-from jsd.prompting.tokenizer import JapaneseTokenizer
 from jsd.sampling import initial_noise, noise_generators
 from tests.test_parity import NOISE_SCHEDULE, REFERENCES
-from tests.toy_sdxl import write_toy_sdxl_folder
+from tests.toy_sdxl import WIDTHS, write_toy_sdxl_folder
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
@@ -35,16 +37,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def pipeline(folder: Path) -> Pipeline:
-    pipeline = Pipeline(
-        tokenizer=JapaneseTokenizer.load(folder / "tokenizer"),
-        text_encoder=CLIPTextModel.from_pretrained(folder / "text_encoder").eval(),
-        text_encoder_2=CLIPTextModelWithProjection.from_pretrained(folder / "text_encoder_2").eval(),
-        unet=UNet2DConditionModel.from_pretrained(folder / "unet").eval(),
-        vae=AutoencoderKL.from_pretrained(folder / "vae").eval(),
-        scheduler_config=NOISE_SCHEDULE | {"num_train_timesteps": 1000},
-        zero_empty_negative=True,
-        folder=folder,
-    )
+    pipeline = Pipeline.load(folder, device="cpu", dtype="float32")
     with torch.no_grad():
         # No spread: diffusers samples the picture's latents, we take their mean.
         pipeline.vae.quant_conv.weight[4:] = 0
@@ -105,6 +98,40 @@ def test_other_sizes(pipeline: Pipeline, folder: Path) -> None:
     )
     found = ours(pipeline, "猫", scheduler="K_EULER", width=48, height=32)
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda folder: (folder / "text_encoder_2" / "model.safetensors").unlink(), "text_encoder_2"),
+        (lambda folder: shutil.rmtree(folder / "text_encoder_2"), "addition_embed_type"),
+        (lambda folder: change_json(folder / "unet" / "config.json", addition_time_embed_dim=4), "projection"),
+    ],
+)
+def test_a_damaged_folder_is_named(change: Any, named: str, folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "damaged")
+    change(tmp_path / "damaged")
+    with pytest.raises(ModelFolderError, match=named):
+        Pipeline.load(tmp_path / "damaged")
+
+
+def test_long_prompts_emphasis_and_a_lora_of_the_second_encoder(pipeline: Pipeline, tmp_path: Path) -> None:
+    module = "text_encoder_2.text_model.encoder.layers.0.self_attn.q_proj"
+    width = WIDTHS[1]
+    torch.manual_seed(0)
+    tensors = {f"{module}.lora_A.weight": torch.randn(1, width), f"{module}.lora_B.weight": torch.randn(width, 1)}
+    save_file(tensors, tmp_path / "a.safetensors")
+    values: dict[str, Any] = {"num_inference_steps": 2, "seed": 0}
+    drawn = [
+        pipeline.generate(prompt, loras=loras, **values)[0].image.tobytes()
+        for prompt in ("猫、桜、" * 10, "(猫:1.3)、桜、" * 10)
+        for loras in ([], [str(tmp_path / "a.safetensors")])
+    ]
+    assert len(set(drawn)) == 4
+
+
+def change_json(path: Path, **values: object) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | values), "utf-8")
 
 
 def test_image_to_image(pipeline: Pipeline, folder: Path) -> None:

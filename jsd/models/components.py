@@ -9,18 +9,19 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from jsd.models.configs import read_json
-from jsd.models.weights import CHECKER, MODELS, Shapes, find_weights
+from jsd.models.weights import CHECKER, SECOND_ENCODER, Shapes, find_weights, networks_of
 
 CONVOLUTIONAL = ("unet", "vae")
 
 
 def load_components(folder: Path, device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
-    """text_encoder, unet and vae of a whole folder (see `jsd.models.folder.open_model_folder`), for inference."""
+    """The networks of a whole folder (see `jsd.models.folder.open_model_folder`) by name, for inference."""
     # Their files are read while their classes are imported.
     with ThreadPoolExecutor(1) as reader:
-        reading = {name: reader.submit(_read, folder, name, device, dtype) for name in MODELS}
-        built = {name: build(name, read_json(folder / name / "config.json")) for name in MODELS}
-        return {name: _fill(built[name], reading[name].result()) for name in MODELS}
+        names = networks_of(folder)
+        reading = {name: reader.submit(_read, folder, name, device, dtype) for name in names}
+        built = {name: build(name, read_json(folder / name / "config.json")) for name in names}
+        return {name: _fill(built[name], reading[name].result()) for name in names}
 
 
 def load_safety_checker(folder: Path, device: torch.device) -> Any:
@@ -50,9 +51,10 @@ def build(component: str, config: dict[str, Any]) -> Any:
 
             return StableDiffusionSafetyChecker(CLIPConfig(**config))
         from transformers.models.clip.configuration_clip import CLIPTextConfig
-        from transformers.models.clip.modeling_clip import CLIPTextModel
+        from transformers.models.clip.modeling_clip import CLIPTextModel, CLIPTextModelWithProjection
 
-        return CLIPTextModel(CLIPTextConfig(**config))
+        encoder = CLIPTextModelWithProjection if component == SECOND_ENCODER else CLIPTextModel
+        return encoder(CLIPTextConfig(**config))
 
 
 def expected_shapes(component: str, config: dict[str, Any]) -> Shapes:

@@ -78,7 +78,7 @@ def check_values(path: Path, config: dict[str, Any]) -> None:
         "scaling_factor": type(scaling_factor) in (int, float) and scaling_factor > 0,
         "shift_factor": shift_factor is None or type(shift_factor) in (int, float),
         # Conditions that no UNet is given here.
-        "addition_embed_type": config.get("addition_embed_type") in (None, "text"),
+        "addition_embed_type": config.get("addition_embed_type") in (None, "text", "text_time"),
         "class_embed_type": config.get("class_embed_type") is None,
         "num_class_embeds": config.get("num_class_embeds") is None,
     }

@@ -1,8 +1,9 @@
 """Model folders: which one is used, and what it says of itself.
 
-A model folder is a plain diffusers folder: `tokenizer/`, `text_encoder/`, `unet/`, `vae/`, `scheduler/`,
-optionally `safety_checker/` with its `feature_extractor/`. `model_index.json` is not needed: rinna's names a class
-that diffusers does not have, and components load one by one. A safety checker that it names must be there, though.
+A model folder is a plain diffusers folder: `tokenizer/`, `text_encoder/`, `unet/`, `vae/`, `scheduler/`, of SDXL
+`text_encoder_2/` too (its tokenizer is the first's), optionally `safety_checker/` with its `feature_extractor/`.
+`model_index.json` is not needed: rinna's names a class that diffusers does not have, and components load one by one. A
+safety checker that it names must be there, though.
 """
 
 import os
@@ -38,6 +39,12 @@ class ModelFolder:
     @cached_property
     def tokenizer(self) -> JapaneseTokenizer:
         return JapaneseTokenizer.load(self.path / "tokenizer")
+
+    @cached_property
+    def zero_empty_negative(self) -> bool:
+        """SDXL's force_zeros_for_empty_prompt: without a negative prompt the UNet is told zeros."""
+        path = self.path / "model_index.json"
+        return path.is_file() and bool(read_json(path).get("force_zeros_for_empty_prompt", False))
 
     @cached_property
     def scheduler_config(self) -> dict[str, Any]:

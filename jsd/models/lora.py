@@ -33,9 +33,9 @@ _OTHER_KINDS = {
     "hada_": "LoHa",
     "lokr_": "LoKr",
     "lora_mid": "LoCon (Tucker)",
-    "lora_te2_": "SDXL",
-    "text_encoder_2.": "SDXL",
 }
+# Of a second text encoder.
+_SDXL = ("lora_te2_", "text_encoder_2.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,14 +105,14 @@ def read_lora(path: Path, networks: Mapping[str, nn.Module]) -> Lora:
             reason=str(error).partition("\n")[0],
         ) from error
     for key, tensor in tensors.items():
-        _check_kind(path, key)
+        _check_kind(path, key, is_sdxl="text_encoder_2" in networks)
         found = _KEY.fullmatch(key)
         module = None if found is None else names.get(_module_name(found["module"], found["processor"] is not None))
         if found is None or module is None:
             raise InvalidInputError(
                 "lora.key",
-                "{field} must fit the model, and {name} of {value} fits no part of it; use a LoRA that was trained "
-                "for Stable Diffusion v1 or for this model",
+                "{field} must fit the model, and {name} of {value} fits no part of it; use a LoRA that was trained for "
+                "this model's family",
                 field="loras",
                 value=path,
                 name=key,
@@ -140,13 +140,15 @@ def _stamp(path: Path) -> tuple[int, int] | None:
 
 def _names(networks: Mapping[str, nn.Module]) -> Iterator[tuple[str, tuple[str, str]]]:
     """Every name under which a file may speak of a module with a weight matrix -> (network, module)."""
-    for network, kohya, other in (("unet", "lora_unet_", ""), ("text_encoder", "lora_te_", "text_model.")):
-        for path, module in networks[network].named_modules():
+    kohya = {"unet": ("lora_unet_",), "text_encoder": ("lora_te_", "lora_te1_"), "text_encoder_2": ("lora_te2_",)}
+    for network, root in networks.items():
+        for path, module in root.named_modules():
             if isinstance(module, nn.Linear | nn.Conv2d):
                 key = (network, path)
-                for name in {path, f"{other}{path}"}:
+                # transformers has dropped the prefix of the encoder that has no projection.
+                for name in (path, f"text_model.{path}"):
                     yield f"{network}.{name}", key
-                    yield f"{kohya}{name.replace('.', '_')}", key
+                    yield from ((f"{prefix}{name.replace('.', '_')}", key) for prefix in kohya[network])
                 if network == "unet":
                     yield path, key  # diffusers' first files held attention processors of the UNet alone
 
@@ -159,12 +161,13 @@ def _module_name(name: str, is_processor: bool) -> str:
     return name
 
 
-def _check_kind(path: Path, key: str) -> None:
-    for mark, kind in _OTHER_KINDS.items():
+def _check_kind(path: Path, key: str, *, is_sdxl: bool) -> None:
+    kinds = _OTHER_KINDS if is_sdxl else _OTHER_KINDS | dict.fromkeys(_SDXL, "SDXL")
+    for mark, kind in kinds.items():
         if mark in key:
             raise InvalidInputError(
                 "lora.kind",
-                "{field} must be LoRA files for Stable Diffusion v1, and {value} is of another kind, {kind} ({name}); "
+                "{field} must be LoRA files for this model's family, and {value} is of another kind, {kind} ({name}); "
                 "use another file",
                 field="loras",
                 value=path,

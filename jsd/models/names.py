@@ -8,6 +8,8 @@ def current_name(component: str, name: str) -> str | None:
     if component == "text_encoder":
         name = name.removeprefix("text_model.")
         return None if name == "embeddings.position_ids" else name
+    if component == "text_encoder_2":
+        return None if name == "text_model.embeddings.position_ids" else name
     if component == "safety_checker":
         name = name.replace("vision_model.vision_model.", "vision_model.")
         return None if name == "vision_model.embeddings.position_ids" else name

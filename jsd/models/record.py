@@ -13,7 +13,7 @@ from jsd.errors import ModelFolderError
 from jsd.i18n import N_
 from jsd.models.configs import read_json
 from jsd.models.known import Known
-from jsd.models.weights import MODELS, find_weights
+from jsd.models.weights import find_weights, networks_of
 
 # The class that rinna's model_index.json names; what is fine-tuned from that model inherits its licence.
 RINNA_CLASS = "JapaneseStableDiffusionPipeline"
@@ -44,7 +44,7 @@ def folder_digest(folder: Path) -> str:
     if isinstance(recalled, str):
         return recalled
     names = ["tokenizer/spiece.model", "tokenizer/tokenizer_config.json", "scheduler/scheduler_config.json"]
-    for component in MODELS:
+    for component in networks_of(folder):
         names.append(f"{component}/config.json")
         weights = find_weights(folder, component)
         names += [f"{component}/{path.name}" for path in ([] if weights is None else weights.files)]

@@ -6,7 +6,17 @@ from typing import Any
 
 from jsd.errors import ModelFolderError
 from jsd.models.configs import check_noise_schedule, check_values, first_line, guidance_scale, read_json, unbuildable
-from jsd.models.weights import CHECKER, MODELS, WEIGHT_STEMS, Shapes, find_weights, has_safety_checker, read_shapes
+from jsd.models.weights import (
+    CHECKER,
+    MODELS,
+    SECOND_ENCODER,
+    WEIGHT_STEMS,
+    Shapes,
+    find_weights,
+    has_safety_checker,
+    networks_of,
+    read_shapes,
+)
 from jsd.prompting.tokenizer import JapaneseTokenizer
 
 
@@ -28,7 +38,8 @@ def _problems(folder: Path) -> Iterator[ModelFolderError]:
     yield from _caught(guidance_scale, folder)
     yield from _caught(check_noise_schedule, folder / "scheduler" / "scheduler_config.json")
     expected: dict[str, Shapes] = {}
-    for component in (*MODELS, CHECKER) if has_safety_checker(folder) else MODELS:
+    networks = networks_of(folder)
+    for component in (*networks, CHECKER) if has_safety_checker(folder) else networks:
         try:
             expected[component] = _expected(component, folder / component / "config.json")
         except ModelFolderError as error:
@@ -45,7 +56,7 @@ def _problems(folder: Path) -> Iterator[ModelFolderError]:
             path=folder / CHECKER,
         )
     yield from _caught(JapaneseTokenizer.load, folder / "tokenizer")
-    if expected.keys() >= set(MODELS):
+    if expected.keys() >= set(networks):
         yield from _misfits(folder, expected)
 
 
@@ -146,16 +157,28 @@ def _misfits(folder: Path, expected: dict[str, Shapes]) -> Iterator[ModelFolderE
     """Parts that are whole and do not fit one another."""
     text, unet, vae = (expected[component] for component in MODELS)
     vocab_size, width = text["embeddings.token_embedding.weight"]
+    second = expected.get(SECOND_ENCODER)
     positions = text["embeddings.position_embedding.weight"][0]
     in_channels, out_channels = unet["conv_in.weight"][1], unet["conv_out.weight"][0]
     channels = vae["decoder.conv_in.weight"][1]
     config = read_json(folder / "unet" / "config.json")
     name = "cross_attention_dim" if config.get("encoder_hid_dim") is None else "encoder_hid_dim"
+    kind, has_second = config.get("addition_embed_type"), second is not None
+    if second is not None:
+        width += second["text_model.embeddings.token_embedding.weight"][1]
     rules: list[tuple[str, Any, str, Any, bool]] = [
         ("text_encoder hidden_size", width, f"unet {name}", config.get(name), width == config.get(name)),
+        ("unet addition_embed_type", kind, "text_encoder_2", has_second, (kind == "text_time") == has_second),
         ("vae latent_channels", channels, "unet in_channels", in_channels, channels == in_channels),
         ("vae latent_channels", channels, "unet out_channels", out_channels, channels == out_channels),
     ]
+    if second is not None and kind == "text_time":
+        # Beside the pooled text stand six numbers (see jsd.conditioning), each as so many waves.
+        pooled, waves = second["text_projection.weight"][0], config.get("addition_time_embed_dim")
+        name, wanted = "projection_class_embeddings_input_dim", pooled + 6 * waves if type(waves) is int else None
+        rules.append(
+            ("text_encoder_2 projection_dim", wanted, f"unet {name}", config.get(name), wanted == config.get(name))
+        )
     try:
         tokenizer = JapaneseTokenizer.load(folder / "tokenizer")
     except ModelFolderError:

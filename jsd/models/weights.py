@@ -24,10 +24,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 MODELS = ("text_encoder", "unet", "vae")
+SECOND_ENCODER = "text_encoder_2"  # of SDXL
 CHECKER = "safety_checker"
 # component -> the names that transformers and diffusers give its file: (.safetensors, .bin)
 WEIGHT_STEMS = {
     "text_encoder": ("model", "pytorch_model"),
+    SECOND_ENCODER: ("model", "pytorch_model"),
     "unet": ("diffusion_pytorch_model", "diffusion_pytorch_model"),
     "vae": ("diffusion_pytorch_model", "diffusion_pytorch_model"),
     CHECKER: ("model", "pytorch_model"),
@@ -70,6 +72,11 @@ class Weights:
                     current = current_name(self.component, name)
                     if current is not None:
                         yield current, tensors[name]
+
+
+def networks_of(folder: Path) -> tuple[str, ...]:
+    """The networks that draw: of Stable Diffusion v1, or of SDXL, whose folder has a second text encoder."""
+    return (*MODELS, SECOND_ENCODER) if (folder / SECOND_ENCODER).is_dir() else MODELS
 
 
 def has_safety_checker(folder: Path) -> bool:
