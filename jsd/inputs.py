@@ -1,5 +1,6 @@
 """The pictures that a request starts from, at the size that is drawn."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from PIL import Image
@@ -38,19 +39,39 @@ def load_inputs(options: SamplingOptions, limits: SizeLimits) -> InputPictures:
                 image=_shown(image.size),
             )
         mask = mask.resize(size, Image.Resampling.NEAREST)
-    notes = () if image.size == size else (_scaled(image.size, size),)
-    return InputPictures(size=size, image=image.resize(size, Image.Resampling.LANCZOS), mask=mask, notes=notes)
+    notes = [*_scaled(image.size, size), *_unchanged(options, mask)]
+    return InputPictures(size=size, image=image.resize(size, Image.Resampling.LANCZOS), mask=mask, notes=tuple(notes))
 
 
-def _scaled(size: tuple[int, int], fitted: tuple[int, int]) -> Note:
-    return Note(
-        "image.scaled",
-        "{field}: the picture of {size} px was scaled to {fitted}, a size that the model draws; name width and height "
-        "for another",
-        field="image",
-        size=_shown(size),
-        fitted=_shown(fitted),
-    )
+def _scaled(size: tuple[int, int], fitted: tuple[int, int]) -> Iterator[Note]:
+    if size != fitted:
+        yield Note(
+            "image.scaled",
+            "{field}: the picture of {size} px was scaled to {fitted}, a size that the model draws; name width and "
+            "height for another",
+            field="image",
+            size=_shown(size),
+            fitted=_shown(fitted),
+        )
+
+
+def _unchanged(options: SamplingOptions, mask: Image.Image | None) -> Iterator[Note]:
+    """What asks for a change and makes none."""
+    if mask is not None and mask.getbbox() is None:
+        yield Note(
+            "image.mask_black",
+            "{field}: no part of it is white, so nothing of the picture is drawn anew; paint white what should change",
+            field="mask",
+        )
+    if 0 < options.prompt_strength * options.num_inference_steps < 1:
+        yield Note(
+            "image.no_step",
+            "{field}: {value} of {num_inference_steps} steps is less than one, so the picture stays as it is; take "
+            "more of either",
+            field="prompt_strength",
+            value=options.prompt_strength,
+            num_inference_steps=options.num_inference_steps,
+        )
 
 
 def _shown(size: tuple[int, int]) -> str:

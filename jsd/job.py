@@ -1,5 +1,6 @@
 """A request on its way through the pipeline, and the picture that comes of it."""
 
+import warnings
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
@@ -10,11 +11,24 @@ from torch import Tensor
 from jsd.conditioning import Conditioning
 from jsd.errors import Note
 from jsd.images import save_image
+from jsd.images.metadata import left_out
 from jsd.inputs import InputPictures
 from jsd.models import record as provenance
 from jsd.options import SamplingOptions
 from jsd.prompting.prompts import Prompts
 from jsd.sampling import Start
+
+
+def recorded(options: SamplingOptions) -> dict[str, object]:
+    """For a picture's file: of files that were drawn with their names, not their folders."""
+    values = {one.name: getattr(options, one.name) for one in fields(options)}
+    for name in ("image", "mask"):
+        if isinstance(values[name], Image.Image):
+            values[name] = "in memory"
+        elif values[name] is not None:
+            values[name] = Path(values[name]).name
+    values["loras"] = [Path(name).name for name in options.loras]
+    return values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,21 +52,17 @@ class GeneratedImage:
     def save(self, path: str | Path, *, with_metadata: bool = True) -> Path:
         """Write a .png, .jpg or .webp that says what made it, in the place of a file that is there."""
         metadata = self.metadata if with_metadata else None
+        note = None if metadata is None else left_out(Path(path).suffix.removeprefix(".").lower(), metadata)
+        if note is not None and note.code not in [one.code for one in self.notes]:
+            warnings.warn(note, stacklevel=2)
         save_image(self.image, Path(path), quality=self.options.output_quality, metadata=metadata)
         return Path(path)
 
     @property
     def metadata(self) -> dict[str, object]:
         """What made the picture, for its file: no folders and no times, so equal pictures are equal files."""
-        values = {one.name: getattr(self.options, one.name) for one in fields(self.options)}
-        for name in ("image", "mask"):
-            if isinstance(values[name], Image.Image):
-                values[name] = "in memory"
-            elif values[name] is not None:
-                values[name] = Path(values[name]).name
-        values["loras"] = [Path(name).name for name in self.options.loras]
         names = {"model": self.model, "device": self.device.partition(":")[0], "dtype": self.dtype}
-        return values | names | self.provenance | {"pixels_sha256": provenance.pixel_digest(self.image)}
+        return recorded(self.options) | names | self.provenance | {"pixels_sha256": provenance.pixel_digest(self.image)}
 
 
 @dataclass(kw_only=True)
@@ -69,14 +79,15 @@ class Job:
     latents: Tensor  # (B, C, h, w) float32
     inputs: InputPictures
     lora_files: list[dict[str, object]]  # name, weight, SHA-256
+    output_notes: tuple[Note, ...] = ()  # of the files: what they cannot hold
     seconds: dict[str, float] = field(default_factory=dict)
     withheld: list[Note] = field(default_factory=list)  # the pictures that the safety checker flagged
 
     @property
     def notes(self) -> list[Note]:
-        """What its author should know: of each different prompt, of the input pictures, of what was withheld."""
+        """What its author should know: of each different prompt, the pictures that come in, go out, are withheld."""
         said = {str(note): note for one in self.prompts for note in one.notes()}
-        return [*said.values(), *self.inputs.notes, *self.withheld]
+        return [*said.values(), *self.inputs.notes, *self.output_notes, *self.withheld]
 
     def __repr__(self) -> str:
         return f"Job({len(self.options)} x {self.options[0].prompt!r}, {len(self.start.timesteps)} steps)"

@@ -19,18 +19,19 @@ from tqdm import tqdm
 from jsd import sampling, vae
 from jsd.conditioning import TextEncoders
 from jsd.devices import choose_placement, dtype_name, synchronize
-from jsd.errors import GenerationError, UnsafeImagesError
+from jsd.errors import GenerationError, Note, UnsafeImagesError
 from jsd.i18n import _
+from jsd.images.metadata import left_out
 from jsd.images.tensors import image_to_tensor, mask_to_tensor, tensor_to_images
 from jsd.inputs import load_inputs
-from jsd.job import GeneratedImage, Job
+from jsd.job import GeneratedImage, Job, recorded
 from jsd.models import record as provenance
 from jsd.models.components import load_components
 from jsd.models.configs import GUIDANCE_SCALE
 from jsd.models.folder import ModelFolder, choose_folder, open_model_folder
 from jsd.models.lora import Adapters
 from jsd.options import MAX_SEED, SamplingOptions, shared_options
-from jsd.prompting.prompts import read_prompt, read_prompts, shared_num_windows
+from jsd.prompting.prompts import Prompts, read_prompt, read_prompts, shared_num_windows
 from jsd.prompting.tokenizer import JapaneseTokenizer
 from jsd.safety import SafetyChecker, find_checker, safety_status, withhold
 from jsd.sampling import DenoisingState
@@ -222,8 +223,17 @@ class Pipeline:
             latents=start.latents,
             inputs=inputs,
             lora_files=self.adapters.records,
+            output_notes=self._output_notes(each, prompts),
             seconds={"encode": perf_counter() - began},
         )
+
+    def _output_notes(self, options: Sequence[SamplingOptions], prompts: Sequence[Prompts]) -> tuple[Note, ...]:
+        """Of the longest text; a JPEG alone has a limit."""
+        if options[0].output_format != "jpg":
+            return ()
+        said = (recorded(one) | self.provenance | read.provenance() for one, read in zip(options, prompts, strict=True))
+        note = left_out("jpg", max(said, key=lambda metadata: len(str(metadata))))
+        return () if note is None else (note,)
 
     def denoise(self, job: Job) -> Iterator[DenoisingState]:
         """A state after each step; a caller that stops iterating stops the work."""
@@ -282,7 +292,7 @@ class Pipeline:
                 device=str(self.device),
                 dtype=dtype_name(self.dtype),
                 seconds={**earlier, "decode": seconds},
-                notes=(*read.notes(), *job.inputs.notes),
+                notes=(*read.notes(), *job.inputs.notes, *job.output_notes),
                 # Rounding differs between batches of different sizes: to draw it again takes the same.
                 provenance={**shared, **read.provenance(), "batch": [index, len(job.options)]},
             )

@@ -56,12 +56,12 @@ def given_options(args: argparse.Namespace) -> dict[str, Any]:
 
 def make_options(values: Mapping[str, Any]) -> SamplingOptions:
     """The request; a picture that cannot be read is refused here, before a model is loaded."""
-    from jsd.images import load_image, load_mask
+    from jsd.images.opening import check_picture
 
     options = SamplingOptions(**{"prompt": "", **values})
-    for source, load in ((options.image, load_image), (options.mask, load_mask)):
-        if source is not None:
-            load(source)
+    for field in ("image", "mask"):
+        if getattr(options, field) is not None:
+            check_picture(getattr(options, field), field)
     return options
 
 

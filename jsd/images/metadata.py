@@ -14,18 +14,20 @@ from pathlib import Path
 from typing import Any
 
 from PIL import ExifTags, Image
-from PIL.PngImagePlugin import PngInfo
+from PIL.PngImagePlugin import PngInfo, iTXt
 
 import jsd
-from jsd.errors import InvalidInputError
-from jsd.images.opening import open_image
-from jsd.images.parameters import from_parameters, to_parameters
+from jsd.errors import Note
+from jsd.images.opening import exif_value, open_image
+from jsd.images.parameters import from_parameters, has_settings, to_parameters
 from jsd.images.xmp import from_xmp, to_json, to_xmp
 
 PARAMETERS_KEY, RECORD_KEY, XMP_KEY = "parameters", "jsd", "XML:com.adobe.xmp"
-UNICODE_PREFIX, ASCII_PREFIX = b"UNICODE\0", b"ASCII\0\0\0"
+UNICODE_PREFIX = b"UNICODE\0"
+ENCODINGS = {b"ASCII\0\0\0": "utf-8", b"JIS\0\0\0\0\0": "iso2022_jp", bytes(8): "utf-8"}
 # A JPEG segment has 65,535 bytes with its own length (2); XMP's begins with a name (29), EXIF's with (6).
 MAX_JPEG_BYTES = {"xmp": 65_533 - 29, "exif": 65_533 - 6}
+BYTES_OF_DIGESTS = 500  # of the picture and of what it was drawn from, with their names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +49,10 @@ class PictureFile:
 
 
 def save_arguments(format: str, metadata: Mapping[str, object]) -> dict[str, Any]:
-    """What `Image.save` needs to write `metadata` into a file of `format` ("png", "jpg", "webp")."""
+    """What `Image.save` needs to write `metadata` into a file of `format` ("png", "jpg", "webp").
+
+    What a JPEG cannot hold is left out: see `left_out`.
+    """
     parameters = to_parameters(metadata, jsd.__version__)
     if format == "png":
         pnginfo = PngInfo()
@@ -56,46 +61,75 @@ def save_arguments(format: str, metadata: Mapping[str, object]) -> dict[str, Any
         pnginfo.add_itxt(RECORD_KEY, to_json(metadata))
         pnginfo.add_itxt(XMP_KEY, to_xmp(metadata, jsd.__version__, with_record=False).decode())
         return {"pnginfo": pnginfo}
-    arguments = {"xmp": to_xmp(metadata, jsd.__version__, with_record=True)}
+    packets = (
+        to_xmp(metadata, jsd.__version__, with_record=True),
+        to_xmp(metadata, jsd.__version__, with_record=False),
+        to_xmp({}, jsd.__version__, with_record=False),
+    )
+    arguments = {"xmp": next(packet for packet in packets if format == "webp" or len(packet) <= MAX_JPEG_BYTES["xmp"])}
     if parameters is not None:
         exif = Image.Exif()
         # Big-endian throughout: the web UI's readers take the text for that whatever the EXIF block says.
         exif.endian = ">"
         comment = UNICODE_PREFIX + parameters.encode("utf-16-be")
         exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.UserComment] = comment
-        arguments["exif"] = exif.tobytes()
-    for name, data in arguments.items():
-        if format in ("jpg", "jpeg") and len(data) > MAX_JPEG_BYTES[name]:
-            limit = MAX_JPEG_BYTES[name]
-            raise InvalidInputError(
-                "metadata.too_long",
-                "a {field} {value} holds at most {limit} bytes of metadata, and this picture's is "
-                "{size}; use png or webp, or --no-metadata",
-                field="output_format",
-                value=format,
-                size=len(data),
-                limit=limit,
-            )
+        data = exif.tobytes()
+        if format == "webp" or len(data) <= MAX_JPEG_BYTES["exif"]:
+            arguments["exif"] = data
     return arguments
+
+
+def left_out(format: str, metadata: Mapping[str, object]) -> Note | None:
+    """That a file of `format` will not say all of `metadata`, which may still lack the digests of pictures."""
+    if format not in ("jpg", "jpeg"):
+        return None
+    size = len(to_xmp(metadata, jsd.__version__, with_record=True)) + BYTES_OF_DIGESTS
+    size = max(size, 2 * len(to_parameters(metadata, jsd.__version__) or ""))
+    if size <= MAX_JPEG_BYTES["xmp"]:
+        return None
+    return Note(
+        "metadata.left_out",
+        "{field} {value} holds at most {limit} bytes of what made a picture, and this one's takes {size}: its "
+        "file will not say all of it; take png or webp",
+        field="output_format",
+        value=format,
+        limit=MAX_JPEG_BYTES["xmp"],
+        size=size,
+    )
 
 
 def read_picture_file(path: Path) -> PictureFile:
     """ImageFileError where `path` is no whole picture; empty fields where it says nothing."""
     with open_image(path, "FILE") as image:
         image.load()  # all of it: a PNG may keep its texts at the end
-        texts = {key: value for key, value in image.info.items() if isinstance(value, str)}
+        texts = {key: _as_utf_8(value) for key, value in image.info.items() if isinstance(value, str)}
         packet = image.info.get("xmp", b"")
-        comment = image.getexif().get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.UserComment)
+        comment = exif_value(image, ExifTags.Base.UserComment, ExifTags.IFD.Exif)
         format, size = str(image.format), image.size
     xmp = from_xmp(packet.encode("utf-8", "replace") if isinstance(packet, str) else bytes(packet))
-    parameters = texts.get(PARAMETERS_KEY, None if comment is None else decode_comment(comment))
+    text = texts.get(PARAMETERS_KEY)
+    if text is None and isinstance(comment, bytes | str):
+        # Other programs write what they like there: "Screenshot", a serial number.
+        text = decode_comment(comment)
+        text = text if has_settings(text) else None
     return PictureFile(
         format=format,
         size=size,
         record=_record(texts.get(RECORD_KEY, xmp.get("record"))),
-        parameters=None if parameters == "" else parameters,
+        # JSON is that of other programs.
+        parameters=None if text is None or text.strip() == "" or _record(text) is not None else text,
         digital_source_type=xmp.get("digital_source_type"),
     )
+
+
+def _as_utf_8(text: str) -> str:
+    """What a PNG's tEXt holds is Latin-1 by the standard, and UTF-8 from most of the tools that draw."""
+    if isinstance(text, iTXt):
+        return text
+    try:
+        return text.encode("latin-1").decode()
+    except UnicodeError:
+        return text
 
 
 def decode_comment(comment: bytes | str) -> str:
@@ -109,7 +143,8 @@ def decode_comment(comment: bytes | str) -> str:
         else:
             text = body.decode("utf-16-be", "replace")
         return text.strip("\ufeff\0 ")
-    return (body if prefix in (ASCII_PREFIX, bytes(8)) else comment).decode("utf-8", "replace").strip("\0 ")
+    encoding = ENCODINGS.get(prefix)
+    return (comment if encoding is None else body).decode(encoding or "utf-8", "replace").strip("\0 ")
 
 
 def _looks_little_endian(body: bytes) -> bool:

@@ -71,12 +71,7 @@ def to_parameters(metadata: Mapping[str, object], version: str) -> str | None:
 
 def from_parameters(text: str) -> dict[str, object]:
     """The options that a text of any tool names; settings that have no option here keep their names."""
-    lines = text.replace("\r\n", "\n").split("\n")
-    settings = dict(_settings(lines[-1]))
-    if len(settings) < MIN_SETTINGS:
-        settings = {}
-    else:
-        lines.pop()
+    lines, settings = _split(text)
     start = next((i for i, line in enumerate(lines) if line.startswith(NEGATIVE)), len(lines))
     negative = [line.removeprefix(NEGATIVE) if i == 0 else line for i, line in enumerate(lines[start:])]
     values: dict[str, object] = {
@@ -96,9 +91,21 @@ def from_parameters(text: str) -> dict[str, object]:
     return values
 
 
+def has_settings(text: str) -> bool:
+    """Whether it is such a text, and no other: a prompt alone may be anything."""
+    return _split(text)[1] != {}
+
+
 def writable(text: str) -> str:
     """`text` with a mark in place of what a file's metadata cannot hold."""
     return UNWRITABLE.sub("\ufffd", text)
+
+
+def _split(text: str) -> tuple[list[str], dict[str, str]]:
+    """The lines of the prompts, stripped as the web UI does, and the settings of the last line."""
+    lines = [line.strip() for line in re.split("\r\n|\r|\n", text.strip("\ufeff\0").strip())]
+    settings = dict(_settings(lines[-1]))
+    return (lines[:-1], settings) if len(settings) >= MIN_SETTINGS else (lines, {})
 
 
 def _finite(value: float) -> float:
@@ -116,7 +123,7 @@ def _settings(line: str) -> Iterator[tuple[str, str]]:
     if len(line) > MAX_SETTINGS_LENGTH:
         return
     field = ""
-    for part in [*re.findall(r'"(?:\\.|[^"\\])*"|[^,"]+|[,"]', line), ","]:
+    for part in [*re.findall(r'"(?:\\.|[^"\\])*+"|[^,"]+|[,"]', line), ","]:
         if part != ",":
             field += part
             continue

@@ -1,17 +1,22 @@
 import json
 import os
 import random
+import struct
+import tracemalloc
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 from zlib import crc32
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageCms
+from PIL.Image import Transpose
 
 from jsd.errors import ImageFileError, InvalidInputError
 from jsd.images import encode_image, load_image, load_mask, save_image
+from jsd.images.metadata import read_picture_file
 from jsd.images.saving import unused_path
 from jsd.images.tensors import image_to_tensor, mask_to_tensor, tensor_to_images
 
@@ -36,56 +41,134 @@ def test_a_lossless_file_comes_back_exactly(format: str) -> None:
     assert np.array_equal(load_image(encoded(picture(), format, **options)), picture())
 
 
-def test_a_photo_is_turned_as_its_exif_says() -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 6  # stored on its side: turn 90 degrees clockwise to show
-    shown = load_image(encoded(picture(), "PNG", exif=exif))
-    assert np.array_equal(shown, picture().transpose(Image.Transpose.ROTATE_270))
+def exif(orientation: int, after: bytes = b"") -> bytes:
+    """A block with nothing but an orientation; what comes after its four bytes may not be what it should."""
+    return b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01" + bytes([0, orientation, 0, 0]) + after
 
 
-@pytest.mark.parametrize("mode", ["RGBA", "LA"])
-def test_transparent_parts_become_white(mode: str) -> None:
-    image = Image.new("RGBA", (4, 4), (0, 0, 0, 0)).convert(mode)
-    assert load_image(encoded(image, "PNG")).getpixel((0, 0)) == (255, 255, 255)
+# How a picture is stored that an orientation of 2, 3, ... 8 shows upright.
+STORED = [Transpose[name] for name in ["FLIP_LEFT_RIGHT", "ROTATE_180", "FLIP_TOP_BOTTOM", "TRANSPOSE"]]
+STORED += [Transpose.ROTATE_90, Transpose.TRANSVERSE, Transpose.ROTATE_270]
 
 
-def test_a_palette_with_a_transparent_colour_becomes_white() -> None:
-    image = Image.new("P", (4, 4), 1)
-    image.putpalette([255, 0, 0, 0, 0, 255])
-    file = encoded(image, "PNG", transparency=1)
-    assert load_image(file).getpixel((0, 0)) == (255, 255, 255)
-    assert load_image(encoded(image, "PNG")).getpixel((0, 0)) == (0, 0, 255)
+@pytest.mark.parametrize("load", [load_image, lambda file: load_image(load_image(file))], ids=["once", "twice"])
+def test_a_photo_is_shown_as_its_exif_says(load: Any) -> None:
+    turned = [
+        load(encoded(picture().transpose(stored), "PNG", exif=exif(number))) for number, stored in enumerate(STORED, 2)
+    ]
+    assert all(np.array_equal(image, picture()) for image in turned)
 
 
-def test_half_transparent_is_half_white() -> None:
-    image = Image.new("RGBA", (4, 4), (0, 0, 0, 128))
-    assert load_image(image).getpixel((0, 0)) == (127, 127, 127)
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data:UserWarning")
+@pytest.mark.parametrize(
+    "block",
+    [b"Exif\0\0nonsense", b"Exif\0\0II*\0\xff\xff\xff\xff", exif(99), b"MM\0*", exif(1, b"\xff" * 40)],
+    ids=repr,
+)
+def test_damaged_exif_says_nothing(block: bytes, tmp_path: Path) -> None:
+    """By path, as bytes, and as an opened picture, as the API hands it on."""
+    (tmp_path / "a.jpg").write_bytes(encoded(picture(), "JPEG", exif=block))
+    with Image.open(tmp_path / "a.jpg") as opened:
+        for source in (tmp_path / "a.jpg", (tmp_path / "a.jpg").read_bytes(), opened, opened.convert("RGB")):
+            assert np.array_equal(load_image(source), opened.convert("RGB"))
+    assert read_picture_file(tmp_path / "a.jpg").values == {}
 
 
-def test_cmyk_becomes_the_colour_it_shows() -> None:
-    image = Image.new("CMYK", (8, 8), (0, 255, 255, 0))  # no cyan, all magenta and yellow: red
-    red, green, blue = load_image(encoded(image, "JPEG")).getpixel((4, 4))  # type: ignore[misc]
-    assert red > 200 and green < 60 and blue < 60
+TRANSPARENT = Image.new("RGBA", (4, 4), (0, 0, 0, 0))
+PALETTE = Image.frombytes("P", (4, 4), bytes([1] * 16))
+PALETTE.putpalette([255, 0, 0, 0, 0, 255])
+FRAMES = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+CMYK = Image.new("CMYK", (8, 8), (0, 255, 255, 0))  # no cyan, all magenta and yellow
+
+
+@pytest.mark.parametrize(
+    ("source", "colour"),
+    [
+        (encoded(TRANSPARENT, "PNG"), (255, 255, 255)),
+        (encoded(TRANSPARENT.convert("LA"), "PNG"), (255, 255, 255)),
+        (Image.new("RGBA", (4, 4), (0, 0, 0, 128)), (127, 127, 127)),
+        (encoded(PALETTE, "PNG", transparency=1), (255, 255, 255)),
+        (encoded(PALETTE, "PNG"), (0, 0, 255)),
+        (encoded(CMYK, "TIFF"), (255, 0, 0)),
+        *((encoded(FRAMES[0], form, save_all=True, append_images=FRAMES[1:]), (255, 0, 0)) for form in ("GIF", "PNG")),
+        (encoded(FRAMES[0], "WEBP", save_all=True, append_images=FRAMES[1:], lossless=True), (255, 0, 0)),
+        *((Image.new(mode, (3, 2)), (0, 0, 0)) for mode in ("1", "L", "P", "RGB", "I;16", "I", "HSV")),
+    ],
+)
+def test_a_pixel_is_the_colour_that_is_seen(source: Any, colour: tuple[int, int, int]) -> None:
+    assert load_image(source).mode == "RGB"
+    assert load_image(source).getpixel((0, 0)) == colour
 
 
 @pytest.mark.parametrize("format", ["PNG", "TIFF"])
-def test_16_bits_are_scaled_not_clipped(format: str) -> None:
-    values = np.array([[0, 257, 32768, 65535]], np.uint16)
-    loaded = load_image(encoded(Image.fromarray(values), format))
-    assert [loaded.getpixel((x, 0))[0] for x in range(4)] == [0, 1, 128, 255]  # type: ignore[index]
+def test_16_bits_are_rounded_to_8(format: str) -> None:
+    values = np.arange(65536, dtype=np.uint16).reshape(256, 256)
+    loaded = np.asarray(load_image(encoded(Image.fromarray(values), format)))[..., 0]
+    assert np.array_equal(loaded, np.round(values / 257))
 
 
-@pytest.mark.parametrize("format", ["GIF", "WEBP", "PNG"])
-def test_an_animation_gives_its_first_frame(format: str) -> None:
-    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
-    options = {"lossless": True} if format == "WEBP" else {}
-    file = encoded(frames[0], format, save_all=True, append_images=frames[1:], **options)
-    assert load_image(file).getpixel((0, 0)) == (255, 0, 0)
+def test_16_bits_take_little_memory() -> None:
+    file = encoded(Image.fromarray(np.zeros((3000, 3000), np.uint16)), "PNG")
+    tracemalloc.start()
+    load_image(file)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 5 * 3000 * 3000, "what numpy takes; as floating-point numbers it was 17 bytes a pixel"
 
 
-@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "YCbCr", "HSV", "I;16", "I"])
-def test_every_mode_in_memory_becomes_rgb(mode: str) -> None:
-    assert load_image(Image.new(mode, (3, 2))).mode == "RGB"
+def profile(space: bytes, gamma: float, *primaries: tuple[float, float, float]) -> bytes:
+    """An ICC profile: one curve, and for RGB the three primaries in XYZ (D50)."""
+
+    def number(value: float) -> bytes:
+        return struct.pack(">i", round(value * 65536))
+
+    curve = b"curv" + bytes(4) + struct.pack(">IH", 1, round(gamma * 256)) + bytes(2)
+    tags = {b"wtpt": (0.9642, 1.0, 0.8249)} | dict(zip((b"rXYZ", b"gXYZ", b"bXYZ"), primaries, strict=False))
+    data = {name: b"XYZ " + bytes(4) + b"".join(map(number, value)) for name, value in tags.items()}
+    data |= dict.fromkeys((b"rTRC", b"gTRC", b"bTRC") if primaries else (b"kTRC",), curve)
+    offset, table, body = 128 + 4 + 12 * len(data), b"", b""
+    for name, value in data.items():
+        table += name + struct.pack(">II", offset + len(body), len(value))
+        body += value
+    white = b"".join(map(number, tags[b"wtpt"]))
+    header = (
+        struct.pack(">I4xI4s4s4s12x4s28x", offset + len(body), 0x02400000, b"mntr", space, b"XYZ ", b"acsp") + white
+    )
+    return header.ljust(128, b"\0") + struct.pack(">I", len(data)) + table + body
+
+
+ADOBE = profile(b"RGB ", 2.2, (0.6097, 0.3111, 0.0195), (0.2053, 0.6257, 0.0609), (0.1492, 0.0632, 0.7446))
+P3 = profile(b"RGB ", 2.2, (0.5151, 0.2412, -0.0011), (0.2920, 0.6922, 0.0419), (0.1571, 0.0666, 0.7841))
+GREY = profile(b"GRAY", 1.0)
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+SKIN = (200, 120, 100)
+
+
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "TIFF", "AVIF"])
+@pytest.mark.parametrize(
+    ("icc", "mode", "expected"),
+    [
+        (ADOBE, "RGB", (224, 121, 99)),
+        (ADOBE, "RGBA", (224, 121, 99)),
+        (P3, "RGB", (214, 116, 95)),
+        (GREY, "L", (188, 188, 188)),
+        (SRGB, "RGB", SKIN),
+        (GREY, "RGB", SKIN),
+        (ADOBE[:200], "RGB", SKIN),
+        (b"nothing", "RGB", SKIN),
+    ],
+    ids=["Adobe RGB", "with alpha", "Display P3", "linear grey", "sRGB", "of other colours", "cut", "none"],
+)
+def test_colours_are_taken_to_srgb(icc: bytes, mode: str, expected: tuple[int, int, int], format: str) -> None:
+    if (mode, format) in (("RGBA", "JPEG"), ("L", "WEBP"), ("L", "AVIF")):
+        return  # a file that there is not
+    image = Image.new(mode, (16, 16), {"L": 128, "RGB": SKIN, "RGBA": (*SKIN, 255)}[mode])
+    file = encoded(image, format, icc_profile=icc, **({"quality": 100} if format in ("JPEG", "AVIF") else {}))
+    once = load_image(file)
+    assert np.abs(np.subtract(once.getpixel((8, 8)), expected)).max() <= 4, once.getpixel((8, 8))
+    assert load_image(once) is once, "a second time would move the colours again"
+    assert load_image(Image.open(BytesIO(file))).getpixel((8, 8)) == once.getpixel((8, 8))
+    assert set(load_mask(encoded(Image.new("L", (4, 4), 128), "PNG", icc_profile=GREY)).tobytes()) == {255}, "no colour"
 
 
 def test_the_callers_picture_is_left_alone() -> None:
@@ -157,11 +240,30 @@ def test_damaged_bytes_give_a_picture_or_an_error_never_a_crash(format: str) -> 
     assert refused > 0
 
 
-def test_white_is_repainted_and_black_or_transparent_kept() -> None:
-    mask = Image.new("RGBA", (4, 1))
-    for x, colour in enumerate([(255, 255, 255, 255), (0, 0, 0, 255), (255, 255, 255, 0), (120, 120, 120, 255)]):
-        mask.putpixel((x, 0), colour)
-    assert mask_to_tensor(load_mask(mask)).flatten().tolist() == [1, 0, 0, 0]
+@pytest.mark.parametrize(
+    ("colours", "repainted"),
+    [
+        ([(255, 255, 255, 255), (0, 0, 0, 255), (255, 255, 255, 0), (120, 120, 120, 255)], [1, 0, 0, 0]),
+        ([(0, 0, 0, 255)] * 2, [0, 0]),
+        ([(0, 0, 0, 0)] * 2, [0, 0]),
+        ([(255, 0, 0, 255), (0, 0, 0, 0)], None),
+        ([(1, 1, 1, 255), (0, 0, 0, 255)], None),
+        ([(127, 127, 127, 255)] * 2, None),
+        ([(255, 255, 255, 100), (255, 255, 255, 0)], None),
+    ],
+    ids=["white", "black", "transparent", "red", "labels", "grey", "faint"],
+)
+def test_white_is_repainted_and_what_was_meant_to_be_is_refused(colours: Any, repainted: list[int] | None) -> None:
+    mask = Image.new("RGBA", (len(colours), 1))
+    mask.putdata(colours)
+    if repainted is None:
+        with pytest.raises(InvalidInputError, match="paint that part white") as caught:
+            load_mask(mask)
+        assert caught.value.field == "mask"
+    else:
+        loaded = load_mask(mask)
+        assert mask_to_tensor(loaded).flatten().tolist() == repainted
+        assert load_mask(loaded) is loaded
 
 
 def test_pixels_survive_the_way_through_a_tensor() -> None:

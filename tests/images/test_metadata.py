@@ -8,9 +8,9 @@ import pytest
 from PIL import ExifTags, Image
 from PIL.PngImagePlugin import PngInfo
 
-from jsd.errors import ImageFileError, InvalidInputError
+from jsd.errors import ImageFileError
 from jsd.images import save_image
-from jsd.images.metadata import decode_comment, read_picture_file
+from jsd.images.metadata import decode_comment, left_out, read_picture_file
 from jsd.images.xmp import DIGITAL_SOURCE_TYPE, from_xmp, to_xmp
 
 FORMATS = ("png", "jpg", "webp")
@@ -121,18 +121,61 @@ def test_a_prompt_of_a_megabyte_comes_back(suffix: str, tmp_path: Path) -> None:
     assert read_picture_file(saved(tmp_path, suffix, record)).record == record
 
 
-@pytest.mark.parametrize("length", [40_000, 25_000], ids=["EXIF", "XMP"])
-def test_what_a_jpeg_cannot_hold_is_refused_with_a_remedy(length: int, tmp_path: Path) -> None:
-    with pytest.raises(InvalidInputError, match="png or webp"):
-        saved(tmp_path, "jpg", RECORD | {"prompt": "猫" * length})
-    assert list(tmp_path.iterdir()) == []
+@pytest.mark.parametrize(
+    ("length", "has_text", "has_record"),
+    [(5_000, True, True), (15_000, True, False), (30_000, True, False), (40_000, False, False)],
+)
+def test_what_a_jpeg_cannot_hold_is_left_out_and_said(
+    length: int, has_text: bool, has_record: bool, tmp_path: Path
+) -> None:
+    record = RECORD | {"prompt": "猫" * length}
+    file = read_picture_file(saved(tmp_path, "jpg", record))
+    assert (file.parameters is not None, file.record == record) == (has_text, has_record)
+    assert file.digital_source_type == DIGITAL_SOURCE_TYPE
+    note = left_out("jpg", record)
+    assert (note is None) == has_record
+    assert note is None or "png or webp" in str(note)
+    assert left_out("png", record) is left_out("webp", record) is None
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+@pytest.mark.parametrize(
+    "text", ["Screenshot", '{"nodes": [{"a": "1, 2", "b": "3: 4"}]}', "猫の写真\n撮影 2024", "", "Steps: 3, Seed: 4"]
+)
+def test_what_another_program_noted_is_no_prompt(suffix: str, text: str, tmp_path: Path) -> None:
+    path = tmp_path / f"a.{suffix}"
+    exif = Image.Exif()
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.UserComment] = b"UNICODE\0" + text.encode("utf-16-be")
+    Image.new("RGB", (4, 4)).save(path, exif=exif)
+    file = read_picture_file(path)
+    assert (file.parameters, file.values) == (None, {})
+
+
+@pytest.mark.parametrize(
+    ("data", "prompt"),
+    [
+        ("𠮷野家の猫 油絵".encode(), "𠮷野家の猫 油絵"),
+        ("café".encode(), "café"),
+        ("café".encode("latin-1"), "café"),
+        (b"cat", "cat"),
+        (b'{"sui_image_params": {"prompt": "a cat"}}', None),
+    ],
+)
+@pytest.mark.parametrize("is_compressed", [False, True])
+def test_a_plain_text_of_a_png_is_utf_8_where_it_can_be(
+    data: bytes, prompt: str | None, is_compressed: bool, tmp_path: Path
+) -> None:
+    pnginfo = PngInfo()
+    pnginfo.add_text("parameters", data.decode("latin-1"), zip=is_compressed)
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.png", pnginfo=pnginfo)
+    assert read_picture_file(tmp_path / "a.png").values.get("prompt") == prompt
 
 
 def foreign(folder: Path, suffix: str, comment: bytes) -> Path:
     image, path = Image.new("RGB", (4, 4)), folder / f"foreign.{suffix}"
     if suffix == "png":
         pnginfo = PngInfo()
-        pnginfo.add_text("parameters", FOREIGN)
+        pnginfo.add_text("parameters", FOREIGN.replace("\n", "\r\n"))
         image.save(path, pnginfo=pnginfo)
     else:
         exif = Image.Exif()
@@ -172,10 +215,11 @@ def test_another_tools_file_is_read_as_far_as_it_goes(suffix: str, comment: byte
     }
 
 
-def test_japanese_in_either_byte_order_is_recognised() -> None:
+def test_japanese_is_recognised_in_every_encoding() -> None:
     text = "富士山と桜\nSteps: 1, Seed: 2, Size: 3x3"
     for encoding in ("utf-16-be", "utf-16-le", "utf-16"):
         assert decode_comment(b"UNICODE\0" + text.encode(encoding)) == text, encoding
+    assert decode_comment(b"JIS\0\0\0\0\0" + text.encode("iso2022_jp")) == text
 
 
 @pytest.mark.parametrize("content", [b"", b"\x89PNG\r\n\x1a\n", b"no picture", None])

@@ -36,9 +36,25 @@ def test_a_text_without_settings_is_all_prompt(text: str) -> None:
     assert f"{values['prompt']}{values['negative_prompt']}" in (text, "犬")
 
 
+@pytest.mark.parametrize("end", ["", "\n", "\r\n\r\n", " \t\n\u3000\n", "\0"])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r", " \n\t"])
+def test_ends_of_lines_do_not_matter(line_end: str, end: str) -> None:
+    lines = ["猫", "", "二行目", "Negative prompt: 犬", "魚", "Steps: 20, Sampler: Euler a, Seed: 42"]
+    values = from_parameters("\ufeff" + line_end.join(lines) + end)
+    assert values == {
+        "prompt": "猫\n\n二行目",
+        "negative_prompt": "犬\n魚",
+        "num_inference_steps": 20,
+        "scheduler": "K_EULER_ANCESTRAL",
+        "seed": 42,
+    }
+
+
 def test_values_that_are_not_numbers_are_kept_as_they_stand() -> None:
-    values = from_parameters("猫\nSteps: many, Seed: 1e5, Size: wide, CFG scale: 7")
-    assert (values["num_inference_steps"], values["seed"], values["Size"]) == ("many", "1e5", "wide")
+    digits = "9" * 5000
+    values = from_parameters(f"猫\nSteps: many, Seed: {digits}, Size: wide, CFG scale: 1e999, Model: 7")
+    names = ("num_inference_steps", "seed", "Size", "guidance_scale")
+    assert [values[name] for name in names] == ["many", digits, "wide", "1e999"]
 
 
 @pytest.mark.parametrize("line", ['"' + '\\"' * 400_000, "a " * 400_000, '\\"' * 4_900, "a" * 9_000 + ","])
