@@ -20,7 +20,7 @@ from jsd.sampling import Start
 
 
 def recorded(options: SamplingOptions) -> dict[str, object]:
-    """For a picture's file: of files that were drawn with their names, not their folders."""
+    """As a picture's file has them: files by their names, without folders."""
     values = {one.name: getattr(options, one.name) for one in fields(options)}
     for name in ("image", "mask"):
         if isinstance(values[name], Image.Image):
