@@ -11,18 +11,21 @@ No caption that the models learnt from had such brackets: a weight is arithmetic
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import fsum
+from math import fsum, isnan, nan
 
 from jsd.errors import InvalidInputError
 
 BRACKET_WEIGHT = 1.1
 LOWEST_WEIGHT, HIGHEST_WEIGHT = 0.1, 10.0
 
+# How a sign is typed, whichever input method is on.
+_SIGNS = str.maketrans({**dict.fromkeys("＋﹢", "+"), **dict.fromkeys("－−‐‑‒–—﹣ー", "-")})
+_SIGN = f"[+{re.escape('-')}{''.join(map(chr, _SIGNS))}]"
 # One pass over the text, each character looked at a bounded number of times: `++` and `*+` never backtrack.
 _SYNTAX = re.compile(
     r"(?P<escaped>[\\＼¥￥][()（）\[\]［］]|\\\\)"
     r"|(?P<open>[(（\[［])"
-    r"|[:：]\s*+(?P<weight>[0-9０-９]++(?:[.．][0-9０-９]*+)?|[.．][0-9０-９]++)\s*+[)）]"
+    rf"|[:：]\s*+(?P<weight>{_SIGN}*+[.．,，]?+[0-9０-９][0-9０-９.．,，]*+)\s*+[)）]"
     r"|(?P<close>[)）\]］])"
 )
 
@@ -74,15 +77,16 @@ def parse_emphasis(source: str, field: str = "prompt") -> WeightedText:
         position = mark.end()
         if i in opened:
             # Rounded, so that brackets that cancel out, ([語]), are no emphasis at all.
-            stack.append(round(stack[-1] * opened[i], 6))
+            weight, typed = opened[i]
+            stack.append(round(stack[-1] * weight, 6))
             if not LOWEST_WEIGHT <= stack[-1] <= HIGHEST_WEIGHT:
                 raise InvalidInputError(
                     "prompt.weight",
                     "a weight in {field} must be {low} to {high}, brackets within brackets multiplied, "
-                    "and the one at character {position} is {value}; choose another, or write \\( for an "
-                    "ordinary bracket",
+                    "and the one at character {position} is {value}; choose another, put what is not to be in the "
+                    "picture into the negative prompt, or write \\( for an ordinary bracket",
                     field=field,
-                    value=f"{stack[-1]:g}",
+                    value=typed if isnan(weight) else f"{stack[-1]:g}",
                     position=mark.start() + 1,
                     low=LOWEST_WEIGHT,
                     high=HIGHEST_WEIGHT,
@@ -95,12 +99,12 @@ def parse_emphasis(source: str, field: str = "prompt") -> WeightedText:
     return WeightedText(text="".join(text), weights=weights, origins=origins)
 
 
-def _pair(marks: Sequence[re.Match[str]]) -> tuple[dict[int, float], set[int]]:
-    """(opening mark -> its weight, closing marks) of the brackets that have a partner.
+def _pair(marks: Sequence[re.Match[str]]) -> tuple[dict[int, tuple[float, str]], set[int]]:
+    """(opening mark -> its weight, and that as typed; closing marks) of the brackets that have a partner.
 
     A bracket left open inside a pair is an ordinary character. Every bracket is pushed and popped once.
     """
-    opened: dict[int, float] = {}
+    opened: dict[int, tuple[float, str]] = {}
     closing: set[int] = set()
     waiting: list[int] = []
     count = {True: 0, False: 0}  # how many round and how many square brackets wait
@@ -118,8 +122,15 @@ def _pair(marks: Sequence[re.Match[str]]) -> tuple[dict[int, float], set[int]]:
                 found = (marks[partner][0] in "(（") == is_round
                 count[is_round if found else not is_round] -= 1
             closing.add(i)
-            if mark["weight"]:
-                opened[partner] = float(mark["weight"].replace("．", "."))
-            else:
-                opened[partner] = BRACKET_WEIGHT if is_round else 1 / BRACKET_WEIGHT
+            typed = mark["weight"] or ""
+            without = BRACKET_WEIGHT if is_round else 1 / BRACKET_WEIGHT
+            opened[partner] = (without if typed == "" else _number(typed), typed)
     return opened, closing
+
+
+def _number(typed: str) -> float:
+    """Not a number where it has two points, a decimal comma, two signs."""
+    try:
+        return float(typed.translate(_SIGNS).replace("．", "."))
+    except ValueError:
+        return nan

@@ -1,9 +1,11 @@
 """Kana spellings of the words that a vocabulary cannot read, by the morphological analyser SudachiPy."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import groupby, pairwise
 from typing import Any
+from unicodedata import normalize
 
 from jsd.errors import MissingExtraError
 from jsd.prompting.tokenizer import JapaneseTokenizer, UnreadCharacter
@@ -34,24 +36,46 @@ def kana_spellings(tokenizer: JapaneseTokenizer, text: str, unread: Sequence[Unr
     extra `readings`.
     """
     analyser = _analyser()
+    holes = {i for character in unread for i in range(character.start, character.start + len(character.text))}
+    spellings = []
+    for offset, piece in _pieces(text):
+        if holes.isdisjoint(range(offset, offset + len(piece))):
+            continue
+        for start, end, reading in _words(analyser, piece):
+            kana = None if holes.isdisjoint(range(offset + start, offset + end)) else _readable_kana(tokenizer, reading)
+            if kana is not None and kana != piece[start:end]:
+                spellings.append(KanaSpelling(text=piece[start:end], kana=kana, start=offset + start))
+    return spellings
+
+
+def _pieces(text: str) -> Iterator[tuple[int, str]]:
+    """(place, part): a character that stands for several, such as ㍿, is apart, for the analyser takes it apart and
+    may see the end of a word within it."""
+    place = 0
+    for is_several, characters in groupby(text, lambda character: len(normalize("NFKC", character)) > 1):
+        together = "".join(characters)
+        for part in together if is_several else (together,):
+            yield place, part
+            place += len(part)
+
+
+def _words(analyser: Any, piece: str) -> Iterator[tuple[int, int, str]]:
+    """(start, end, reading in katakana), the reading empty where there is none."""
     from sudachipy import SplitMode
     from sudachipy.errors import SudachiError
 
-    holes = {i for character in unread for i in range(character.start, character.start + len(character.text))}
     try:
         # The shortest units: as little as possible of the user's spelling is replaced.
-        words = analyser.tokenize(text, SplitMode.A)
-    except SudachiError:  # the analyser has a limit of its own, 65535 bytes once ligatures are taken apart
-        return []
-    spellings = []
-    for word in words:
-        if holes.isdisjoint(range(word.begin(), word.end())) or word.part_of_speech()[0] in _WITHOUT_READING:
-            continue
-        surface = text[word.begin() : word.end()]
-        kana = _readable_kana(tokenizer, word.reading_form())
-        if kana is not None and kana != surface:
-            spellings.append(KanaSpelling(text=surface, kana=kana, start=word.begin()))
-    return spellings
+        units = list(analyser.tokenize(piece, SplitMode.A))
+    except SudachiError:  # the analyser has a limit of its own, 65535 bytes
+        return
+    # What belongs to the character before has no place of its own.
+    firsts = [i for i, unit in enumerate(units) if unit.end() > unit.begin()]
+    for first, following in pairwise([*firsts, len(units)]):
+        word = units[first:following]
+        has_reading = all(unit.part_of_speech()[0] not in _WITHOUT_READING for unit in word)
+        reading = "".join(unit.reading_form() for unit in word) if has_reading else ""
+        yield word[0].begin(), word[-1].end(), reading
 
 
 def _readable_kana(tokenizer: JapaneseTokenizer, katakana: str) -> str | None:

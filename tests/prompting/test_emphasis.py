@@ -26,6 +26,7 @@ def parts(text: str) -> list[tuple[str, float]]:
         ("(猫:1.2)の絵", [("猫", 1.2), ("の絵", 1.0)]),
         ("(猫:.5)", [("猫", 0.5)]),
         ("(猫:2.)", [("猫", 2.0)]),
+        ("(猫:+1.2)と(犬:＋１．２)", [("猫", 1.2), ("と", 1.0), ("犬", 1.2)]),
         ("[猫]の絵", [("猫", round(1 / 1.1, 6)), ("の絵", 1.0)]),
         ("（猫：１．２）の絵", [("猫", 1.2), ("の絵", 1.0)]),
         ("（猫）の［絵］", [("猫", 1.1), ("の", 1.0), ("絵", round(1 / 1.1, 6))]),
@@ -58,6 +59,7 @@ def test_emphasis(text: str, expected: list[tuple[str, float]]) -> None:
         ("(猫]", "(猫]"),
         ("）猫（", "）猫（"),
         (")(", ")("),
+        ("猫:-0.5)", "猫:-0.5)"),
     ],
 )
 def test_ordinary_characters_stay_and_have_no_weight(text: str, plain: str) -> None:
@@ -90,9 +92,14 @@ def test_every_character_knows_its_place_in_what_was_typed() -> None:
 DEEP = ["(" * 30 + "猫" + ")" * 30, "[" * 30 + "猫" + "]" * 30]
 
 
-@pytest.mark.parametrize("text", ["(猫:0)", "(猫:11)", "((猫:4):4)", *DEEP])
+NEGATIVE = [f"（猫：{minus}０．５）" for minus in "-－−‐–—ー"]
+NO_NUMBERS = ["(猫:0,5)", "（猫：１，５）", "(猫:1.2.3)", "(猫:--1)", "(猫:+ー1)"]
+
+
+@pytest.mark.parametrize("text", ["(猫:0)", "(猫:11)", "((猫:4):4)", "((猫:-2):-2)", *DEEP, *NEGATIVE, *NO_NUMBERS])
 def test_a_weight_out_of_bounds_is_refused(text: str) -> None:
-    with pytest.raises(InvalidInputError) as caught:
+    """And never read as text in brackets: who asks for less would get more."""
+    with pytest.raises(InvalidInputError, match="negative prompt") as caught:
         parse_emphasis(text, "negative_prompt")
     assert caught.value.code == "prompt.weight" and caught.value.field == "negative_prompt"
 
@@ -104,7 +111,24 @@ def test_other_characters_take_the_weight_of_those_they_replace() -> None:
     assert list(source.origins) == [1, 1, 1, 5, 6, 6, 6]
 
 
-HOSTILE = ["(", ")", "[)", "(猫:1.1)", ":1", ": ", ":1.1 ", "\\", "\\(", "(]", "（：", "（［", ":1 )"]
+HOSTILE = [
+    ":-",
+    ":-1",
+    ":1,",
+    "(",
+    ")",
+    "[)",
+    "(猫:1.1)",
+    ":1",
+    ": ",
+    ":1.1 ",
+    "\\",
+    "\\(",
+    "(]",
+    "（：",
+    "（［",
+    ":1 )",
+]
 
 
 @pytest.mark.parametrize("text", HOSTILE)
@@ -114,10 +138,10 @@ def test_time_grows_with_the_length_alone(text: str) -> None:
     assert process_time() - began < 10, "200,000 characters must not take seconds"
 
 
-ENDLESS = [":" + " " * 200_000, ":" + "1" * 200_000, ":1." + "1" * 200_000, ":1" + " " * 200_000]
+ENDLESS = [":" + " " * 200_000, ":" + "1" * 200_000, ":1." + "1" * 200_000, ":" + "-" * 200_000, ":1" + " " * 200_000]
 
 
-@pytest.mark.parametrize("text", ENDLESS, ids=["spaces", "digits", "decimals", "spaces behind"])
+@pytest.mark.parametrize("text", ENDLESS, ids=["spaces", "digits", "decimals", "signs", "spaces behind"])
 def test_a_number_that_never_ends_is_looked_at_once(text: str) -> None:
     began = process_time()
     assert parse_emphasis(text).text == text

@@ -9,7 +9,7 @@ from vocabularies import KANA, UNREAD, VOCABULARIES
 from jsd.errors import MissingExtraError
 from jsd.prompting import kana
 from jsd.prompting.kana import kana_spellings
-from jsd.prompting.tokenizer import JapaneseTokenizer
+from jsd.prompting.tokenizer import JapaneseTokenizer, UnreadCharacter
 from tests.conftest import train_vocabulary
 
 
@@ -32,6 +32,18 @@ SPELT = {
 @pytest.mark.parametrize("text", SPELT)
 def test_what_cannot_be_read_is_spelt_in_kana(full: JapaneseTokenizer, text: str) -> None:
     assert spellings(full, text) == SPELT[text]
+
+
+@pytest.mark.parametrize(
+    ("text", "spelt"),
+    [("東京㍿", "かぶしきがいしゃ"), ("㍿員", "かぶしきがいしゃ"), ("㌔㍿", "かぶしきがいしゃ"), ("㈱の絵", None)],
+)
+def test_a_character_that_is_several_words_is_spelt_whole(
+    full: JapaneseTokenizer, text: str, spelt: str | None
+) -> None:
+    place = next(i for i, character in enumerate(text) if character in "㍿㈱")
+    found = kana_spellings(full, text, [UnreadCharacter(text=text[place], start=place)])
+    assert [(one.start, one.end, one.kana) for one in found] == ([] if spelt is None else [(place, place + 1, spelt)])
 
 
 def test_no_spelling_is_offered_that_cannot_be_read_itself(tokenizer: JapaneseTokenizer) -> None:
