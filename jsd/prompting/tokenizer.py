@@ -11,6 +11,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from sentencepiece import SentencePieceProcessor
 
@@ -85,7 +86,13 @@ class PromptReport:
 class JapaneseTokenizer:
     """A SentencePiece vocabulary with the fixed-length window of its text encoder."""
 
-    def __init__(self, processor: SentencePieceProcessor, model_max_length: int, do_lower_case: bool) -> None:
+    def __init__(
+        self,
+        processor: SentencePieceProcessor,
+        model_max_length: int,
+        do_lower_case: bool,
+        pad_token: str | None = None,
+    ) -> None:
         self._processor = processor
         self.model_max_length = model_max_length
         self.do_lower_case = do_lower_case
@@ -95,6 +102,9 @@ class JapaneseTokenizer:
         # rinna's vocabulary does not declare its padding piece: it is found by name.
         declared: int = processor.pad_id()
         self.pad_token_id: int = declared if declared >= 0 else processor.piece_to_id("[PAD]")
+        named = self.unk_token_id if pad_token is None else processor.piece_to_id(pad_token)
+        if named != self.unk_token_id:
+            self.pad_token_id = named
 
     @classmethod
     def load(cls, folder: Path) -> "JapaneseTokenizer":
@@ -118,8 +128,7 @@ class JapaneseTokenizer:
                 "{path} must be a SentencePiece vocabulary and cannot be read as one; fetch or copy it again",
                 path=path,
             ) from error
-        model_max_length, do_lower_case = _read_config(Path(folder) / "tokenizer_config.json")
-        tokenizer = cls(processor, model_max_length, do_lower_case)
+        tokenizer = cls(processor, **_read_config(Path(folder) / "tokenizer_config.json"))
         tokenizer._check_control_pieces(path)
         return tokenizer
 
@@ -229,42 +238,43 @@ def printable(text: str) -> str:
     )
 
 
-def _read_config(path: Path) -> tuple[int, bool]:
-    """tokenizer_config.json -> (model_max_length, do_lower_case); 77 and True where it is silent."""
-    if not path.is_file():
-        return DEFAULT_MAX_LENGTH, True
-    try:
-        config = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ModelFolderError(
-            "tokenizer.config",
-            "{path} must hold {rule}; correct it, or delete it to get 77 tokens and lower-casing",
-            path=path,
-            rule="JSON",
-        ) from error
+def _read_config(path: Path) -> dict[str, Any]:
+    """tokenizer_config.json: "model_max_length", "do_lower_case", "pad_token" (a name, or None).
+
+    Where it is silent: 77; yes, as the released model was trained, but in an SDXL folder as transformers' T5 tokenizer,
+    which leaves letters alone; [PAD].
+    """
+    config: Any = {}
+    if path.is_file():
+        try:
+            config = json.loads(path.read_text("utf-8"))
+        except (OSError, ValueError, RecursionError) as error:
+            raise _wrong_config(path, "JSON") from error
     if not isinstance(config, dict):
-        raise ModelFolderError(
-            "tokenizer.config",
-            "{path} must hold {rule}; correct it, or delete it to get 77 tokens and lower-casing",
-            path=path,
-            rule="a JSON object",
-        )
+        raise _wrong_config(path, "a JSON object")
     length = config.get("model_max_length", DEFAULT_MAX_LENGTH)
-    do_lower_case = config.get("do_lower_case", True)
     if isinstance(length, int | float) and length > UNSET_LENGTH:
         length = DEFAULT_MAX_LENGTH
     if type(length) is not int or length < 2:
-        raise ModelFolderError(
-            "tokenizer.config",
-            "{path} must hold {rule}; correct it, or delete it to get 77 tokens and lower-casing",
-            path=path,
-            rule="model_max_length, a whole number from 2",
-        )
+        raise _wrong_config(path, "model_max_length, a whole number from 2")
+    is_sdxl = (path.parent.parent / "text_encoder_2").is_dir()
+    do_lower_case = config.get("do_lower_case", not is_sdxl)
     if type(do_lower_case) is not bool:
-        raise ModelFolderError(
-            "tokenizer.config",
-            "{path} must hold {rule}; correct it, or delete it to get 77 tokens and lower-casing",
-            path=path,
-            rule="do_lower_case, true or false",
-        )
-    return length, do_lower_case
+        raise _wrong_config(path, "do_lower_case, true or false")
+    pad_token = config.get("pad_token")
+    if isinstance(pad_token, dict):
+        pad_token = pad_token.get("content")
+    return {
+        "model_max_length": length,
+        "do_lower_case": do_lower_case,
+        "pad_token": pad_token if isinstance(pad_token, str) else None,
+    }
+
+
+def _wrong_config(path: Path, rule: str) -> ModelFolderError:
+    return ModelFolderError(
+        "tokenizer.config",
+        "{path} must hold {rule}; correct it, or delete it to get 77 tokens and lower-casing",
+        path=path,
+        rule=rule,
+    )

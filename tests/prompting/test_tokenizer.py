@@ -1,9 +1,11 @@
 """The tokenizer, against the released vocabulary where it is there, and two more that follow its rules."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
+from sentencepiece import SentencePieceProcessor
 from vocabularies import VOCABULARIES
 
 from jsd.errors import InvalidInputError, ModelFolderError
@@ -238,3 +240,25 @@ def test_a_vocabulary_without_padding_is_refused(tmp_path: Path) -> None:
 )
 def test_what_a_terminal_would_obey_is_shown_as_code_points(text: str, shown: str) -> None:
     assert printable(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("config", "second_encoder", "expected"),
+    [
+        ({}, False, (True, "[PAD]")),
+        ({}, True, (False, "[PAD]")),
+        ({"do_lower_case": True, "pad_token": "[MASK]"}, True, (True, "[MASK]")),
+        ({"pad_token": {"content": "[MASK]"}}, False, (True, "[MASK]")),
+        ({"pad_token": "no such piece"}, False, (True, "[PAD]")),
+    ],
+)
+def test_what_a_config_leaves_open_depends_on_the_family(
+    config: dict[str, object], second_encoder: bool, expected: tuple[bool, str], toy_folder: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(toy_folder / "tokenizer", tmp_path / "tokenizer")
+    (tmp_path / "tokenizer" / "tokenizer_config.json").write_text(json.dumps(config), "utf-8")
+    if second_encoder:
+        (tmp_path / "text_encoder_2").mkdir()
+    tokenizer = JapaneseTokenizer.load(tmp_path / "tokenizer")
+    pad_id = SentencePieceProcessor(model_file=str(tmp_path / "tokenizer" / "spiece.model")).piece_to_id(expected[1])
+    assert (tokenizer.do_lower_case, tokenizer.pad_token_id) == (expected[0], pad_id)
