@@ -14,6 +14,7 @@ from jsd.models.record import OPENRAIL_RESTRICTIONS
 from jsd.models.weights import MODELS, WEIGHT_STEMS, find_weights
 from jsd.options import MAX_SEED
 from jsd.prompting.tokenizer import printable
+from jsd.rules import not_one_of
 
 # As in jsd.devices, which imports torch.
 DTYPES = ("float32", "float16", "bfloat16")
@@ -24,8 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions.add_parser("list", help=_("the model folders that are there, and the one in use"))
     verify = actions.add_parser("verify", help=_("name everything that keeps a folder from loading"))
     verify.add_argument("folder", metavar="FOLDER", help=_("a model folder"))
-    fetch = actions.add_parser("fetch", help=_("download rinna's model (4 GB; token in HF_TOKEN)"))
-    fetch.add_argument("folder", metavar="FOLDER", nargs="?", help=_("to make (weights/rinna of the repository)"))
+    fetch = actions.add_parser("fetch", help=_("download a full-size model; jsd weights list names them"))
+    fetch.add_argument("model", metavar="MODEL", nargs="?", default="rinna", help="rinna, tohoku-sdxl (%(default)s)")
+    fetch.add_argument("folder", metavar="FOLDER", nargs="?", help=_("to make (weights/MODEL of the repository)"))
     fetch.add_argument("--accept-licence", action="store_true", help=_("you accept the licence that this shows"))
     fetch.add_argument("--revision", default="main", metavar="NAME", help=_("branch, tag or commit") + " (%(default)s)")
     convert = actions.add_parser("convert", help=_("write a folder anew as safetensors, in the dtype that runs"))
@@ -34,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     random = actions.add_parser("random", help=_("write a folder of random weights, to measure speed with"))
     random.add_argument("folder", metavar="FOLDER", help=_("to make"))
     of_model, of_seed = _("of which model") + " (%(default)s)", _("of the weights") + " (%(default)s)"
-    random.add_argument("--size", choices=("mini", "full"), default="mini", help=of_model)
+    random.add_argument("--size", choices=("mini", "full", "sdxl"), default="mini", help=of_model)
     random.add_argument("--seed", type=whole, default=0, metavar="N", help=of_seed)
     preview = actions.add_parser("preview", help=_("fit what draws previews to pictures, and write it into the folder"))
     preview.add_argument("folder", metavar="FOLDER", help=_("a model folder"))
@@ -59,7 +61,14 @@ def _list(args: argparse.Namespace) -> None:
         used, last = chosen.path, f"* {chosen.reason}"
     except JsdError as error:
         used, last = None, str(error)
+    from jsd.models.fetch import FETCHABLE
+
     lines = [f"{'*' if folder == used else ' '} {folder}  {_contents(folder)}" for folder in folders]
+    for name, model in FETCHABLE.items():
+        if not (root / name).is_dir():
+            account = _("needs an account") if model.needs_account else _("no account needed")
+            command = f"jsd weights fetch {name} --accept-licence"
+            lines.append(f"- {name}  {model.size_gb} GB  {model.licence}  {account}: {command}")
     for line in [*lines, last]:
         # A name may hold anything, JSD_WEIGHTS too: nothing in it may steer the terminal.
         print(printable(line))
@@ -111,19 +120,23 @@ def _verify(args: argparse.Namespace) -> None:
 
 
 def _fetch(args: argparse.Namespace) -> None:
-    from jsd.models.fetch import REPOSITORY, fetch_folder
+    from jsd.models.fetch import FETCHABLE, fetch_folder
 
+    if args.model not in FETCHABLE:
+        raise not_one_of("MODEL", args.model, FETCHABLE)
+    model = FETCHABLE[args.model]
     print(
         _(
-            "{repo} is licensed under CreativeML OpenRAIL-M, text: "
-            "https://huggingface.co/spaces/CompVis/stable-diffusion-license ; whoever gets the "
-            "model or its outputs as a service from you must get the same use restrictions:",
-            repo=REPOSITORY,
+            "{repo} is licensed under {licence}, text: {url} ; whoever gets the model or its outputs as a service from "
+            "you must get the same use restrictions:",
+            repo=model.repository,
+            licence=model.licence,
+            url=model.licence_url,
         )
     )
     print(_(OPENRAIL_RESTRICTIONS))
-    folder = weights_root() / "rinna" if args.folder is None else Path(args.folder)
-    fetch_folder(folder, accept_licence=args.accept_licence, revision=args.revision)
+    folder = weights_root() / args.model if args.folder is None else Path(args.folder)
+    fetch_folder(folder, accept_licence=args.accept_licence, repository=model.repository, revision=args.revision)
     print(_("written: {folder}", folder=folder))
 
 

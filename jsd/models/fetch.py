@@ -1,7 +1,8 @@
-"""Rinna's model from the Hugging Face hub: licence first, whole or not at all, resumed where it stopped."""
+"""Models from the Hugging Face hub: licence first, whole or not at all, resumed where it stopped."""
 
 import os
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 from httpx2 import HTTPError  # huggingface_hub's client; its exceptions come through
@@ -17,9 +18,39 @@ from huggingface_hub.errors import (
 from jsd.errors import InvalidInputError, ModelFolderError
 from jsd.models.convert import WEIGHT_ENDINGS, check_free
 from jsd.models.folder import open_model_folder, weights_root
+from jsd.models.record import OPENRAIL, OPENRAIL_URL
 from jsd.models.weights import WEIGHT_STEMS, choose_names
+from jsd.rules import not_one_of
 
-REPOSITORY = "rinna/japanese-stable-diffusion"
+
+@dataclass(frozen=True, kw_only=True)
+class Fetchable:
+    """A model that `jsd weights fetch` knows; `size_gb` of what is downloaded."""
+
+    repository: str
+    size_gb: float
+    licence: str
+    licence_url: str
+    needs_account: bool
+
+
+FETCHABLE = {
+    "rinna": Fetchable(
+        repository="rinna/japanese-stable-diffusion",
+        size_gb=4.2,
+        licence=OPENRAIL,
+        licence_url=OPENRAIL_URL,
+        needs_account=True,
+    ),
+    "tohoku-sdxl": Fetchable(
+        repository="tohoku-nlp/stable-diffusion-xl-jp-base-1.0",
+        size_gb=8.8,
+        licence="CreativeML Open RAIL++-M",
+        licence_url="https://huggingface.co/tohoku-nlp/stable-diffusion-xl-jp-base-1.0",
+        needs_account=False,
+    ),
+}
+REPOSITORY = FETCHABLE["rinna"].repository
 ACCEPTED = "accept-licence"  # what JSD_FETCH must say
 
 
@@ -94,26 +125,24 @@ def fetch_folder(
 
 
 def fetch_if_asked(endpoint: str | None = None) -> Path | None:
-    """For a container: JSD_FETCH=accept-licence downloads the model at start, unless an earlier start has.
+    """For a container: JSD_FETCH=accept-licence downloads rinna's model at start, accept-licence:tohoku-sdxl another,
+    unless an earlier start has.
 
-    It goes where JSD_WEIGHTS says, else into weights/rinna; None where JSD_FETCH is unset.
+    It goes where JSD_WEIGHTS says, else into weights/ under its name; None where JSD_FETCH is unset.
     """
     asked = os.environ.get("JSD_FETCH", "")
     if asked == "":
         return None
-    if asked != ACCEPTED:
-        raise InvalidInputError(
-            "options.choice",
-            "{field} must be one of {choices}; got {value}",
-            field="JSD_FETCH",
-            choices=ACCEPTED,
-            value=asked,
-        )
+    choices = [ACCEPTED, *(f"{ACCEPTED}:{name}" for name in FETCHABLE)]
+    if asked not in choices:
+        raise not_one_of("JSD_FETCH", asked, choices)
+    name = asked.partition(":")[2] or "rinna"
     named = os.environ.get("JSD_WEIGHTS", "")
-    folder = weights_root() / "rinna" if named == "" else Path(named)
+    folder = weights_root() / name if named == "" else Path(named)
     if folder.is_dir() and any(folder.iterdir()):
         return folder
-    return fetch_folder(folder, accept_licence=True, endpoint=endpoint)
+    repository = FETCHABLE[name].repository
+    return fetch_folder(folder, accept_licence=True, repository=repository, endpoint=endpoint)
 
 
 def choose_files(names: list[str]) -> list[str]:

@@ -23,6 +23,7 @@ from jsd.prompting.tokenizer import JapaneseTokenizer
 __all__ = ["ModelFolder", "choose_folder", "open_model_folder", "verify_folder", "weights_root"]
 
 EMBEDDED = "mini"
+FULL_SIZE = ("rinna", "tohoku-sdxl")  # as `jsd weights fetch` calls their folders; the first that is there is used
 MAX_PROBLEMS_IN_AN_ERROR = 5
 
 
@@ -66,7 +67,7 @@ def weights_root() -> Path:
 
 
 def choose_folder(explicit: ModelFolder | Path | str | None = None) -> ModelFolder:
-    """`explicit`, else JSD_WEIGHTS, else weights/rinna, else the embedded model."""
+    """`explicit`, else JSD_WEIGHTS, else a full-size model in weights/, else the embedded model."""
     if isinstance(explicit, ModelFolder):
         return explicit
     named = os.environ.get("JSD_WEIGHTS", "")
@@ -82,9 +83,9 @@ def choose_folder(explicit: ModelFolder | Path | str | None = None) -> ModelFold
                 )
             return ModelFolder(Path(value), _("--weights") if field == "weights" else _("JSD_WEIGHTS"))
     root = weights_root()
-    for name, reason in (("rinna", _("found in weights/")), (EMBEDDED, _("the embedded model"))):
+    for name in (*FULL_SIZE, EMBEDDED):
         if (root / name).is_dir():
-            return ModelFolder(root / name, reason)
+            return ModelFolder(root / name, _("the embedded model") if name == EMBEDDED else _("found in weights/"))
     raise ModelFolderError(
         "weights.none",
         "no model folder was named and {root} holds none; name one with --weights or JSD_WEIGHTS",

@@ -49,8 +49,44 @@ STABLE_DIFFUSION_V1: dict[str, dict[str, Any]] = {
         "scaling_factor": 0.18215,
     },
 }
-SIZES = ("mini", "full")
-CLASSES = {"text_encoder": "CLIPTextModel", "unet": "UNet2DConditionModel", "vae": "AutoencoderKL"}
+# Of stabilityai/stable-diffusion-xl-base-1.0, with as large a vocabulary.
+STABLE_DIFFUSION_XL: dict[str, dict[str, Any]] = {
+    "text_encoder": STABLE_DIFFUSION_V1["text_encoder"],
+    "text_encoder_2": {
+        "vocab_size": 32_000,
+        "max_position_embeddings": 77,
+        "hidden_size": 1280,
+        "intermediate_size": 5120,
+        "num_hidden_layers": 32,
+        "num_attention_heads": 20,
+        "projection_dim": 1280,
+        "hidden_act": "gelu",
+    },
+    "unet": {
+        "sample_size": 128,
+        "in_channels": 4,
+        "out_channels": 4,
+        "block_out_channels": [320, 640, 1280],
+        "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"],
+        "up_block_types": ["CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"],
+        "layers_per_block": 2,
+        "transformer_layers_per_block": [1, 2, 10],
+        "cross_attention_dim": 2048,
+        "attention_head_dim": [5, 10, 20],
+        "use_linear_projection": True,
+        "addition_embed_type": "text_time",
+        "addition_time_embed_dim": 256,
+        "projection_class_embeddings_input_dim": 2816,
+    },
+    "vae": {**STABLE_DIFFUSION_V1["vae"], "sample_size": 1024, "scaling_factor": 0.13025, "force_upcast": True},
+}
+SIZES = ("mini", "full", "sdxl")
+CLASSES = {
+    "text_encoder": "CLIPTextModel",
+    "text_encoder_2": "CLIPTextModelWithProjection",
+    "unet": "UNet2DConditionModel",
+    "vae": "AutoencoderKL",
+}
 SCHEDULER = {
     "_class_name": "PNDMScheduler",
     "beta_start": 0.00085,
@@ -72,24 +108,28 @@ safety checker.
 
 
 def model_configs(size: str) -> dict[str, dict[str, Any]]:
-    """component -> its config.json; `size` "mini": the embedded model's shape, "full": the released one's."""
+    """component -> its config.json; `size` "mini", "full", "sdxl": of the embedded model, the released one, SDXL."""
     if size not in SIZES:
         raise InvalidInputError(
             "weights.size",
-            "{field} must be one of {choices}, got {value}; mini has the embedded model's shape, "
-            "full that of the released one",
+            "{field} must be one of {choices}, got {value}; mini has the embedded model's shape, full that of the "
+            "released one, sdxl that of SDXL",
             field="size",
             choices=", ".join(SIZES),
             value=repr(size),
         )
+    if size == "sdxl":
+        return {name: {**_classes(name), **config} for name, config in STABLE_DIFFUSION_XL.items()}
     if size == "mini":
         return {component: read_json(weights_root() / EMBEDDED / component / "config.json") for component in MODELS}
-    special = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 3, "model_type": "clip_text_model"}
-    return {
-        "text_encoder": {"architectures": [CLASSES["text_encoder"]], **special, **STABLE_DIFFUSION_V1["text_encoder"]},
-        "unet": {"_class_name": CLASSES["unet"], **STABLE_DIFFUSION_V1["unet"]},
-        "vae": {"_class_name": CLASSES["vae"], **STABLE_DIFFUSION_V1["vae"]},
-    }
+    return {name: {**_classes(name), **config} for name, config in STABLE_DIFFUSION_V1.items()}
+
+
+def _classes(component: str) -> dict[str, Any]:
+    if component.startswith("text_encoder"):
+        special = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 3, "model_type": "clip_text_model"}
+        return {"architectures": [CLASSES[component]], **special}
+    return {"_class_name": CLASSES[component]}
 
 
 def write_random_folder(folder: Path | str, size: str = "mini", dtype: str | None = None, seed: int = 0) -> torch.dtype:
@@ -106,7 +146,7 @@ def write_random_folder(folder: Path | str, size: str = "mini", dtype: str | Non
     configs = model_configs(size)
     generator = torch.Generator("cpu").manual_seed(seed)
     with new_folder(Path(folder)) as partial:
-        for component in MODELS:
+        for component in configs:
             write_json(partial / component / "config.json", configs[component])
             path = partial / component / f"{WEIGHT_STEMS[component][0]}.safetensors"
             _write_tensors(path, expected_shapes(component, configs[component]), target, generator)

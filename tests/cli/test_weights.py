@@ -29,7 +29,8 @@ def test_list_marks_the_folder_in_use(root: Path, capsys: pytest.CaptureFixture[
     (root / "other").mkdir()
     (root / ".rinna.partial").mkdir()
     assert main(["weights", "list"]) == 0
-    mini, other, reason = capsys.readouterr().out.splitlines()
+    mini, other, *to_fetch, reason = capsys.readouterr().out.splitlines()
+    assert ["account" in line for line in to_fetch] == [True, True]
     assert mini.startswith(f"* {root / 'mini'}  ")
     assert "MB  F32 safetensors" in mini
     assert other.startswith(f"  {root / 'other'}  cannot be used, there are no weights of text_encoder, unet, vae;")

@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from jsd.errors import InvalidInputError, JsdError, ModelFolderError
-from jsd.models.fetch import choose_files, fetch_folder, fetch_if_asked
+from jsd.models.fetch import FETCHABLE, choose_files, fetch_folder, fetch_if_asked
 from jsd.models.folder import verify_folder
 
 REPOSITORY = "rinna/japanese-stable-diffusion"
@@ -119,6 +119,19 @@ def test_a_model_arrives_whole(hub: Hub, tmp_path: Path) -> None:
     assert verify_folder(folder) == []
     assert [path.name for path in tmp_path.iterdir()] == ["rinna"], "nothing else may be left behind"
     assert not (folder / ".cache").exists()
+
+
+def test_a_model_without_an_account_is_fetched_by_its_name(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not FETCHABLE["tohoku-sdxl"].needs_account and FETCHABLE["rinna"].needs_account
+    monkeypatch.setattr("jsd.models.fetch.FETCHABLE", {"tohoku-sdxl": FETCHABLE["rinna"]})
+    monkeypatch.setenv("JSD_FETCH", "accept-licence:tohoku-sdxl")
+    monkeypatch.setenv("JSD_WEIGHTS", str(tmp_path / "weights"))
+    assert fetch_if_asked(hub.url) == tmp_path / "weights" and verify_folder(tmp_path / "weights") == []
+    monkeypatch.setenv("JSD_FETCH", "accept-licence:nobody")
+    with pytest.raises(InvalidInputError, match="tohoku-sdxl"):
+        fetch_if_asked(hub.url)
 
 
 def test_without_the_licence_nothing_is_asked_of_the_hub(hub: Hub, tmp_path: Path) -> None:
