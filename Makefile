@@ -8,7 +8,7 @@ INSTALLED := .venv/.installed
 TESTABLE := .venv/.testable
 PROMPT := サラリーマン 油絵
 
-.PHONY: setup demo test check messages requirements clean
+.PHONY: setup demo test check messages schema requirements clean
 
 setup: $(INSTALLED)
 
@@ -33,6 +33,9 @@ messages: $(TESTABLE)  ## bring the Japanese sentences up to date, and compile t
 	.venv/bin/pybabel -q update --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date --no-wrap --locale ja \
 		--input-file build/jsd.pot --output-file jsd/locale/ja.po
 	.venv/bin/pybabel -q compile --input-file jsd/locale/ja.po --output-file jsd/locale/ja.mo
+
+schema: $(INSTALLED)  ## write Cog's schema of the inputs of predict.py
+	.venv/bin/python -m runs.schema
 
 $(INSTALLED): pyproject.toml requirements.txt
 	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed; install it, or name it: make PYTHON=/path/to/python3.11" >&2; exit 1; }

@@ -15,7 +15,7 @@ from cog import BaseRunner, Input, Path, streaming
 from jsd import SamplingOptions
 from jsd.images import load_image, load_mask
 from jsd.serving.loras import served_loras
-from jsd.serving.pictures import received
+from jsd.serving.pictures import read_picture
 from jsd.serving.prediction import Service
 
 
@@ -23,6 +23,9 @@ class Predictor(BaseRunner):
     # Cog passes weights only to a setup() that has the parameter.
     def setup(self) -> None:  # type: ignore[override]
         """Load the model folder: JSD_WEIGHTS, else weights/rinna, else weights/mini."""
+        # The schema is read from the source. Here the annotation is for Cog's worker, which would fetch the address of
+        # a Path before run() begins: without a deadline, and where nothing can cancel it.
+        type(self).run.__annotations__.update(image=str | None, mask=str | None)
         self.service = Service.load()
 
     def healthcheck(self) -> bool:
@@ -32,7 +35,10 @@ class Predictor(BaseRunner):
     @streaming
     def run(
         self,
-        prompt: str = Input(description="What to draw, in Japanese. 描きたいもの（日本語）。例: サラリーマン 油絵"),
+        prompt: str = Input(
+            description="What to draw, in Japanese. 描きたいもの（日本語）。例: サラリーマン 油絵",
+            default="サラリーマン 油絵",
+        ),
         negative_prompt: str = Input(
             description="What the picture should not show. 描いてほしくないもの。", default=""
         ),
@@ -134,7 +140,7 @@ class Predictor(BaseRunner):
             choices=["chunk", "truncate"],
         ),
         seed: int | None = Input(
-            description="Picture i uses seed + i. Unset: drawn at random. i 枚目は seed + i。未指定なら乱数。",
+            description="Picture i uses seed + i. Unset: drawn at random. 未指定なら乱数。logs に出ます (in logs)。",
             default=None,
             ge=0,
             le=4294967295,
@@ -152,7 +158,7 @@ class Predictor(BaseRunner):
             le=0.1,
         ),
         output_format: str = Input(
-            description="PNG keeps every pixel. ファイル形式。PNG は劣化しません。",
+            description="PNG keeps every pixel. With cog run -o, name this ending. 劣化なしは png。-o は同じ拡張子で。",
             default="png",
             choices=["png", "webp", "jpg"],
         ),
@@ -163,7 +169,7 @@ class Predictor(BaseRunner):
             le=100,
         ),
         preview_every: int = Input(
-            description="A small picture every so many steps; 0: none. 途中の小さな画像を出す間隔。0 なら無し。",
+            description="HTTP API only: a small picture every so many steps; 0: none. 途中の小さな画像（API 用）。",
             default=0,
             ge=0,
             le=500,
@@ -174,9 +180,8 @@ class Predictor(BaseRunner):
             prompt=prompt,
             negative_prompt=negative_prompt,
             style=style,
-            # Opened here: the name of Cog's temporary file would go into the picture's metadata.
-            image=None if image is None else load_image(received(image, "image"), "image"),
-            mask=None if mask is None else load_mask(received(mask, "mask"), "mask"),
+            image=None if image is None else load_image(read_picture(str(image), "image"), "image"),
+            mask=None if mask is None else load_mask(read_picture(str(mask), "mask"), "mask"),
             prompt_strength=prompt_strength,
             unknown_words=unknown_words,
             long_prompt=long_prompt,
@@ -195,5 +200,7 @@ class Predictor(BaseRunner):
             output_format=output_format,
             output_quality=output_quality,
         )
-        for path in self.service.draw(options, self.record_metric, preview_every=preview_every):
+        for path in self.service.draw(
+            options, self.record_metric, preview_every=preview_every, context=self.scope.context
+        ):
             yield Path(path)

@@ -3,14 +3,15 @@
 import re
 import shlex
 from collections.abc import Iterator
+from inspect import signature
 from pathlib import Path
 
-from jsd.serving.schema import read_inputs
+from predict import Predictor
 from runs.blocks import MODEL_CARD, README, README_JA, ROOT
 
 COG = ROOT / "docs" / "cog.md"
 DOCUMENTS = [README, README_JA, ROOT / "CHANGELOG.md", ROOT / "weights" / "README.md", MODEL_CARD, COG]
-INPUTS = {row.name: row for row in read_inputs(ROOT / "predict.py")}
+INPUTS = {name: row for name, row in signature(Predictor.run).parameters.items() if name != "self"}
 
 
 def code_blocks(path: Path, language: str) -> list[str]:

@@ -1,78 +1,93 @@
-"""predict.py against SamplingOptions, field by field; tests/serving/test_cog_server.py runs it."""
+"""predict.py against the table of options and the stored schema; tests/serving/test_cog_server.py runs it."""
 
+import ast
 import inspect
-from dataclasses import MISSING, fields
+import json
+import warnings
 from pathlib import Path
-from typing import Any
+from types import NoneType
+from typing import get_args
 
+import cog
 import pytest
 
-from jsd.errors import InvalidInputError
-from jsd.options import SamplingOptions
-from jsd.schedulers import SCHEDULERS
-from jsd.serving.loras import served_loras
-from jsd.serving.schema import PredictorInput, read_inputs
+from jsd.options import OPTIONS
+from jsd.serving.cog_server import SCHEMA
+from predict import Predictor
+from runs.schema import build_schema
 
 PREDICTOR = Path(__file__).parents[1] / "predict.py"
-INPUTS = {row.name: row for row in read_inputs(PREDICTOR)}
-OPTIONS = {field.name: field for field in fields(SamplingOptions)}
-# Inputs about the answer, not the picture.
-OUTPUT_INPUTS = {"preview_every"}
-LIMITED = [(name, key) for name in OPTIONS for key in ("ge", "le") if key in INPUTS[name].keywords]
+INPUTS = {name: row for name, row in inspect.signature(Predictor.run).parameters.items() if name != "self"}
+ANSWER_INPUTS = {"preview_every"}  # about the answer, not the picture
+DEFAULT_PROMPT = "サラリーマン 油絵"
 
 
-def options(**values: Any) -> SamplingOptions:
-    return SamplingOptions(**{"prompt": "猫", **values})
+def test_the_names_and_their_order_are_those_of_the_options() -> None:
+    assert [name for name in INPUTS if name not in ANSWER_INPUTS] == list(OPTIONS)
 
 
-def test_the_names_are_those_of_the_options() -> None:
-    assert set(INPUTS) - OUTPUT_INPUTS == set(OPTIONS)
+@pytest.mark.parametrize("name", OPTIONS)
+def test_the_literals_are_those_of_the_options(name: str) -> None:
+    option, row = OPTIONS[name], INPUTS[name].default
+    default = {"prompt": DEFAULT_PROMPT, "loras": ""}.get(name, option.default)  # one text with commas
+    assert (row.default, type(row.default)) == (default, type(default))
+    limits = (option.low, option.high) if option.type in (int, float) else (None, None)
+    assert (row.ge, row.le) == limits
+    assert tuple(row.choices or ()) == option.choices
+    assert (NoneType in get_args(INPUTS[name].annotation)) == option.may_be_unset
+    english, japanese = row.description[: len(option.help)], row.description[len(option.help) :]
+    assert english == option.help and not japanese.isascii(), "described in both languages"
 
 
-@pytest.mark.parametrize("name", sorted(OPTIONS))
-def test_the_default_is_the_options(name: str) -> None:
-    default = INPUTS[name].keywords.get("default", MISSING)
-    if name == "loras":  # Cog's clients write it as a text
-        default = served_loras(default)
-    assert default == OPTIONS[name].default
-    assert type(default) is type(OPTIONS[name].default)
+def test_an_empty_request_draws() -> None:
+    assert all(row.default.default is not None or NoneType in get_args(row.annotation) for row in INPUTS.values())
 
 
-@pytest.mark.parametrize("name", sorted(OPTIONS))
-def test_none_is_allowed_where_the_options_allow_it(name: str) -> None:
-    assert INPUTS[name].nullable == ("None" in str(OPTIONS[name].type))
+def test_cogs_parser_can_read_every_value() -> None:
+    """It reads the source: what stands between one pair of quotes, numbers, True, False, None, lists of these."""
+    source = PREDICTOR.read_text("utf-8")
+    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    inputs = [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "Input"]
+    assert len(inputs) == len(INPUTS)
+    for value in (keyword.value for call in inputs for keyword in call.keywords):
+        for node in value.elts if isinstance(value, ast.List) else [value]:
+            text, literal = str(ast.get_source_segment(source, node)), ast.literal_eval(node)
+            assert not isinstance(literal, str) or text == f'"{literal}"', text
 
 
-@pytest.mark.parametrize(("name", "key"), LIMITED)
-def test_the_limit_is_the_options(name: str, key: str) -> None:
-    limit, step = INPUTS[name].keywords[key], 1 if INPUTS[name].type == "int" else 1e-6
-    assert getattr(options(**{name: limit}), name) == limit
-    with pytest.raises(InvalidInputError) as error:
-        options(**{name: limit - step if key == "ge" else limit + step})
-    assert error.value.field == name
+def test_the_schema_in_the_repository_is_that_of_the_predictor() -> None:
+    assert json.loads(SCHEMA.read_text("utf-8")) == build_schema(), "run: make schema"
 
 
-@pytest.mark.parametrize("row", INPUTS.values(), ids=INPUTS)
-def test_every_number_has_both_limits(row: PredictorInput) -> None:
-    assert row.type not in ("int", "float") or {"ge", "le"} <= set(row.keywords)
+def test_the_schema_is_the_form_that_cogs_server_enforces() -> None:
+    schema = build_schema()
+    inputs = schema["components"]["schemas"]["Input"]
+    assert inputs["properties"]["num_inference_steps"] == {
+        "x-order": list(INPUTS).index("num_inference_steps"),
+        "title": "Num Inference Steps",
+        "type": "integer",
+        "default": 25,
+        "minimum": 1,
+        "maximum": 500,
+        "description": "Denoising steps. ノイズ除去のステップ数。",
+    }
+    picture = inputs["properties"]["image"]
+    assert (picture["type"], picture["format"], picture["nullable"]) == ("string", "uri", True)
+    assert inputs["properties"]["scheduler"]["allOf"] == [{"$ref": "#/components/schemas/scheduler"}]
+    assert schema["components"]["schemas"]["scheduler"]["enum"] == list(OPTIONS["scheduler"].choices)
+    assert "required" not in inputs
+    assert schema["paths"]["/predictions"]["post"]["x-cog-streaming"] is True, "server-sent events are on"
+    assert schema["components"]["schemas"]["Output"]["x-cog-array-type"] == "iterator"
 
 
-def test_schedulers_are_those_of_the_table() -> None:
-    assert INPUTS["scheduler"].keywords["choices"] == list(SCHEDULERS)
+def test_the_older_name_reaches_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Predictor, "run", lambda self, prompt: [prompt])
+    with pytest.warns(DeprecationWarning, match="run"):
+        assert Predictor().predict(prompt="猫") == ["猫"]
 
 
-def test_png_is_the_default_of_the_formats() -> None:
-    keywords = INPUTS["output_format"].keywords
-    assert keywords["default"] == "png"
-    assert set(keywords["choices"]) == {"png", "webp", "jpg"}
-
-
-def test_cogs_own_reading_agrees() -> None:
-    """The signature as Python sees it holds the same names, types and values as its source."""
-    from predict import Predictor
-
-    parameters = list(inspect.signature(Predictor.run).parameters.values())[1:]
-    assert [parameter.name for parameter in parameters] == list(INPUTS)
-    for parameter in parameters:
-        for key, value in INPUTS[parameter.name].keywords.items():
-            assert getattr(parameter.default, key) == value
+def test_cog_loads_it_without_a_warning() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        loaded = cog.predictor.load_predictor_from_ref(f"{PREDICTOR}:Predictor")
+    assert isinstance(loaded, cog.BaseRunner)

@@ -3,14 +3,15 @@
 import ast
 import json
 import re
+from inspect import Parameter
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from documents import DOCUMENTS, INPUTS, code_blocks, command_lines
 
 from jsd.prompting.styles import readable_styles
 from jsd.prompting.tokenizer import JapaneseTokenizer
-from jsd.serving.schema import PredictorInput
 from jsd.training.corpora.sources import SOURCES
 from runs import strip
 from runs.blocks import MODEL_CARD, README, README_JA, ROOT, read_block
@@ -55,19 +56,15 @@ def table_rows(path: Path = README) -> dict[str, list[str]]:
     return {name: [cell.strip() for cell in rest.split("|")[:3]] for name, rest in rows}
 
 
-def expected_row(row: PredictorInput) -> list[str]:
-    keywords = row.keywords
-    limits = ", ".join(f"`{choice}`" for choice in keywords.get("choices", ()))
-    if "ge" in keywords:
-        limits = f"{keywords['ge']} to {keywords['le']}"
-    default = f"`{keywords.get('default')}`"
-    if row.required:
-        default = "required"
-    elif keywords["default"] is None:
-        default = "unset"
-    elif keywords["default"] == "":
-        default = "empty"
-    return [TYPES[row.type], limits, default]
+def expected_row(row: Parameter) -> list[str]:
+    said = row.default
+    limits = ", ".join(f"`{choice}`" for choice in said.choices or ())
+    if said.ge is not None:
+        limits = f"{said.ge} to {said.le}"
+    default = {None: "unset", "": "empty"}.get(said.default, f"`{said.default}`")
+    kind = (*get_args(row.annotation), row.annotation)[0]
+    # Of the program and the library; the API has a default prompt.
+    return [TYPES[kind.__name__], limits, "required" if row.name == "prompt" else default]
 
 
 def test_the_table_of_inputs_has_every_input_and_no_other() -> None:

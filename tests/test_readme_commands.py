@@ -6,6 +6,7 @@ import re
 import subprocess
 import tomllib
 from collections.abc import Callable
+from typing import get_args
 
 import pytest
 from documents import INPUTS, commands
@@ -100,9 +101,10 @@ def test_every_command_of_jsd_is_shown() -> None:
 # A command prints no picture half drawn.
 @pytest.mark.parametrize("name", sorted(set(INPUTS) - {"prompt", "preview_every"}))
 def test_an_input_is_an_option_of_the_command_line(name: str) -> None:
-    value = {"int": "1", "float": "1", "str": "x", "Path": "x", "bool": None}[INPUTS[name].type]
-    if "choices" in INPUTS[name].keywords:
-        value = INPUTS[name].keywords["choices"][0]
+    kind = (*get_args(INPUTS[name].annotation), INPUTS[name].annotation)[0]
+    value = {"int": "1", "float": "1", "str": "x", "Path": "x", "bool": None}[kind.__name__]
+    if INPUTS[name].default.choices:
+        value = INPUTS[name].default.choices[0]
     option = f"--{name.replace('_', '-')}"
     args = build_parser().parse_args(["generate", "猫", option, *([] if value is None else [value])])
     assert hasattr(args, name)

@@ -1,27 +1,88 @@
-"""jsd serve [--host HOST] [--port PORT] [--weights FOLDER]"""
+"""jsd serve [--host NAME] [--port N] [--weights FOLDER] [--queue N] ..."""
 
 import argparse
+import logging
+import os
 from pathlib import Path
 
-from jsd.cli.numbers import check_port, whole
+from jsd.cli.numbers import check_port, check_whole, number, whole
+from jsd.errors import InvalidInputError, ServingError
 from jsd.i18n import _
+
+DEFAULT_PORT = 5000
+MAX_QUEUE, MAX_WAIT_SECONDS = 10_000, 86_400
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--host", default="127.0.0.1", metavar="NAME", help=_("address to listen on") + " (%(default)s)"
-    )
-    parser.add_argument("--port", type=whole, default=5000, metavar="N", help=_("port to listen on") + " (%(default)s)")
-    parser.add_argument(
-        "--weights", type=Path, metavar="FOLDER", help=_("model folder (JSD_WEIGHTS, else weights/rinna, else mini)")
-    )
+    add = parser.add_argument
+    shown = " (%(default)s)"
+    add("--host", default="127.0.0.1", metavar="NAME", help=_("address to listen on") + shown)
+    add("--port", type=whole, default=DEFAULT_PORT, metavar="N", help=_("port to listen on") + shown)
+    add("--weights", type=Path, metavar="FOLDER", help=_("model folder (JSD_WEIGHTS, else weights/rinna, else mini)"))
+    loras = _("a folder of LoRA files that requests may name")
+    add("--loras", type=Path, metavar="FOLDER", help=loras)
+    add("--queue", type=whole, default=32, metavar="N", help=_("requests that may wait; one more gets 429") + shown)
+    add("--queue-seconds", type=whole, default=600, metavar="N", help=_("how long a request may wait") + shown)
+    bound = _("the most that one request may cost: steps x pictures x pixels, in millions")
+    add("--max-megapixel-steps", type=number, metavar="N", help=bound)
+    private = _("let requests name pictures in networks that are not public")
+    add("--allow-private-addresses", action="store_true", help=private)
+    called = _("another name that this server is called by, as of a proxy before it; may be given more than once")
+    add("--allow-host", action="append", default=[], metavar="NAME", help=called)
+    logged = _("log what is said of each prediction, which may quote its prompt")
+    add("--log-predictions", action="store_true", help=logged)
 
 
 def run(args: argparse.Namespace) -> None:
-    from jsd.models.folder import choose_folder
-    from jsd.serving.cog_server import DEFAULT_PORT, serve
+    from jsd.models.folder import choose_folder, open_model_folder
+    from jsd.serving.address import check_address
+    from jsd.serving.cog_server import PREDICTOR, CogServer
+    from jsd.serving.front import app
+    from jsd.serving.front.line import Line
+    from jsd.serving.loras import FOLDER as LORAS
+    from jsd.serving.settings import ALLOW_PRIVATE, MAX_COST
 
     check_port(args.port, default=DEFAULT_PORT)
+    check_whole("queue", args.queue, 0, MAX_QUEUE)
+    check_whole("queue_seconds", args.queue_seconds, 1, MAX_WAIT_SECONDS)
+    if args.max_megapixel_steps is not None:
+        os.environ[MAX_COST] = str(_bound(args.max_megapixel_steps))
+    if args.allow_private_addresses:
+        os.environ[ALLOW_PRIVATE] = "1"
+    if args.loras is not None:
+        os.environ[LORAS] = str(_folder(args.loras))
     folder = choose_folder(args.weights)
-    print(folder, flush=True)  # serve() replaces this process
-    serve(args.host, args.port, folder.path)
+    check_address(args.host, args.port, default=DEFAULT_PORT)
+    if not PREDICTOR.is_file():
+        raise ServingError(
+            "serve.no_predictor",
+            "Cog's server needs the predictor, and {path} is not there; run the jsd that is installed from a clone of "
+            "the repository (make)",
+            path=PREDICTOR,
+        )
+    open_model_folder(folder.path)  # what setup() refuses, the server would log and go on without
+    print(folder, flush=True)
+    logging.basicConfig(format="%(asctime)s %(message)s")
+    logging.getLogger("jsd.serve").setLevel(logging.INFO)
+    server = CogServer(folder.path.resolve(), log_predictions=args.log_predictions)
+    line = Line(length=args.queue, wait_seconds=args.queue_seconds)
+    app.run(server, line, host=args.host, port=args.port, names=args.allow_host)
+
+
+def _folder(path: Path) -> Path:
+    if not path.is_dir():
+        raise InvalidInputError(
+            "serve.loras", "{field} must be a folder, and there is none at {value}", field="loras", value=path
+        )
+    return path.resolve()
+
+
+def _bound(value: float | str) -> float:
+    if not isinstance(value, float) or not 0 < value < float("inf"):
+        raise InvalidInputError(
+            "serve.bound",
+            "{field} must be a number above 0, got {value}; 25 steps of one picture of 512x512 px are 6.6",
+            field="max_megapixel_steps",
+            value=repr(value),
+        )
+    return value

@@ -1,16 +1,12 @@
 """Who may speak to a server: no page of another site, through the browser of someone who can reach it."""
 
 import json
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from typing import Any
+from collections.abc import Iterable
 from urllib.parse import urlsplit
 
-from jsd.i18n import _
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-AsgiApp = Callable[[Message, Receive, Send], Awaitable[None]]
+from jsd.i18n import _
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
@@ -24,12 +20,12 @@ class Guard:
     `Origin`, from no page at all. A browser that is told the type of an answer must not guess another.
     """
 
-    def __init__(self, app: AsgiApp, *, host: str, names: Iterable[str] = ()) -> None:
+    def __init__(self, app: ASGIApp, *, host: str, names: Iterable[str] = ()) -> None:
         self.app = app
         self.names = frozenset(names)
         self.own_names = self.names | {*LOOPBACK} if host in LOOPBACK else None
 
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             return await self.app(scope, receive, send)
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}

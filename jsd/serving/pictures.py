@@ -1,38 +1,62 @@
-"""Where a server's pictures stand until they are sent, and what is said where nothing can be written there."""
+"""A server's pictures: those that a request brings, and those that wait to be sent."""
 
+import os
+import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from urllib.request import urlopen
 
 from PIL import Image
 
 from jsd.atomic import write_file
 from jsd.errors import InvalidInputError, ServingError
 from jsd.images import encode_image
+from jsd.serving.fetching import fetch_picture
+
+PREFIX = "jsd-"
+# Where Cog's server makes three folders for each prediction, and leaves them.
+COG_FOLDERS = Path("/tmp/coglet/predictions")
+LEFT_SECONDS = 3600
 
 
-def received(path: Path | str, field: str) -> Path:
-    """`path`, if Cog wrote it for this request: a client must not have this machine's files read.
-
-    What is no address and no data: URI reaches a predictor as it was sent, a str, whatever the annotation says.
-    """
-    name, folder = tempfile.gettempprefix(), Path(tempfile.gettempdir())
-    if isinstance(path, Path) and path.parent == folder and path.name.startswith(name):
-        return path
+def read_picture(value: str, field: str) -> bytes:
+    """A picture that a client sent or named: it may have no file of this machine read."""
+    if value.startswith(("https://", "http://")):
+        return fetch_picture(value, field)
+    if value.startswith("data:"):
+        with suppress(ValueError), urlopen(value) as response:
+            return bytes(response.read())
     raise InvalidInputError(
         "image.address",
-        "{field} must be an https:// or http:// address or a data: URI, got {value}; send "
-        "the picture itself as a data: URI",
+        "{field} must be an https:// or http:// address or a data: URI, got {value}; send the "
+        "picture in one of these ways",
         field=field,
-        value=path,
+        value=value,
     )
 
 
 def picture_folder() -> "TemporaryDirectory[str]":
     with _writable():
-        return TemporaryDirectory(prefix="jsd-")
+        return TemporaryDirectory(prefix=f"{PREFIX}{os.getpid()}-")
+
+
+def sweep() -> None:
+    """Remove what ended workers, and Cog's server after its predictions, have left for an hour."""
+    pictures = [path for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*-*") if not _is_alive(path)]
+    for path in [*pictures, *COG_FOLDERS.glob("*")]:
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > LEFT_SECONDS:
+                shutil.rmtree(path)
+
+
+def _is_alive(folder: Path) -> bool:
+    """Whether the process runs that `picture_folder` made it in."""
+    number = folder.name.removeprefix(PREFIX).partition("-")[0]
+    return not number.isdecimal() or Path(f"/proc/{number}").exists()
 
 
 def save_picture(

@@ -1,13 +1,17 @@
 """What happens between Cog's inputs and Cog's files: a model held ready, and one prediction after the other."""
 
-from collections.abc import Callable, Iterator
+import gc
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
 from cog import CancelationException
+from PIL import Image
 from tqdm import tqdm
 
-from jsd.errors import UnsafeImagesError
+from jsd.errors import InvalidInputError, UnsafeImagesError
 from jsd.images.tensors import tensor_to_images
 from jsd.job import GeneratedImage, Job
 from jsd.models.fetch import fetch_if_asked
@@ -16,10 +20,12 @@ from jsd.options import SamplingOptions
 from jsd.pipeline import Pipeline
 from jsd.preview import load_preview
 from jsd.safety import blank_unsafe, safety_status
-from jsd.serving.pictures import picture_folder, save_picture
+from jsd.serving.pictures import picture_folder, save_picture, sweep
+from jsd.serving.settings import MAX_COST, NOTES
 
 # Of the model that drew: what its licence asks to be passed on.
 MODEL_METRICS = ("model_sha256", "licence", "licence_url", "use_restrictions")
+
 
 RecordMetric = Callable[[str, object], None]
 
@@ -41,6 +47,9 @@ class Service:
         service = cls(pipeline)
         service.warm_up()
         print(*pipeline.introduction(folder.reason), sep="\n")
+        # What is there now stays: without a look at each object of torch's the worker ends in a second, not in four.
+        gc.collect()
+        gc.freeze()
         return service
 
     def warm_up(self) -> None:
@@ -60,13 +69,23 @@ class Service:
         except RuntimeError:
             return False
 
-    def draw(self, options: SamplingOptions, record_metric: RecordMetric, *, preview_every: int) -> Iterator[Path]:
+    def draw(
+        self,
+        options: SamplingOptions,
+        record_metric: RecordMetric,
+        *,
+        preview_every: int,
+        context: Mapping[str, str] | None = None,
+    ) -> Iterator[Path]:
         """A preview every so many steps (0: none), then each picture as it is ready. Logs and records meanwhile."""
         self.files.cleanup()
+        sweep()
         self.files = picture_folder()
         try:
+            self._check_cost(options)
             job = self.pipeline.prepare(options)
-            _report(job, self.pipeline, record_metric)
+            notes = [] if context is None else json.loads(context.get(NOTES, "[]"))
+            _report(job, self.pipeline, record_metric, [*notes, *map(str, job.notes)])
             yield from self._previews(job, preview_every)
             for number, picture in enumerate(self._finished(job, record_metric)):
                 path = Path(self.files.name) / f"output-{number}.{options.output_format}"
@@ -77,6 +96,23 @@ class Service:
         except (CancelationException, GeneratorExit):
             self.files.cleanup()
             raise
+
+    def _check_cost(self, options: SamplingOptions) -> None:
+        limit = os.environ.get(MAX_COST, "")
+        if not limit:
+            return
+        picture = options.image.size if isinstance(options.image, Image.Image) else None
+        width, height = self.pipeline.size_limits.fit(picture, options.width, options.height)
+        cost = width * height * options.num_outputs * options.num_inference_steps / 1e6
+        if cost > float(limit):
+            raise InvalidInputError(
+                "serve.cost",
+                "{field} x num_outputs x width x height may be {limit} million on this server, and is {value}; ask for "
+                "fewer steps, fewer pictures or smaller ones",
+                field="num_inference_steps",
+                limit=limit,
+                value=f"{cost:.4g}",
+            )
 
     def _finished(self, job: Job, record_metric: RecordMetric) -> Iterator[GeneratedImage]:
         """The pictures that may be returned; then, even where there are none, why the others may not."""
@@ -98,11 +134,11 @@ class Service:
                 yield path
 
 
-def _report(job: Job, pipeline: Pipeline, record_metric: RecordMetric) -> None:
+def _report(job: Job, pipeline: Pipeline, record_metric: RecordMetric, notes: Sequence[str]) -> None:
     print(f"Using seed: {job.options[0].seed}", flush=True)
-    for note in job.notes:
+    for note in notes:
         print(note)
-    for name, value in job.prompts[0].metrics().items():
+    for name, value in (job.prompts[0].metrics() | {"warnings": list(notes)}).items():
         record_metric(name, value)
     record_metric("seeds", list(job.seeds))
     record_metric("safety_checker", safety_status(pipeline.safety_checker, job.options[0]))

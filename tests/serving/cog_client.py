@@ -41,13 +41,8 @@ class Server:
                 return error.code, json.load(error)
 
     def run(self, inputs: dict[str, Any]) -> tuple[int, Any]:
-        """One prediction. 409: the slot of the last one is given back a moment after its answer."""
-        deadline = time.monotonic() + 20
-        while True:
-            status, answer = self.request("POST", "/predictions", {"input": inputs})
-            if status != 409 or time.monotonic() > deadline:
-                return status, answer
-            time.sleep(0.02)
+        """One prediction."""
+        return self.request("POST", "/predictions", {"input": inputs})
 
     def predict(self, **inputs: Any) -> dict[str, Any]:
         """A prediction that must succeed."""
@@ -83,20 +78,11 @@ class Stream:
     """The server-sent events of one prediction; closing it drops the connection."""
 
     def __init__(self, server: Server, inputs: dict[str, Any], name: str) -> None:
-        self.server, self.inputs, self.name = server, inputs, name
-        wait_for(self._begin)
-        assert self.response.status == 200, self.response.read()
-
-    def _begin(self) -> bool:
-        """Ask; False for 409, as in `Server.run`."""
-        self.connection = HTTPConnection(self.server.url.removeprefix("http://"), timeout=60)
+        self.connection = HTTPConnection(server.url.removeprefix("http://"), timeout=60)
         headers = {"Content-Type": "application/json", "Accept": "text/event-stream"}
-        self.connection.request("PUT", f"/predictions/{self.name}", json.dumps({"input": self.inputs}), headers)
+        self.connection.request("PUT", f"/predictions/{name}", json.dumps({"input": inputs}), headers)
         self.response = self.connection.getresponse()
-        if self.response.status == 409:
-            self.close()
-            return False
-        return True
+        assert self.response.status == 200, self.response.read()
 
     def __iter__(self) -> Iterator[tuple[str, Any]]:
         """(event, data) until the server ends the stream."""

@@ -37,7 +37,9 @@ def running_server(guarded_folder: Path, tmp_path_factory: pytest.TempPathFactor
     server = Server(f"http://127.0.0.1:{port}", folder / "log.txt", temporary)
     # TQDM_MININTERVAL: the log counts every step.
     environment = {**os.environ, "TMPDIR": str(temporary), "JSD_LANG": "en", "TQDM_MININTERVAL": "0"}
-    command = serve_command("--port", port, "--weights", guarded_folder)
+    command = serve_command(
+        "--port", port, "--weights", guarded_folder, "--log-predictions", "--allow-private-addresses"
+    )
     with server.log.open("w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment)
     try:

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cog_client import PROMPT, Server, Stream, file_bytes, opened, serve_command
+from cog_client import PROMPT, Server, file_bytes, opened, serve_command
 from PIL import Image
 
 from jsd.models.record import OPENRAIL, OPENRAIL_URL
-from jsd.serving.cog_server import PREDICTOR
-from jsd.serving.schema import build_schema
+from jsd.serving.cog_server import SCHEMA
+from jsd.serving.pictures import COG_FOLDERS
 
 
 def data_uri(image: Image.Image) -> str:
@@ -172,9 +172,10 @@ def test_out_of_range_or_wrong_type_is_422_with_the_field(server: Server, field:
     assert field in [part for row in answer["detail"] for part in row["loc"]], answer
 
 
-def test_a_missing_prompt_is_422_with_the_field(server: Server) -> None:
-    status, answer = server.run({})
-    assert (status, answer["detail"][0]["loc"][-1]) == (422, "prompt")
+def test_an_empty_request_draws_the_default_prompt(server: Server) -> None:
+    status, answer = server.request("POST", "/predictions")
+    assert (status, answer["status"]) == (200, "succeeded"), answer
+    assert json.loads(opened(answer["output"][0]).info["jsd"])["prompt"] == "サラリーマン 油絵"
 
 
 def test_a_broken_image_fails_readably_and_the_next_prediction_works(server: Server) -> None:
@@ -186,11 +187,10 @@ def test_a_broken_image_fails_readably_and_the_next_prediction_works(server: Ser
     assert server.predict()["output"]
 
 
-def test_a_prompt_of_a_megabyte_fails_in_one_line_and_the_next_prediction_works(server: Server) -> None:
-    message = server.fail(prompt="富士山" * 350_000)
-    assert "prompt must be at most" in message
-    assert len(message) < 200
-    assert server.predict()["output"]
+def test_a_prompt_of_a_megabyte_is_refused_in_one_line(server: Server) -> None:
+    status, answer = server.run({"prompt": "富士山" * 350_000})
+    assert status == 422 and "prompt must be at most" in answer["detail"][0]["msg"], answer
+    assert len(answer["detail"][0]["msg"]) < 200
 
 
 def test_control_characters_are_named_and_draw_a_picture(server: Server) -> None:
@@ -260,35 +260,34 @@ def test_a_licence_with_use_restrictions_is_in_the_metrics_and_in_the_picture(se
     assert named.items() <= record.items()
 
 
-def test_a_second_prediction_gets_409_until_the_first_is_done(server: Server) -> None:
-    stream = Stream(server, {**PROMPT, "num_inference_steps": 100, "width": 64, "height": 64}, "first")
-    assert server.request("POST", "/predictions", {"input": PROMPT})[0] == 409
-    assert list(stream)[-1][1]["status"] == "succeeded", "the first one must be drawn to its end"
-    stream.close()
-    assert server.predict()["output"]
-
-
-def test_an_input_that_the_predictor_lacks_is_ignored(server: Server) -> None:
+def test_an_input_that_the_predictor_lacks_is_named_and_changes_nothing(server: Server) -> None:
     plain = server.predict(seed=4)["output"]
-    assert server.predict(seed=4, negative="夏の海", steps=9)["output"] == plain
+    answer = server.predict(seed=4, cfg_scale=2, promt="犬", frobnicate=1)
+    assert answer["output"] == plain
+    said = answer["metrics"]["warnings"]
+    assert [line.split()[0] for line in said] == ["cfg_scale", "promt", "frobnicate"]
+    assert ["did you mean" in line for line in said] == [True, True, False]
+    assert "guidance_scale" in said[0] and "prompt" in said[1]
+    assert all(line in answer["logs"] for line in said)
 
 
-@pytest.mark.parametrize("field", ["seed", "width", "image", "negative_prompt"])
-def test_null_for_an_optional_input_is_422_with_the_field(server: Server, field: str) -> None:
-    status, answer = server.run({**PROMPT, field: None})
-    assert (status, answer["detail"][0]["loc"][-1]) == (422, field), answer
+def test_null_means_unset(server: Server) -> None:
+    unset = dict.fromkeys(["width", "image", "negative_prompt", "guidance_scale", "scheduler"])
+    assert server.predict(seed=4, **unset)["output"] == server.predict(seed=4)["output"]
 
 
 def test_files_of_earlier_predictions_are_gone(server: Server) -> None:
+    before = set(COG_FOLDERS.glob("*"))
     for _ in range(2):
-        server.predict(num_outputs=2)
-    kept = [path for path in server.temporary.rglob("*") if path.is_file()]
-    assert len(kept) <= 2, "only the last prediction's pictures may still be there"
+        server.predict(num_outputs=2, image=data_uri(picture()))
+    assert len(list(server.temporary.rglob("*.png"))) <= 2, "only the last prediction's pictures may still be there"
+    assert not [path for path in server.temporary.iterdir() if not path.name.startswith("jsd-")], "no input pictures"
+    assert set(COG_FOLDERS.glob("*")) <= before
 
 
 def test_the_schema_that_holds_is_the_predictors(server: Server) -> None:
     status, served = server.request("GET", "/openapi.json")
-    assert (status, served) == (200, build_schema(PREDICTOR))
+    assert (status, served) == (200, json.loads(SCHEMA.read_text("utf-8")))
 
 
 def test_a_port_in_use_is_one_line(server: Server, toy_folder: Path) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from cog_client import PROMPT, Server, Stream, opened
 from full_disk import small_disk
-from test_cog_server import data_uri, picture
+
+from jsd.serving.pictures import COG_FOLDERS
 
 
 @pytest.fixture
@@ -60,12 +61,16 @@ def test_a_disk_that_becomes_full_while_it_draws_is_one_line(empty_server: Serve
     check(last["error"], empty_server, "No space left on device")
 
 
-def test_a_picture_that_cog_cannot_store_is_one_line(empty_server: Server) -> None:
-    with small_disk(empty_server.temporary) as fill:
+def test_where_cogs_own_folder_is_full_it_keeps_its_slot(server: Server) -> None:
+    """Cog's server would lose it for good."""
+    with small_disk(COG_FOLDERS, num_files=3) as fill:
         fill()
-        error = empty_server.fail(image=data_uri(picture()))
-    assert "No space left on device" in error and "\n" not in error
-    assert empty_server.predict()["output"]
+        (COG_FOLDERS / "last").mkdir()
+        error = server.fail()
+        status = server.request("GET", "/health-check")[1]["status"]
+    assert "No space left on device; make room" in error and str(COG_FOLDERS) in error and "\n" not in error
+    assert status == "READY"
+    assert server.predict()["output"]
 
 
 def test_a_folder_that_is_gone_is_one_line_and_the_next_prediction_works(empty_server: Server) -> None:

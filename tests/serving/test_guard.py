@@ -4,11 +4,12 @@ import asyncio
 from typing import Any
 
 import pytest
+from starlette.types import Message, Receive, Scope, Send
 
-from jsd.serving.guard import Guard, Message, Receive, Send
+from jsd.serving.guard import Guard
 
 
-async def _app(scope: Message, receive: Receive, send: Send) -> None:
+async def _app(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
     await send({"type": "http.response.body", "body": b"inside"})
 

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,8 +17,7 @@ from typing import Any
 import pytest
 from cog_client import PROMPT, START_SECONDS, Server, Stream, file_bytes, free_port, opened, wait_for
 
-from jsd.serving.cog_server import PREDICTOR, server_environment
-from jsd.serving.schema import write_schema
+from jsd.serving.cog_server import PREDICTOR, SCHEMA, SCHEMA_PLACE, server_environment
 
 # Steps that take longer than a request to cancel them: four pictures of the largest size.
 SLOW = {**PROMPT, "width": 64, "height": 64, "num_outputs": 4, "preview_every": 1, "num_inference_steps": 500}
@@ -171,7 +171,8 @@ class Predictor(predict.Predictor):
 
 def test_a_server_whose_device_no_longer_computes_is_unhealthy(toy_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "lost.py").write_text(LOST, "utf-8")
-    write_schema(PREDICTOR)
+    (tmp_path / ".cog").mkdir()
+    shutil.copyfile(SCHEMA, tmp_path / SCHEMA_PLACE)
     port = free_port()
     environment = server_environment(port, toy_folder)
     environment |= {"COG_PREDICT_TYPE_STUB": f"{tmp_path}/lost.py:Predictor", "PYTHONPATH": str(PREDICTOR.parent)}
@@ -186,7 +187,7 @@ def test_a_server_whose_device_no_longer_computes_is_unhealthy(toy_folder: Path,
         return health["status"] != "STARTING"
 
     with server.log.open("w") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment, cwd=PREDICTOR.parent)
+        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment, cwd=tmp_path)
     try:
         wait_for(started, START_SECONDS)
     finally:

@@ -1,66 +1,134 @@
-"""Which files a request may name: those that Cog wrote for it."""
+"""Which pictures a request may name, and what is left behind; the server's own are in test_cog_server.py."""
 
-import tempfile
-from collections.abc import Callable
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-import cog
 import pytest
-from PIL import Image
-from test_cog_server import data_uri, picture
+from test_cog_server import data_uri, picture, serving
 
 from jsd.errors import InvalidInputError
-from jsd.serving.pictures import received
+from jsd.images import load_image
+from jsd.serving import fetching, pictures
+from jsd.serving.fetching import fetch_picture
+from jsd.serving.pictures import picture_folder, read_picture, sweep
+from jsd.serving.settings import ALLOW_PRIVATE
 
 
-def test_a_file_that_cog_wrote_is_received() -> None:
-    path = cog.Path.validate(data_uri(picture())).convert()
-    try:
-        assert received(path, "image") == path
-        with Image.open(path) as image:
-            assert image.size == (32, 32)
-    finally:
-        path.unlink()
+@pytest.fixture
+def own_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(ALLOW_PRIVATE, "1")
 
 
-@pytest.mark.parametrize("kind", [str, cog.Path.validate])
+def test_a_data_uri_is_decoded() -> None:
+    sent = picture()
+    assert load_image(read_picture(data_uri(sent), "image"), "image").tobytes() == sent.tobytes()
+
+
 @pytest.mark.parametrize("field", ["image", "mask"])
 @pytest.mark.parametrize(
-    "value",
-    [
-        "/etc/passwd",
-        "file:///etc/passwd",
-        "notauri",
-        "tmpnotauri",
-        "{temporary}/picture.png",
-        "{temporary}/jsd-1a2b3c4d/output-0.png",
-        "{temporary}/tmp1a2b3c4d/picture.png",
-        "{temporary}/tmp1a2b3c4d/../../etc/passwd",
-        "{temporary}/../tmpfile.png",
-    ],
+    "value", ["/etc/passwd", "file:///etc/passwd", "notauri", "tmpnotauri", "../x.png", "data:nonsense"]
 )
-def test_any_other_path_is_refused_with_the_field_and_the_rule(
-    kind: Callable[[str], Path | str], field: str, value: str
-) -> None:
-    """Cog's server hands over what is no address as it came, Cog's own Path makes a path of it."""
-    path = kind(value.format(temporary=tempfile.gettempdir()))
+def test_a_file_of_this_machine_is_refused_with_the_field_and_the_rule(field: str, value: str) -> None:
     with pytest.raises(InvalidInputError, match="must be an https:// or http:// address or a data: URI") as error:
-        received(path, field)
+        read_picture(value, field)
     assert (error.value.code, error.value.field) == ("image.address", field)
-    assert str(error.value).startswith(field)
 
 
-def test_a_path_of_this_machine_is_refused_though_a_picture_is_there(tmp_path: Path) -> None:
-    path = tmp_path / f"{tempfile.gettempprefix()}.png"
-    picture().save(path)
-    with pytest.raises(InvalidInputError):
-        received(path, "image")
+@pytest.mark.usefixtures("own_network")
+def test_what_stands_at_an_address_is_fetched_and_what_does_not_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"content")
+    with serving(tmp_path) as url:
+        assert fetch_picture(f"{url}/a.png", "image") == b"content"
+        with pytest.raises(InvalidInputError, match=r"image cannot be fetched from http://.*: 404 ") as error:
+            fetch_picture(f"{url}/b.png", "image")
+    assert "\n" not in str(error.value)
 
 
-def test_the_name_of_a_file_that_cog_wrote_is_refused_in_a_request() -> None:
-    path = cog.Path.validate(data_uri(picture())).convert()
-    try:
-        with pytest.raises(InvalidInputError):
-            received(str(path), "image")
-    finally:
-        path.unlink()
+@pytest.mark.parametrize(
+    "host",
+    ["127.0.0.1", "localhost", "10.0.0.1", "192.168.1.1", "169.254.169.254", "[::1]", "[::ffff:127.0.0.1]", "0.0.0.0"],
+)
+def test_an_address_of_an_own_network_is_not_asked(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(ALLOW_PRIVATE, raising=False)
+    with pytest.raises(InvalidInputError, match="network of its own"):
+        fetch_picture(f"http://{host}:9/a.png", "image")
+
+
+def test_the_address_that_was_checked_is_the_one_that_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that leads to a public address first, and to this machine when it is looked up again."""
+    looked_up: list[str] = []
+
+    def look_up(host: str, *_: object, **__: object) -> list[Any]:
+        looked_up.append(host)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1" if len(looked_up) == 1 else "127.0.0.1", 0))]
+
+    monkeypatch.setattr(fetching, "_is_public", lambda address: address == "192.0.2.1")
+    monkeypatch.setattr(fetching, "DEADLINE_SECONDS", 0.5)
+    monkeypatch.setattr(fetching.socket, "getaddrinfo", look_up)
+    with serving(tmp_path) as url, pytest.raises(InvalidInputError):
+        fetch_picture(url.replace("127.0.0.1", "evil.example") + "/a.png", "image")
+    assert looked_up[0] == "evil.example" and "evil.example" not in looked_up[1:]
+
+
+@contextmanager
+def dribbling(answer: Callable[[socket.socket], object]) -> Iterator[str]:
+    """The address of a server that takes its time."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                try:
+                    for _ in range(200):
+                        answer(connection)
+                        time.sleep(0.05)
+                except OSError:
+                    pass
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/a.png"
+        thread.join()
+
+
+@pytest.mark.usefixtures("own_network")
+@pytest.mark.parametrize("sent", [b"", b"H", b"HTTP/1.1 200 OK\r\nX: y\r\nContent-Length: 999\r\n\r\nx"])
+def test_an_answer_that_dribbles_in_ends_at_the_deadline(sent: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert 2 * fetching.DEADLINE_SECONDS <= 30, "image and mask"
+    monkeypatch.setattr(fetching, "DEADLINE_SECONDS", 0.5)
+    began = time.monotonic()
+    with dribbling(lambda connection: connection.sendall(sent)) as url:
+        with pytest.raises(InvalidInputError, match="more than 0.5 seconds"):
+            fetch_picture(url, "image")
+        assert time.monotonic() - began < 2
+
+
+@pytest.mark.usefixtures("own_network")
+def test_an_answer_that_is_too_large_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetching, "MAX_BYTES", 2**20)
+    (tmp_path / "a.png").write_bytes(bytes(2**20 + 1))
+    with serving(tmp_path) as url, pytest.raises(InvalidInputError, match="more than 1 MiB"):
+        fetch_picture(f"{url}/a.png", "image")
+
+
+def test_what_others_have_left_for_an_hour_is_swept_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pictures.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(pictures, "COG_FOLDERS", tmp_path / "predictions")
+    own = picture_folder()
+    dead, others = tmp_path / "jsd-4194305-left", tmp_path / "jsd-notes"
+    cogs = tmp_path / "predictions" / "pred_1" / "inputs"
+    for folder in (dead, others, cogs):
+        folder.mkdir(parents=True)
+    sweep()
+    assert dead.is_dir() and cogs.is_dir(), "they may still be wanted"
+    for path in (dead, others, cogs.parent, Path(own.name)):
+        os.utime(path, (0, 0))
+    sweep()
+    assert [dead.is_dir(), cogs.is_dir(), others.is_dir(), Path(own.name).is_dir()] == [False, False, True, True]
+    own.cleanup()

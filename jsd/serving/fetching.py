@@ -1,0 +1,110 @@
+"""A picture at an address that a stranger named: within a deadline and a size, and from no host of the own network."""
+
+import ipaddress
+import os
+import socket
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from threading import Thread
+from time import monotonic
+
+import httpx
+
+from jsd import __version__
+from jsd.errors import InvalidInputError
+from jsd.serving.settings import ALLOW_PRIVATE
+
+DEADLINE_SECONDS = 15
+MAX_BYTES = 50 * 2**20
+MAX_REDIRECTS = 5
+WAKE_SECONDS = 0.05
+
+
+def fetch_picture(url: str, field: str) -> bytes:
+    """What stands at `url`.
+
+    A thread of its own reads. The one that asks wakes all the time, so that Cog's exception reaches it by which a
+    prediction is cancelled, and so that the deadline holds for what dribbles in.
+    """
+    client = httpx.Client(
+        transport=_CheckedHosts(),
+        timeout=DEADLINE_SECONDS,
+        follow_redirects=True,
+        max_redirects=MAX_REDIRECTS,
+        headers={"User-Agent": f"jsd/{__version__}"},
+    )
+    answers: SimpleQueue[bytes | Exception] = SimpleQueue()
+    Thread(target=_read, args=(client, url, answers), daemon=True).start()
+    deadline = monotonic() + DEADLINE_SECONDS
+    answer: bytes | Exception = httpx.ReadTimeout("")
+    try:
+        while monotonic() < deadline:
+            with suppress(Empty):
+                answer = answers.get(timeout=WAKE_SECONDS)
+                break
+    finally:
+        client.close()  # and so ends the thread
+    if isinstance(answer, bytes):
+        return answer
+    raise InvalidInputError(
+        "image.fetch",
+        "{field} cannot be fetched from {value}: {reason}; try another address, or send the picture as a data: URI",
+        field=field,
+        value=url,
+        reason=_reason(answer),
+    ) from answer
+
+
+def _read(client: httpx.Client, url: str, answers: "SimpleQueue[bytes | Exception]") -> None:
+    try:
+        with client.stream("GET", url) as response:
+            response.raise_for_status()
+            content = bytearray()
+            for chunk in response.iter_bytes():
+                content += chunk
+                if len(content) > MAX_BYTES:
+                    raise OSError(f"it has more than {MAX_BYTES // 2**20} MiB")
+        answers.put(bytes(content))
+    except Exception as error:  # of httpx, of the name's look-up, of a connection that was closed above
+        answers.put(error)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, httpx.HTTPStatusError):
+        return f"{error.response.status_code} {error.response.reason_phrase}"
+    if isinstance(error, httpx.TimeoutException):
+        return f"it took more than {DEADLINE_SECONDS} seconds"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+class _CheckedHosts(httpx.BaseTransport):
+    """Connects to the address that was checked: a name that is looked up twice may lead elsewhere the second time."""
+
+    def __init__(self) -> None:
+        self.inner = httpx.HTTPTransport()
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        host = request.url.raw_host.decode("ascii").strip("[]")
+        url = request.url.copy_with(host=_checked_address(host))
+        extensions = {**request.extensions, "sni_hostname": host}
+        sent = httpx.Request(request.method, url, headers=request.headers, stream=request.stream, extensions=extensions)
+        return self.inner.handle_request(sent)
+
+    def close(self) -> None:
+        self.inner.close()
+
+
+def _checked_address(host: str) -> str:
+    found = [str(info[4][0]) for info in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)]
+    if os.environ.get(ALLOW_PRIVATE) != "1":
+        for address in found:
+            if not _is_public(address):
+                raise OSError(f"{address} is in a network of its own, and this server asks none (jsd serve --help)")
+    return found[0]
+
+
+def _is_public(address: str) -> bool:
+    parsed = ipaddress.ip_address(address.partition("%")[0])
+    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
+    plain = parsed if mapped is None else mapped
+    return plain.is_global and not plain.is_multicast

@@ -1,0 +1,226 @@
+"""The front of `jsd serve`: Cog's paths and answers, for more clients at once than Cog's one slot has room for."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import httpx
+import uvicorn
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
+
+from jsd.i18n import _
+from jsd.serving.cog_server import CogServer
+from jsd.serving.front.figures import Figures
+from jsd.serving.front.line import Line, Refused
+from jsd.serving.front.predictions import Answer, Gone, Prediction, Predictions
+from jsd.serving.front.requests import MAX_BODY_BYTES, BadRequest, read_request
+from jsd.serving.guard import Guard
+
+SHUTDOWN_SECONDS = 3
+METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"]
+# Of one connection, not of what is asked and answered.
+OWN_HEADERS = (b"host", b"connection", b"keep-alive", b"transfer-encoding", b"content-length", b"upgrade", b"te")
+
+
+@dataclass(frozen=True)
+class Front:
+    server: CogServer
+    line: Line
+    figures: Figures
+    predictions: Predictions
+
+    async def create(self, request: Request) -> ASGIApp:
+        """POST /predictions, PUT /predictions/ID"""
+        content = await _body(request)
+        if content and "json" not in request.headers.get("content-type", ""):
+            raise HTTPException(415, _("a request must have Content-Type: application/json"))
+        try:
+            asked = read_request(content, request.headers, request.path_params.get("prediction_id"))
+        except BadRequest as error:
+            return JSONResponse({"detail": error.detail}, 422)
+        if asked.id in self.predictions.under_way:
+            return await self._again(request, content, asked.id, wants_events=asked.wants_events)
+        try:
+            prediction = self.predictions.begin(asked)
+        except Refused as refused:
+            return self.refuse(refused)
+        if asked.wants_no_answer and not asked.wants_events:
+            return _json(self.predictions.draw_unattended(prediction))
+        return _Drawing(self, prediction)
+
+    async def _again(self, request: Request, content: bytes, prediction_id: str, *, wants_events: bool) -> ASGIApp:
+        """Of one that is under way: PUT asks for its state, or for its events from here on, as Cog has it."""
+        state = self.predictions.state(prediction_id)
+        if request.method == "POST" or state is None:
+            message = _("a prediction with the id {value} is under way; name another", value=prediction_id)
+            return JSONResponse({"detail": message}, 409)
+        if wants_events and self.predictions.under_way[prediction_id].status == "processing":
+            return _Passing(self.server, request, content)
+        return _json(Answer(202, state.content))
+
+    async def state(self, request: Request) -> Response:
+        """GET /predictions/ID"""
+        answer = self.predictions.state(request.path_params["prediction_id"])
+        if answer is None:
+            return JSONResponse({"detail": _("no prediction of this id is under way, or was asked to be kept")}, 404)
+        return _json(answer)
+
+    async def cancel(self, request: Request) -> Response:
+        """POST /predictions/ID/cancel"""
+        return _json(await self.predictions.cancel(request.path_params["prediction_id"]))
+
+    async def metrics(self, request: Request) -> Response:
+        self.figures.waiting.set(self.line.num_waiting)
+        self.figures.restarts.set(self.server.num_restarts)
+        return Response(self.figures.page(), media_type="text/plain; version=0.0.4")
+
+    async def other(self, request: Request) -> ASGIApp:
+        """Whatever else Cog's server has."""
+        return _Passing(self.server, request, await _body(request))
+
+    def refuse(self, refused: Refused) -> Response:
+        self.figures.refused.labels(refused.reason).inc()
+        message = _("too many requests wait; come again in {seconds} seconds", seconds=refused.retry_seconds)
+        return JSONResponse({"detail": message}, 429, headers={"retry-after": str(refused.retry_seconds)})
+
+
+class _Drawing:
+    """The answer to a request for a prediction, which ends when its client goes away."""
+
+    def __init__(self, front: Front, prediction: Prediction) -> None:
+        self.front = front
+        self.prediction = prediction
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def watch() -> None:
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            self.prediction.end(Gone())
+
+        watching = asyncio.ensure_future(watch())
+        predictions = self.front.predictions
+        answer: ASGIApp | None = None
+        try:
+            if self.prediction.request.wants_events:
+                said = await predictions.relay(self.prediction, send)
+            else:
+                said = await predictions.draw(self.prediction)
+            answer = None if said is None else _json(said)
+        except Refused as refused:
+            answer = self.front.refuse(refused)
+        except Gone:
+            pass
+        finally:
+            watching.cancel()
+        if answer is not None:
+            await answer(scope, receive, send)
+
+
+class _Passing:
+    """What Cog's own server answers, passed on as it comes."""
+
+    def __init__(self, server: CogServer, request: Request, content: bytes) -> None:
+        self.server = server
+        path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        headers = [(name, value) for name, value in request.headers.raw if name not in OWN_HEADERS]
+        self.is_health_check = request.url.path == "/health-check"
+        self.asked = server.client.build_request(request.method, path, content=content, headers=headers)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            response = await self.server.client.send(self.asked, stream=True)
+        except httpx.HTTPError:
+            starting = {"status": "STARTING"} if self.is_health_check else {"detail": _("Cog's server is not up yet")}
+            return await JSONResponse(starting, 200 if self.is_health_check else 503)(scope, receive, send)
+        headers = {name: value for name, value in response.headers.items() if name.encode() not in OWN_HEADERS}
+        passed = StreamingResponse(response.aiter_raw(), response.status_code, headers)
+        try:
+            await passed(scope, receive, send)
+        finally:
+            await response.aclose()
+
+
+async def _body(request: Request) -> bytes:
+    content = bytearray()
+    async for chunk in request.stream():
+        content += chunk
+        if len(content) > MAX_BODY_BYTES:
+            raise HTTPException(413, _("a request may have {limit} MiB", limit=MAX_BODY_BYTES // 2**20))
+    return bytes(content)
+
+
+def _json(answer: Answer) -> Response:
+    return Response(answer.content, answer.status_code, media_type="application/json")
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return JSONResponse({"detail": error.detail}, error.status_code, headers=error.headers)
+
+
+def build_app(front: Front, lifespan: Lifespan[Starlette], shut_down: Callable[[], None]) -> Starlette:
+    async def shutdown(request: Request) -> Response:
+        shut_down()
+        return JSONResponse({})
+
+    prediction = "/predictions/{prediction_id:path}"
+    routes = [
+        Route("/predictions", front.create, methods=["POST"]),
+        Route(f"{prediction}/cancel", front.cancel, methods=["POST"]),
+        Route(prediction, front.create, methods=["PUT"]),
+        Route(prediction, front.state, methods=["GET"]),
+        Route("/metrics", front.metrics, methods=["GET"]),
+        Route("/shutdown", shutdown, methods=["POST"]),
+        Route("/{path:path}", front.other, methods=METHODS),
+    ]
+    app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _refused})
+    app.router.redirect_slashes = False
+    return app
+
+
+def run(server: CogServer, line: Line, *, host: str, port: int, names: Sequence[str]) -> None:
+    """Answer until interrupted, or told to by POST /shutdown."""
+    figures = Figures()
+    front = Front(server, line, figures, Predictions(server, line, figures))
+    failures: list[BaseException] = []
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        def end(task: "asyncio.Task[None]") -> None:
+            if not task.cancelled() and (error := task.exception()) is not None:
+                failures.append(error)
+                web.should_exit = True
+
+        running = asyncio.create_task(server.keep_running(lambda: line.is_idle))
+        running.add_done_callback(end)
+        yield
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    def shut_down() -> None:
+        web.should_exit = True
+
+    app = Guard(build_app(front, lifespan, shut_down), host=host, names=names)
+    web = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            host=host,
+            port=port,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        )
+    )
+    # uvicorn raises a signal once more when it has ended by it.
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    web.run()
+    if failures:
+        raise failures[0]

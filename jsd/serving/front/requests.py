@@ -1,0 +1,117 @@
+"""A request for a prediction: what the front reads of it, and hands on to Cog."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+from uuid import uuid4
+
+from jsd.errors import InvalidInputError
+from jsd.i18n import _
+from jsd.options import OPTIONS
+from jsd.serving.cog_server import SCHEMA
+from jsd.serving.settings import NOTES
+
+MAX_BODY_BYTES = 100 * 2**20
+MAX_NAME, MAX_UNKNOWN = 80, 20  # of inputs that are none
+# Cog's server makes a folder of this name, and loses its slot where it cannot.
+ID = re.compile(r"(?!\.+$)[A-Za-z0-9._-]{1,128}")
+# Names that other programs have for our inputs.
+SYNONYMS = {
+    **dict.fromkeys(["cfg_scale", "cfg", "guidance"], "guidance_scale"),
+    **dict.fromkeys(["steps", "num_steps", "sampling_steps", "ddim_steps"], "num_inference_steps"),
+    **dict.fromkeys(["init_image", "input_image", "image_url"], "image"),
+    **dict.fromkeys(["strength", "denoising_strength"], "prompt_strength"),
+    **dict.fromkeys(["n", "num_images", "num_images_per_prompt", "samples", "batch_size", "n_iter"], "num_outputs"),
+    **dict.fromkeys(["sampler", "sampler_name", "sampler_index"], "scheduler"),
+    **dict.fromkeys(["negative", "neg_prompt"], "negative_prompt"),
+    **dict.fromkeys(["format", "output_type"], "output_format"),
+    **dict.fromkeys(["safety_checker", "enable_safety_checker"], "disable_safety_checker"),
+    "mask_image": "mask",
+    "quality": "output_quality",
+    "text": "prompt",
+}
+
+
+class BadRequest(Exception):
+    """`detail` is as Cog's server says what is wrong with a request."""
+
+    def __init__(self, message: str, *loc: str) -> None:
+        super().__init__(message)
+        self.detail = [{"loc": ["body", *loc], "msg": message, "type": "value_error"}]
+
+
+@dataclass(frozen=True)
+class PredictionRequest:
+    id: str
+    body: bytes  # for Cog, as the headers
+    headers: dict[str, str]
+    wants_events: bool
+    wants_no_answer: bool  # but to ask for it later
+
+
+def read_request(content: bytes, headers: Mapping[str, str], named: str | None = None) -> PredictionRequest:
+    """`named`: the id in the request's path. BadRequest where it cannot be handed on."""
+    body = _object(content, "the body") if content.strip() else {}
+    prediction_id = named if body.get("id") is None else body["id"]
+    if named is not None and prediction_id != named:
+        raise BadRequest("the id in the body must be that of the address", "id")
+    if prediction_id is None:
+        prediction_id = f"pred_{uuid4().hex}"
+    if not isinstance(prediction_id, str) or ID.fullmatch(prediction_id) is None:
+        raise BadRequest(f"an id must be 1 to 128 letters, digits, '.', '_' or '-', got {prediction_id!r:.200}", "id")
+    inputs = {} if body.get("input") is None else body["input"]
+    if not isinstance(inputs, dict):
+        raise BadRequest(f"input must be an object, got {type(inputs).__name__}", "input")
+    _check(inputs)
+    notes = [_unknown(name) for name in inputs if name not in INPUTS][:MAX_UNKNOWN]
+    kept = {name: value for name, value in inputs.items() if name in INPUTS and value is not None}
+    sent = {**body, "id": prediction_id, "input": kept}
+    if notes:
+        sent["context"] = {**dict(body.get("context") or {}), NOTES: json.dumps(notes, ensure_ascii=False)}
+    passed = {name: headers[name] for name in ("accept", "traceparent", "tracestate") if name in headers}
+    return PredictionRequest(
+        id=prediction_id,
+        body=json.dumps(sent).encode(),
+        headers={"content-type": "application/json", **passed},
+        wants_events="text/event-stream" in headers.get("accept", ""),
+        wants_no_answer="respond-async" in headers.get("prefer", ""),
+    )
+
+
+def _check(inputs: Mapping[str, object]) -> None:
+    """Before the request has waited in vain; Cog's server checks once more."""
+    for name, value in inputs.items():
+        if name in OPTIONS and value is not None and OPTIONS[name].type is not tuple:
+            try:
+                OPTIONS[name].check(value)
+            except InvalidInputError as error:
+                raise BadRequest(str(error), "input", name) from error
+
+
+def _object(content: bytes, what: str) -> dict[str, Any]:
+    try:
+        value = json.loads(content, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise BadRequest(f"{what} must be JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise BadRequest(f'{what} must be an object like {{"input": {{"prompt": "桜"}}}}, got {type(value).__name__}')
+    return value
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number of JSON's")
+
+
+def _unknown(name: str) -> str:
+    """What is said of an input that Cog drops in silence."""
+    near = SYNONYMS.get(name) or next(iter(get_close_matches(name, list(INPUTS), n=1)), None)
+    shown = name[:MAX_NAME]
+    if near is None:
+        return _("{field} is no input of this model, and changed nothing", field=shown)
+    return _("{field} is no input of this model, and changed nothing; did you mean {near}?", field=shown, near=near)
+
+
+INPUTS: Mapping[str, object] = json.loads(SCHEMA.read_text("utf-8"))["components"]["schemas"]["Input"]["properties"]
