@@ -35,8 +35,9 @@ def test_the_literals_are_those_of_the_options(name: str) -> None:
     assert (row.ge, row.le) == limits
     assert tuple(row.choices or ()) == option.choices
     assert (NoneType in get_args(INPUTS[name].annotation)) == option.may_be_unset
-    english, japanese = row.description[: len(option.help)], row.description[len(option.help) :]
-    assert english == option.help and not japanese.isascii(), "described in both languages"
+    # A server has LoRA files of its own to choose from.
+    assert name == "loras" or row.description.startswith(option.help)
+    assert not row.description.isascii(), "in Japanese too"
 
 
 def test_an_empty_request_draws() -> None:

@@ -56,8 +56,8 @@ def run(args: argparse.Namespace) -> None:
     if not PREDICTOR.is_file():
         raise ServingError(
             "serve.no_predictor",
-            "Cog's server needs the predictor, and {path} is not there; run the jsd that is installed from a clone of "
-            "the repository (make)",
+            "jsd serve runs from a checkout of the repository and {path} does not exist; clone the repository and run "
+            "it there",
             path=PREDICTOR,
         )
     open_model_folder(folder.path)  # what setup() refuses, the server would log and go on without

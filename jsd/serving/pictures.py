@@ -32,8 +32,8 @@ def read_picture(value: str, field: str) -> bytes:
             return bytes(response.read())
     raise InvalidInputError(
         "image.address",
-        "{field} must be an https:// or http:// address or a data: URI, got {value}; send the "
-        "picture in one of these ways",
+        "{field} must be an https:// or http:// address or a data: URI, got {value}; send "
+        "the picture itself as a data: URI",
         field=field,
         value=value,
     )

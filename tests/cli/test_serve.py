@@ -1,6 +1,7 @@
-"""jsd serve, as far as it goes without a server; tests/serving/test_cog_server.py starts one."""
+"""jsd serve, as far as it goes without a server; tests/serving starts one."""
 
 import argparse
+import subprocess
 import sys
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import pytest
 from jsd.cli import serve
 from jsd.errors import InvalidInputError, ModelFolderError
 from jsd.serving import cog_server
+
+ROOT = Path(__file__).parents[2]
 
 
 def parsed(*arguments: str) -> argparse.Namespace:
@@ -21,16 +24,24 @@ def test_only_this_machine_reaches_it_unless_asked() -> None:
     assert (parsed().host, parsed().port) == ("127.0.0.1", 5000)
 
 
-@pytest.mark.parametrize("port", [0, 65536, -1])
-def test_a_port_out_of_range(port: int, tmp_path: Path) -> None:
-    with pytest.raises(InvalidInputError, match="port must be 1 to 65535") as error:
-        serve.run(parsed(f"--port={port}", "--weights", str(tmp_path)))
-    assert error.value.field == "port"
-
-
-def test_a_folder_that_does_not_exist(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInputError, match="nowhere"):
-        serve.run(parsed("--weights", str(tmp_path / "nowhere")))
+@pytest.mark.parametrize(
+    ("arguments", "field"),
+    [
+        (["--port=0"], "port"),
+        (["--port=65536"], "port"),
+        (["--port=http"], "port"),
+        (["--queue=-1"], "queue"),
+        (["--queue-seconds=0"], "queue_seconds"),
+        (["--max-megapixel-steps=0"], "max_megapixel_steps"),
+        (["--max-megapixel-steps=much"], "max_megapixel_steps"),
+        (["--loras=/nowhere"], "loras"),
+        (["--weights=/nowhere"], "weights"),
+    ],
+)
+def test_what_cannot_be_served_with_is_refused_by_name(arguments: list[str], field: str, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError) as error:
+        serve.run(parsed("--weights", str(tmp_path), *arguments))
+    assert error.value.field == field
 
 
 def test_a_folder_that_cannot_be_loaded_is_told_before_there_is_a_server(tmp_path: Path) -> None:
@@ -38,12 +49,16 @@ def test_a_folder_that_cannot_be_loaded_is_told_before_there_is_a_server(tmp_pat
         serve.run(parsed("--weights", str(tmp_path)))
 
 
-def test_the_worker_is_this_python(tmp_path: Path) -> None:
-    path = cog_server.server_environment(5000, tmp_path)["PATH"]
-    assert path.split(":")[0] == str(Path(sys.executable).parent)
+def test_the_worker_is_this_python_on_the_predictor_of_cog_yaml(tmp_path: Path) -> None:
+    environment = cog_server.server_environment(5000, tmp_path)
+    assert environment["PATH"].split(":")[0] == str(Path(sys.executable).parent)
+    assert environment["COG_PREDICT_TYPE_STUB"] == f"{ROOT}/predict.py:Predictor"
+    assert 'run: "predict.py:Predictor"' in (ROOT / "cog.yaml").read_text("utf-8")
+    assert environment["OMP_WAIT_POLICY"] == "passive"
 
 
-def test_the_predictor_is_the_one_of_cog_yaml(tmp_path: Path) -> None:
-    stub = cog_server.server_environment(5000, tmp_path)["COG_PREDICT_TYPE_STUB"]
-    text = (Path(__file__).parents[2] / "cog.yaml").read_text("utf-8")
-    assert f'run: "{stub}"' in text
+def test_the_front_holds_no_model() -> None:
+    """A second torch would cost half a gigabyte and seconds at start."""
+    program = "import sys; import jsd.serving.front.app; print('torch' in sys.modules)"
+    said = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "False"
