@@ -75,6 +75,7 @@ class CogServer:
         self.num_restarts = 0
         self._faults: asyncio.Queue[str] = asyncio.Queue()
         self._is_up = asyncio.Event()  # set up, or not able to be
+        self._was_up = False
 
     async def keep_running(self, is_idle: Callable[[], bool]) -> None:
         """Until cancelled. `is_idle`: whether nothing is drawn, so that its health can be asked for."""
@@ -87,9 +88,8 @@ class CogServer:
                 self._faults, began = asyncio.Queue(), monotonic()
                 async with self._process(folder) as process:
                     reason = await self._fault(process, is_idle)
-                    was_up = self._is_up.is_set()
                     self._is_up.clear()
-                if not was_up and self.num_restarts == 0:
+                if not self._was_up:
                     raise ServingError("serve.ended", "Cog's server ended as it was started; its last lines say why")
                 self.num_restarts += 1
                 logger.warning(_("Cog's server is started anew: {reason}", reason=reason))
@@ -165,6 +165,7 @@ class CogServer:
                 status = await self.health()
                 if status not in ("STARTING", "UNKNOWN"):
                     self._is_up.set()
+                    self._was_up = True
                 if status in BROKEN and is_idle():
                     return _("its worker is gone, or its device no longer computes")
         finally:

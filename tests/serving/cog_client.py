@@ -3,11 +3,15 @@
 import base64
 import contextlib
 import json
+import os
+import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from email.message import Message
 from http.client import HTTPConnection
 from io import BytesIO
 from pathlib import Path
@@ -28,17 +32,23 @@ class Server:
     url: str
     log: Path
     temporary: Path
+    process: "subprocess.Popen[bytes]"
 
-    def request(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
-        """HTTP status and the JSON of the answer."""
-        data = None if body is None else json.dumps(body).encode()
+    def ask(
+        self, method: str, path: str, body: Any = None, timeout: float = 60, **headers: str
+    ) -> tuple[int, Any, Message]:
+        """HTTP status, the JSON of the answer, and its headers; `body` is made JSON unless it is bytes."""
+        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         headers = {"Content-Type": "application/json", **headers}
         try:
-            with urlopen(Request(self.url + path, data, headers, method=method), timeout=60) as response:
-                return response.status, json.load(response)
+            with urlopen(Request(self.url + path, data, headers, method=method), timeout=timeout) as response:
+                return response.status, json.load(response), response.headers
         except HTTPError as error:
             with error:
-                return error.code, json.load(error)
+                return error.code, json.load(error), error.headers
+
+    def request(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
+        return self.ask(method, path, body, **headers)[:2]
 
     def run(self, inputs: dict[str, Any]) -> tuple[int, Any]:
         """One prediction."""
@@ -72,6 +82,36 @@ def free_port() -> int:
 
 def serve_command(*arguments: object) -> list[str]:
     return [sys.executable, "-m", "jsd", "serve", *map(str, arguments)]
+
+
+@contextlib.contextmanager
+def serving_process(folder: Path, *arguments: object) -> Iterator[Server]:
+    """`jsd serve` with its log and its temporary files in `folder`, ready to draw."""
+    (folder / "temporary").mkdir()
+    port = free_port()
+    # TQDM_MININTERVAL: the log counts every step.
+    environment = {**os.environ, "TMPDIR": str(folder / "temporary"), "JSD_LANG": "en", "TQDM_MININTERVAL": "0"}
+    log = folder / "log.txt"
+    with log.open("w") as file:
+        process = subprocess.Popen(
+            serve_command("--port", port, *arguments), stdout=file, stderr=subprocess.STDOUT, env=environment
+        )
+    server = Server(f"http://127.0.0.1:{port}", log, folder / "temporary", process)
+
+    def ready() -> bool:
+        assert process.poll() is None, log.read_text("utf-8")
+        return server.ready()
+
+    try:
+        wait_for(ready, START_SECONDS)
+        yield server
+    finally:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 class Stream:

@@ -177,17 +177,18 @@ def test_a_server_whose_device_no_longer_computes_is_unhealthy(toy_folder: Path,
     environment = server_environment(port, toy_folder)
     environment |= {"COG_PREDICT_TYPE_STUB": f"{tmp_path}/lost.py:Predictor", "PYTHONPATH": str(PREDICTOR.parent)}
     command = [sys.executable, "-m", "cog.server.http", "--host", "127.0.0.1"]
-    server = Server(f"http://127.0.0.1:{port}", tmp_path / "log.txt", tmp_path)
+    log = tmp_path / "log.txt"
     health: dict[str, Any] = {"status": "STARTING"}
 
     def started() -> bool:
-        assert process.poll() is None, server.log.read_text("utf-8")
+        assert process.poll() is None, log.read_text("utf-8")
         with contextlib.suppress(OSError):
             health.update(server.request("GET", "/health-check")[1])
         return health["status"] != "STARTING"
 
-    with server.log.open("w") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment, cwd=tmp_path)
+    with log.open("w") as file:
+        process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, env=environment, cwd=tmp_path)
+    server = Server(f"http://127.0.0.1:{port}", log, tmp_path, process)
     try:
         wait_for(started, START_SECONDS)
     finally:

@@ -117,6 +117,8 @@ class _Drawing:
             answer = self.front.refuse(refused)
         except Gone:
             pass
+        except asyncio.CancelledError:  # of uvicorn, which ends
+            answer = JSONResponse({"detail": _("the server is ending")}, 503)
         finally:
             watching.cancel()
         if answer is not None:
