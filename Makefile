@@ -8,18 +8,26 @@ INSTALLED := .venv/.installed
 TESTABLE := .venv/.testable
 PROMPT := サラリーマン 油絵
 
-.PHONY: setup demo test check messages schema requirements clean
+.PHONY: setup demo test test-quick check coverage messages schema requirements clean
 
 setup: $(INSTALLED)
 
 demo: $(INSTALLED)  ## draw the default prompt into outputs/
 	.venv/bin/jsd generate "$(PROMPT)" --output-dir outputs
 
-test: $(TESTABLE)
+test: $(TESTABLE)  ## everything: browser, Ray, server, training
 	.venv/bin/python -m pytest
+
+test-quick: $(TESTABLE)  ## without what tests/conftest.py calls slow; for while you work
+	.venv/bin/python -m pytest -m "not slow"
+
+coverage: $(TESTABLE)  ## the share of jsd's lines that the tests run in their own process
+	.venv/bin/python -m coverage run --source jsd -m pytest
+	.venv/bin/python -m coverage report --sort cover
 
 check: $(TESTABLE)
 	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 
 # What is said to a user stands in English where it is said; the Japanese is written into jsd/locale/ja.po. Errors take
@@ -37,25 +45,28 @@ messages: $(TESTABLE)  ## bring the Japanese sentences up to date, and compile t
 schema: $(INSTALLED)  ## write Cog's schema of the inputs of predict.py
 	.venv/bin/python -m runs.schema
 
+# PIP_ARGS is for pip: another index, say, as of torch's wheels for machines without a GPU.
+PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS)
+
 $(INSTALLED): pyproject.toml requirements.txt
 	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed; install it, or name it: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	$(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -e '.[readings]'
+	$(PIP) -r requirements.txt -e '.[readings]'
 	@touch $@
 
 # The tests need every extra: half a gigabyte that nobody else has to wait for.
-$(TESTABLE): $(INSTALLED)
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -e '.[train,test]'
+$(TESTABLE): $(INSTALLED) requirements-test.txt
+	$(PIP) -r requirements-test.txt -e '.[train,readings,ray,web,test]'
 	@touch $@
 
 # What the dependencies of pyproject.toml bring, at exact versions, resolved by uv from the packages' metadata: no wheel
 # is downloaded. Versions that stand in the files stay; `make requirements UPGRADE=--upgrade` takes the newest. What
 # differs between machines is left to torch's own wheel: the CUDA libraries that it names.
-# requirements-cog.txt is what Cog reads: torch of Cog's own table, the extra `readings`, and no `cog` and `coglet`,
-# which Cog installs itself (cog.yaml: sdk_version).
+# requirements.txt is what `make demo` installs, requirements-test.txt that and every extra, requirements-cog.txt what
+# Cog reads: torch of Cog's own table, and no `cog` and `coglet`, which Cog installs itself (cog.yaml: sdk_version).
 TORCH := 2.13.0
 TORCH_COG := 2.11.0
-LOCK = build/requirements/bin/uv pip compile --quiet --no-header --no-annotate --python-version 3.11 $(UPGRADE)
+LOCK = build/requirements/bin/uv pip compile --quiet --no-header --no-annotate --python-version 3.11 $(UPGRADE) pyproject.toml
 WRITTEN := \# Written by: make requirements (from the dependencies of pyproject.toml). Do not edit.
 
 requirements:
@@ -64,10 +75,13 @@ requirements:
 	echo "torch==$(TORCH)" > build/torch.txt
 	echo "torch==$(TORCH_COG)" > build/torch-cog.txt
 	cp requirements.txt build/requirements.txt
-	$(LOCK) pyproject.toml --constraint build/torch.txt --output-file build/requirements.txt >/dev/null
+	$(LOCK) --extra readings --constraint build/torch.txt --output-file build/requirements.txt >/dev/null
 	{ echo "$(WRITTEN)"; grep -vE '^(nvidia-|cuda-|triton)' build/requirements.txt; } > requirements.txt
+	cp requirements-test.txt build/requirements-test.txt
+	$(LOCK) --all-extras --constraint build/requirements.txt --output-file build/requirements-test.txt >/dev/null
+	{ echo "$(WRITTEN)"; grep -vE '^(nvidia-|cuda-|triton)' build/requirements-test.txt; } > requirements-test.txt
 	cp requirements.txt build/requirements-cog.txt
-	$(LOCK) pyproject.toml --extra readings --constraint build/torch-cog.txt --output-file build/requirements-cog.txt >/dev/null
+	$(LOCK) --extra readings --constraint build/torch-cog.txt --output-file build/requirements-cog.txt >/dev/null
 	{ echo "$(WRITTEN)"; grep -vE '^(nvidia-|cuda-|triton|cog==|coglet==)' build/requirements-cog.txt; } > requirements-cog.txt
 
 clean:

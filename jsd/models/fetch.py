@@ -5,7 +5,6 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from httpx2 import HTTPError  # huggingface_hub's client; its exceptions come through
 from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.errors import (
     GatedRepoError,
@@ -21,6 +20,11 @@ from jsd.models.folder import open_model_folder, weights_root
 from jsd.models.record import OPENRAIL, OPENRAIL_URL
 from jsd.models.weights import WEIGHT_STEMS, choose_names
 from jsd.rules import not_one_of
+
+try:  # huggingface_hub's client, whose exceptions come through: of its version 2, and of 1
+    from httpx2 import HTTPError
+except ImportError:
+    from httpx import HTTPError  # type: ignore[assignment]
 
 
 @dataclass(frozen=True, kw_only=True)
