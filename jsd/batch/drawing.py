@@ -9,6 +9,7 @@ from typing import Any
 from jsd.batch.rows import Row
 from jsd.errors import JsdError
 from jsd.images import encode_image
+from jsd.lean import load_alone
 from jsd.options import OPTIONS
 from jsd.pipeline import Pipeline
 
@@ -22,7 +23,7 @@ class ModelChoice:
     dtype: str | None
 
     def load(self) -> Pipeline:
-        return Pipeline.load(self.folder, device=self.device, dtype=self.dtype)
+        return load_alone(self.folder, self.device, self.dtype)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,9 +30,9 @@ def run(args: argparse.Namespace) -> None:
 
     # Here, because they import torch: a mistake in the arguments is answered before.
     from jsd.images.saving import unused_path
-    from jsd.pipeline import Pipeline
+    from jsd.lean import load_alone
 
-    pipeline = Pipeline.load(folder, device=args.device, dtype=args.dtype)
+    pipeline = load_alone(folder, args.device, args.dtype)
     for line in pipeline.introduction(folder.reason):
         say(line)
     job = pipeline.prepare(options)

@@ -134,14 +134,14 @@ def _folder(record: dict[str, Any], explicit: Path | None) -> Path:
 
 
 def _load(folder: Path, record: dict[str, Any], force: bool) -> "Pipeline":
-    from jsd.pipeline import Pipeline
+    from jsd.lean import load_alone
 
     try:
-        return Pipeline.load(folder, device=str(record.get("device")), dtype=str(record.get("dtype")))
+        return load_alone(folder, str(record.get("device")), str(record.get("dtype")))
     except InvalidInputError as error:
         if not force or error.field not in ("device", "dtype"):
             raise
-        return Pipeline.load(folder)
+        return load_alone(folder)
 
 
 def _draw(pipeline: "Pipeline", options: SamplingOptions, record: dict[str, Any], force: bool) -> "GeneratedImage":

@@ -1,5 +1,6 @@
 """The networks of a model folder: built as their config.json says, filled with their weights."""
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from jsd.models.configs import read_json
 from jsd.models.weights import CHECKER, SECOND_ENCODER, Shapes, find_weights, networks_of
 
 CONVOLUTIONAL = ("unet", "vae")
+INITIALISERS = frozenset(name for name in dir(torch.nn.init) if re.fullmatch("[a-z].*_", name))
 
 
 def load_components(folder: Path, device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
@@ -80,10 +82,13 @@ def _fill(model: Any, tensors: dict[str, Tensor]) -> Any:
 
 
 class _Unallocated(TorchFunctionMode):
-    """Parameters are made on the meta device; what a network computes while it is built is real."""
+    """What layers make room for is on the meta device, and not initialised; what is computed meanwhile is real.
+
+    All of a network on that device would not do: arithmetic there draws sympy in, and position ids must be real.
+    """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None) -> Any:
         kwargs = {} if kwargs is None else kwargs
-        if func in (torch.empty, torch.zeros, torch.ones, torch.rand, torch.randn, torch.full):
-            kwargs = {**kwargs, "device": "meta"}
-        return func(*args, **kwargs)
+        if getattr(func, "__name__", "") in INITIALISERS:
+            return kwargs.get("tensor", *args[:1])
+        return func(*args, **{**kwargs, "device": "meta"} if func is torch.empty else kwargs)

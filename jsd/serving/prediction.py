@@ -14,6 +14,7 @@ from tqdm import tqdm
 from jsd.errors import InvalidInputError, UnsafeImagesError
 from jsd.images.tensors import tensor_to_images
 from jsd.job import GeneratedImage, Job
+from jsd.lean import load_alone
 from jsd.models.fetch import fetch_if_asked
 from jsd.models.folder import choose_folder
 from jsd.options import SamplingOptions
@@ -43,7 +44,7 @@ class Service:
         """The chosen model folder (see `choose_folder`), warm: the first prediction waits for nothing."""
         fetch_if_asked()
         folder = choose_folder()
-        pipeline = Pipeline.load(folder)
+        pipeline = load_alone(folder)
         service = cls(pipeline)
         service.warm_up()
         print(*pipeline.introduction(folder.reason), sep="\n")

@@ -8,6 +8,7 @@ from typing import Any
 
 from jsd.errors import MissingExtraError
 from jsd.i18n import _
+from jsd.lean import load_alone
 from jsd.models.folder import choose_folder
 from jsd.serving.address import check_address
 
@@ -35,7 +36,6 @@ def serve(
     try:
         import uvicorn
 
-        from jsd.pipeline import Pipeline
         from jsd.serving.page import Page
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] not in ("gradio", "uvicorn"):
@@ -44,7 +44,7 @@ def serve(
     with TemporaryDirectory(prefix="jsd-web-") as folder:
         os.environ["GRADIO_TEMP_DIR"] = folder  # uploads and pictures: they go when the server does
         chosen = choose_folder(weights)
-        pipeline = Pipeline.load(chosen, device, dtype)
+        pipeline = load_alone(chosen, device, dtype)
         print(*pipeline.introduction(chosen.reason), sep="\n")
         app = build_app(Page(pipeline))
         print(
