@@ -6,6 +6,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
 README_JA = ROOT / "README.ja.md"  # its blocks are those of README.md
+DOCS = ROOT / "docs"
+TRAINING = (DOCS / "training.md", DOCS / "training.ja.md")
 MODEL_CARD = ROOT / "weights" / "mini" / "README.md"
 
 

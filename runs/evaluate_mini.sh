@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fill the results table of README.md and weights/mini/README.md: each stage at Stable Diffusion's guidance, and the
+# Fill the results table of docs/training.md and weights/mini/README.md: each stage at Stable Diffusion's guidance, and the
 # embedded model at its own, on the prompts of the test split.
 # After runs/train_mini.sh and python -m runs.export_mini. Arguments go to every evaluation.
 set -euo pipefail

@@ -1,4 +1,4 @@
-"""Reports of `jsd evaluate` -> docs/results/NAME.json -> the tables of both READMEs and of the model card.
+"""Reports of `jsd evaluate` -> docs/results/NAME.json -> the tables of docs/training*.md and of the model card.
 
     python -m runs.results_table [NAME=REPORT ...]
 
@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from jsd.atomic import write_json
-from runs.blocks import MODEL_CARD, README, README_JA, ROOT, write_block
+from runs.blocks import DOCS, MODEL_CARD, TRAINING, write_block
 
-RESULTS = ROOT / "docs" / "results"
+RESULTS = DOCS / "results"
 CORPUS = RESULTS / "corpus.txt"  # what `jsd data describe` says
 # name of the report -> row; group of prompts -> column
 ROWS = {
@@ -106,7 +106,7 @@ def main() -> None:
     for given in parser.parse_args().reports:
         name, _, path = given.partition("=")
         keep(name, Path(path))
-    for path in (README, README_JA, MODEL_CARD):
+    for path in (*TRAINING, MODEL_CARD):
         write_block(path, "results", results_block(load_reports()))
     write_block(MODEL_CARD, "corpus", corpus_block())
 

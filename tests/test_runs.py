@@ -84,11 +84,12 @@ def test_a_cell_is_top_1_and_top_5_with_chance_in_brackets() -> None:
 
 
 def test_the_table_is_written_into_every_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("README", "README_JA", "MODEL_CARD"):
-        page = tmp_path / f"{name}.md"
+    pages = [tmp_path / name for name in ("english", "japanese", "card")]
+    for page in pages:
         blocks = [f"<!-- {block}: by x -->\nold\n<!-- /{block} -->\n" for block in ("results", "corpus")]
         page.write_text("".join(blocks), "utf-8")
-        monkeypatch.setattr(results_table, name, page)
+    monkeypatch.setattr(results_table, "TRAINING", pages[:2])
+    monkeypatch.setattr(results_table, "MODEL_CARD", pages[2])
     monkeypatch.setattr("sys.argv", ["results_table"])
     results_table.main()
     for page in tmp_path.iterdir():

@@ -11,9 +11,9 @@ import pytest
 from cog_client import Server, opened, wait_for
 from PIL import Image
 
-from runs.blocks import README, README_JA, ROOT
+from runs.blocks import DOCS
 
-DOCUMENTS = [README, README_JA, ROOT / "docs" / "cog.md"]
+DOCUMENTS = [DOCS / "api.md", DOCS / "api.ja.md", DOCS / "cog.md"]
 # Language of a block -> the program that runs it from its standard input.
 PROGRAMS = {"python": [sys.executable, "-"], "js": ["node", "--input-type=module"], "sh": ["sh", "-e"]}
 ADDRESS = "127.0.0.1:5000"

@@ -1,0 +1,172 @@
+"""The documents: their commands parse, their Python runs, their links lead somewhere, both languages say the same."""
+
+import ast
+import json
+import re
+import shlex
+import subprocess
+import tomllib
+from collections.abc import Callable, Iterator
+from inspect import signature
+from pathlib import Path
+from warnings import catch_warnings
+
+import pytest
+from PIL import Image
+
+from benchmarks.run import build_parser as build_benchmark_parser
+from jsd.cli import COMMANDS, build_parser
+from jsd.options import OPTIONS, SamplingOptions
+from predict import Predictor
+from runs import licences_table, options_table, results_table, strip
+from runs.blocks import DOCS, MODEL_CARD, README, README_JA, ROOT, TRAINING, read_block
+
+# In one language: the record of what was tried.
+UNTRANSLATED = [DOCS / "training-log.md"]
+PAGES = [README, *sorted(page for page in DOCS.glob("*.md") if not page.name.endswith(".ja.md"))]
+TWINS = [(page, page.with_suffix(".ja.md")) for page in PAGES if page not in UNTRANSLATED]
+OTHERS = ["CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "weights/README.md", "weights/mini/README.md"]
+DOCUMENTS = [*PAGES, *(japanese for _, japanese in TWINS), *(ROOT / name for name in OTHERS)]
+FENCED = re.compile(r"^```(\w+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+# Folders that a command makes; git does not hold them.
+MADE = ("outputs/", "checkpoints/", "data/", "build/", "weights/rinna", "weights/tohoku-sdxl")
+# page, block -> what the command that writes it says now
+WRITTEN: dict[tuple[Path, str], Callable[[], str]] = {
+    **{(page, "strip"): strip.strip_block for page in (README, README_JA)},
+    **{(page, "options"): lambda language=language: options_table.options_block(language)
+       for language, page in options_table.PAGES.items()},
+    **{(page, "sources"): licences_table.sources_block for page in licences_table.PAGES},
+    **{(page, "packages"): licences_table.packages_block for page in licences_table.PAGES},
+    **{(page, "results"): lambda: results_table.results_block(results_table.load_reports())
+       for page in (*TRAINING, MODEL_CARD)},
+    (MODEL_CARD, "corpus"): results_table.corpus_block,
+}  # fmt: skip
+
+
+def name(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def blocks(path: Path, language: str) -> list[str]:
+    return [text for found, text in FENCED.findall(path.read_text("utf-8")) if found == language]
+
+
+def prose(path: Path) -> str:
+    return FENCED.sub("", path.read_text("utf-8"))
+
+
+def commands(path: Path) -> Iterator[list[str]]:
+    """Each command of the page's shell blocks as its words; a pipe's programs one by one."""
+    for line in "\n".join(blocks(path, "sh")).replace("\\\n", " ").splitlines():
+        for part in shlex.join(shlex.split(line, comments=True)).split("'|'"):
+            if part.strip():
+                yield shlex.split(part)
+
+
+def check_make(arguments: list[str]) -> None:
+    found = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+    assert found is not None and set(arguments) <= set(found[1].split()), "no such target"
+    subprocess.run(["make", "--dry-run", *arguments], cwd=ROOT, check=True, capture_output=True)
+
+
+def check_python(arguments: list[str]) -> None:
+    if arguments[0] == "-c":
+        ast.parse(arguments[1])
+    elif arguments[1] == "benchmarks.run":
+        build_benchmark_parser().parse_args(arguments[2:])
+    else:
+        assert arguments[0] == "-m" and (ROOT / f"{arguments[1].replace('.', '/')}.py").is_file()
+
+
+def check_curl(arguments: list[str]) -> None:
+    if "-d" in arguments and '"input"' in (body := arguments[arguments.index("-d") + 1]):
+        given = json.loads(body)["input"]
+        assert set(given) <= set(signature(Predictor.run).parameters)
+        SamplingOptions(**{"prompt": "", **{name: value for name, value in given.items() if name in OPTIONS}})
+
+
+def check_pip(arguments: list[str]) -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+    # Without -e pip would replace make's editable install by a copy, far from weights/ and predict.py.
+    assert arguments[:2] == ["install", "-e"] and arguments[2] in {f".[{extra}]" for extra in extras}
+
+
+CHECKS: dict[str, Callable[[list[str]], object]] = {
+    "jsd": lambda arguments: arguments == ["--help"] or build_parser().parse_args(arguments),
+    "make": check_make,
+    "pip": check_pip,
+    "python": check_python,
+    "python3": check_python,
+    "curl": check_curl,
+}
+NOT_OURS = {".", "cd", "cog", "docker", "export", "git"}
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=name)
+def test_the_commands_exist_and_take_what_they_are_given(path: Path) -> None:
+    for program, *arguments in commands(path):
+        assert program in CHECKS or program in NOT_OURS, f"nobody checks what {program} takes"
+        CHECKS.get(program, bool)(arguments)
+
+
+def test_every_command_of_jsd_is_shown() -> None:
+    shown = {words[1] for path in DOCUMENTS for words in commands(path) if words[0] == "jsd"}
+    assert set(COMMANDS) - shown == set()
+
+
+@pytest.mark.parametrize(
+    "path", [page for page in PAGES if page.name != "api.md"], ids=name
+)  # tests/serving runs those
+def test_the_python_runs(path: Path, toy_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("JSD_WEIGHTS", str(toy_folder))
+    for text in blocks(path, "python"):
+        with catch_warnings(action="ignore"):  # of words that a toy cannot read
+            exec(compile(text, path.name, "exec"), {})
+        written = {picture.name for picture in tmp_path.iterdir()}
+        assert written >= {word for word in ("salaryman-0.png", "salaryman-1.png") if "salaryman-" in text}
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=name)
+def test_what_it_links_and_names_is_there(path: Path) -> None:
+    text = prose(path)
+    for target, anchor in re.findall(r"\]\((?!https?://)([^)#]*)(?:#([^)]*))?\)", text):
+        page = path.parent / target if target else path
+        assert page.exists(), target
+        heads = re.findall(r"^#+ (.*)$", prose(page), re.MULTILINE) if anchor else []
+        assert not anchor or anchor in {re.sub(r"[^\w -]", "", head).lower().replace(" ", "-") for head in heads}
+    ours = tuple(f"{entry.name}/" for entry in ROOT.iterdir() if entry.is_dir())
+    named = [word for word in re.findall(r"`([^`\n ]+)`", text) if word.startswith(ours) and not word.startswith(MADE)]
+    assert [word for word in named if not list(ROOT.glob(word))] == []
+    assert re.findall(r"(?<![\w.:/-])/(?:home|root|work|Users|mnt)/\S*", text) == [], "a folder of one machine"
+
+
+@pytest.mark.parametrize(("english", "japanese"), TWINS, ids=[name(page) for page, _ in TWINS])
+def test_both_languages_have_the_same_parts(english: Path, japanese: Path) -> None:
+    """Comments are translated; headings' levels, commands, examples and the files that are linked are the same."""
+    for parts in (
+        lambda path: re.findall(r"^#+(?= )", prose(path), re.MULTILINE),
+        lambda path: list(commands(path)),
+        lambda path: [ast.dump(ast.parse(text)) for text in blocks(path, "python")],
+        lambda path: blocks(path, "js") + blocks(path, "json"),
+        lambda path: set(
+            re.findall(r"\]\(([^)#]*)", prose(path).replace(".ja.md)", ".md)").replace(".ja.md#", ".md#"))
+        ),
+    ):
+        assert parts(japanese) == parts(english)
+
+
+@pytest.mark.parametrize(("page", "block"), WRITTEN, ids=lambda part: name(part) if isinstance(part, Path) else part)
+def test_the_written_blocks_are_what_their_commands_write(page: Path, block: str) -> None:
+    text = page.read_text("utf-8")
+    assert read_block(text, block) == WRITTEN[page, block](), re.findall(rf"<!-- {block}: written by (.*?) -->", text)
+
+
+def test_the_pictures_of_the_strip_are_those_of_the_command() -> None:
+    with Image.open(strip.STRIP) as image:
+        pictures = json.loads(image.info["jsd"])["pictures"]
+    assert [(one["prompt"], one["seed"]) for one in pictures] == [(prompt, strip.SEED) for prompt in strip.PROMPTS]
+
+
+def test_the_readme_is_read_in_a_minute() -> None:
+    assert README.stat().st_size < 7_000
