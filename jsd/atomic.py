@@ -1,22 +1,51 @@
-"""Writing a file so that nobody, and no later command, ever sees half of it."""
+"""Files and folders that nobody, and no later command, ever sees half of: written beside their place, then renamed."""
 
 import json
 import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
-def write_file(path: Path, data: bytes, *, sync: bool = False) -> None:
-    """Under a temporary name, then renamed; where that fails, what was there stays. `sync`: on the disk on return."""
+@contextmanager
+def replacing_file(path: Path) -> Iterator[Path]:
+    """Where to write what takes the place of `path` when the block ends well; else what was there stays."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp{path.suffix}")
     try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            if sync:
-                file.flush()
-                os.fsync(file.fileno())
+        yield temporary
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(folder: Path) -> Iterator[Path]:
+    """An empty folder that takes the place of `folder` when the block ends well; else what was there stays."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    before = temporary.with_name(f"{temporary.name}.old")
+    try:
+        yield temporary
+        temporary.chmod(0o755)
+        if folder.exists():
+            folder.rename(before)
+        temporary.rename(folder)
+    finally:
+        if before.exists() and not folder.exists():
+            before.rename(folder)
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(before, ignore_errors=True)
+
+
+def write_file(path: Path, data: bytes, *, sync: bool = False) -> None:
+    """`sync`: on the disk on return."""
+    with replacing_file(path) as temporary, temporary.open("wb") as file:
+        file.write(data)
+        if sync:
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def write_text(path: Path, text: str) -> None:

@@ -21,13 +21,11 @@ FOLDERS = ("corpus", "output", "base")
 
 def export(source: Path, destination: Path, max_bytes: int = MAX_BYTES) -> int:
     """Replace `destination` by `source` in bfloat16, or change nothing. Returns the bytes of all its files."""
-    from jsd.atomic import write_json
+    from jsd.atomic import replacing_folder, write_json
     from jsd.models.convert import convert_folder
     from jsd.models.folder import open_model_folder
 
-    fresh = destination.with_name(f".{destination.name}.new")
-    shutil.rmtree(fresh, ignore_errors=True)
-    try:
+    with replacing_folder(destination) as fresh:
         convert_folder(source, fresh, "bfloat16")
         if (destination / MODEL_CARD).is_file():
             shutil.copyfile(destination / MODEL_CARD, fresh / MODEL_CARD)
@@ -36,9 +34,6 @@ def export(source: Path, destination: Path, max_bytes: int = MAX_BYTES) -> int:
         size_bytes = sum(path.stat().st_size for path in fresh.rglob("*") if path.is_file())
         if size_bytes > max_bytes:
             raise SystemExit(f"the folder must not exceed {max_bytes:,} bytes, and has {size_bytes:,}")
-        _replace(fresh, destination)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
     return size_bytes
 
 
@@ -51,15 +46,6 @@ def read_runs(source: Path) -> dict[str, object]:
     for run in runs.values():
         run["options"] = {name: value for name, value in run["options"].items() if name not in FOLDERS}
     return runs
-
-
-def _replace(fresh: Path, destination: Path) -> None:
-    old = destination.with_name(f".{destination.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if destination.exists():
-        destination.replace(old)
-    fresh.replace(destination)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def main() -> None:

@@ -2,26 +2,28 @@ from pathlib import Path
 
 import pytest
 
-from jsd.atomic import write_file, write_text
+from jsd.atomic import replacing_folder, write_file, write_json, write_text
 
 
-def test_what_is_written_replaces_what_was_there(tmp_path: Path) -> None:
-    (tmp_path / "a.json").write_text("old")
-    write_text(tmp_path / "a.json", "新しい")
-    assert (tmp_path / "a.json").read_text("utf-8") == "新しい"
-    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+def test_what_is_written_takes_the_place_of_what_was_there(tmp_path: Path) -> None:
+    write_json(tmp_path / "folder" / "a.json", {"key": "old"})
+    write_text(tmp_path / "folder" / "a.json", "新しい")
+    assert (tmp_path / "folder" / "a.json").read_text("utf-8") == "新しい"
+    with replacing_folder(tmp_path / "folder") as folder:
+        (folder / "b").touch()
+        assert (tmp_path / "folder" / "a.json").is_file(), "until it is finished, nothing changes"
+    assert [path.name for path in tmp_path.rglob("*")] == ["folder", "b"]
+    assert (tmp_path / "folder").stat().st_mode & 0o777 == 0o755, "others may read it"
 
 
-def test_what_cannot_be_written_leaves_what_was_there(tmp_path: Path) -> None:
-    (tmp_path / "a.json").write_text("old")
+def test_what_cannot_be_written_leaves_what_was_there_and_nothing_else(tmp_path: Path) -> None:
+    write_json(tmp_path / "folder" / "a.json", "old")
     with pytest.raises(UnicodeEncodeError):
-        write_text(tmp_path / "a.json", "half " * 10_000 + "\udc00")
-    assert (tmp_path / "a.json").read_text() == "old"
-    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
-
-
-def test_nothing_is_left_beside_a_name_that_cannot_be_taken(tmp_path: Path) -> None:
-    (tmp_path / "folder").mkdir()
+        write_text(tmp_path / "folder" / "a.json", "half " * 10_000 + "\udc00")
     with pytest.raises(IsADirectoryError):
         write_file(tmp_path / "folder", b"new")
-    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+    with pytest.raises(KeyboardInterrupt), replacing_folder(tmp_path / "folder") as folder:
+        (folder / "b").touch()
+        raise KeyboardInterrupt
+    assert [path.name for path in tmp_path.rglob("*")] == ["folder", "a.json"]
+    assert (tmp_path / "folder" / "a.json").read_text() == '"old"\n'

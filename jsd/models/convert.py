@@ -1,7 +1,6 @@
 """Checkpoints of any age -> safetensors in the dtype that will run, so that loading is a memory map."""
 
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +9,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
-from jsd.atomic import write_json
+from jsd.atomic import replacing_folder, write_json
 from jsd.devices import DTYPES, choose_placement, dtype_name
 from jsd.errors import InvalidInputError, ModelFolderError
 from jsd.models.configs import read_json
@@ -62,18 +61,11 @@ def check_free(destination: Path) -> None:
 
 @contextmanager
 def new_folder(destination: Path) -> Iterator[Path]:
-    """A temporary sibling that becomes `destination` when the block ends well, else vanishes."""
+    """A folder that becomes the model folder `destination` when the block ends well, else vanishes."""
     check_free(destination)
     try:
-        destination.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{destination.name}-", dir=destination.parent))
-        try:
+        with replacing_folder(destination) as partial:
             yield partial
-            partial.chmod(0o755)
-            partial.replace(destination)
-        except BaseException:
-            shutil.rmtree(partial, ignore_errors=True)
-            raise
     except (OSError, SafetensorError) as error:
         raise ModelFolderError(
             "weights.unwritable",

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
+from jsd.atomic import replacing_file
 from jsd.errors import CheckpointError
 from jsd.training.objectives import Losses
 from jsd.training.recipes import Stage
@@ -50,12 +51,10 @@ class Ema:
 
 
 def save_atomically(state: object, path: Path) -> None:
-    temporary = path.with_suffix(".partial")
     try:
-        torch.save(state, temporary)
-        temporary.replace(path)
+        with replacing_file(path) as temporary:
+            torch.save(state, temporary)
     except (OSError, RuntimeError) as error:  # torch's own writer says of a full disk that it is in a wrong position
-        temporary.unlink(missing_ok=True)
         reason = str(error).partition("\n")[0]
         raise CheckpointError(
             "train.unwritable",

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 import jsd
-from jsd.atomic import write_json
+from jsd.atomic import replacing_folder, write_json
 from jsd.errors import CheckpointError
 from jsd.models.configs import check_noise_schedule, read_json
 from jsd.prompting.tokenizer import JapaneseTokenizer
@@ -176,11 +176,8 @@ def run_stage(recipe: Recipe, name: str, options: TrainOptions) -> Path:
         )
     ema.swap()
     # In one move: a later stage must not start from half a model.
-    partial = folder / "model.partial"
-    shutil.rmtree(partial, ignore_errors=True)
-    run.export(partial)
-    shutil.rmtree(folder / "model", ignore_errors=True)
-    partial.rename(folder / "model")
+    with replacing_folder(folder / "model") as partial:
+        run.export(partial)
     write_json(folder / "run.json", {**description, "seconds": round(seconds, 1)})
     return folder / "model"
 

@@ -2,12 +2,11 @@
 
 import io
 import random
-import shutil
 from pathlib import Path
 
 import sentencepiece
 
-from jsd.atomic import write_json
+from jsd.atomic import replacing_folder, write_json
 from jsd.training.corpora.captions import caption
 from jsd.training.corpora.corpus import Corpus
 
@@ -47,9 +46,6 @@ def train_tokenizer(corpus: Corpus, language: str, vocab_size: int, model_max_le
         minloglevel=2,
     )
     # In one move: spiece.model alone would mean 77 tokens.
-    partial = folder.with_name(f"{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    (partial / "spiece.model").write_bytes(model.getvalue())
-    write_json(partial / "tokenizer_config.json", {"model_max_length": model_max_length, "do_lower_case": True})
-    partial.rename(folder)
+    with replacing_folder(folder) as partial:
+        (partial / "spiece.model").write_bytes(model.getvalue())
+        write_json(partial / "tokenizer_config.json", {"model_max_length": model_max_length, "do_lower_case": True})

@@ -3,8 +3,6 @@
 import hashlib
 import io
 import json
-import shutil
-import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +12,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from tqdm import tqdm
 
+from jsd.atomic import replacing_folder
 from jsd.errors import CorpusError, InvalidInputError, MissingExtraError
 from jsd.i18n import _
 from jsd.training.corpora.captions import Words
@@ -86,20 +85,12 @@ class Corpus:
     def save(self, folder: Path) -> None:
         """Write the three files of FILES, in the place of a corpus that is there. All or nothing."""
         _check_replaceable(folder)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-        try:
+        with replacing_folder(folder) as temporary:
             np.save(temporary / "pictures.npy", self.pictures)
             lines = [json.dumps(asdict(record), ensure_ascii=False) for record in self.records]
             (temporary / "records.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
             listed = [asdict(concept) for concept in self.concepts.values()]
             (temporary / "concepts.json").write_text(json.dumps(listed, ensure_ascii=False, indent=1), "utf-8")
-            temporary.chmod(0o755)
-            shutil.rmtree(folder, ignore_errors=True)
-            temporary.rename(folder)
-        except BaseException:
-            shutil.rmtree(temporary, ignore_errors=True)
-            raise
 
     def words(self, language: str) -> dict[str, Words]:
         """code -> what its concept is called in "ja" or "en"."""
