@@ -59,6 +59,8 @@ class PreviewMap:
     def load(cls, folder: Path, latent_channels: int) -> "PreviewMap":
         path = folder / PREVIEW_FILE
         try:
+            if not path.is_file():  # a pipe would be waited for
+                raise FileNotFoundError(path)
             values = json.loads(path.read_text("utf-8"))
             read = cls(
                 weight=torch.tensor(values["weight"], dtype=torch.float32),
@@ -66,7 +68,7 @@ class PreviewMap:
                 error=float(values["error"]),
                 num_pictures=int(values["num_pictures"]),
             )
-        except (OSError, ValueError, TypeError, KeyError) as error:
+        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
             raise ModelFolderError(
                 "preview.damaged",
                 "{path} must hold the numbers of a map from {channels} latent channels to colours, "

@@ -9,6 +9,7 @@ from typing import Any
 
 from jsd.atomic import write_file
 from jsd.errors import InvalidInputError
+from jsd.i18n import _
 from jsd.images.xmp import to_json
 
 RESULTS_FILE = "results.jsonl"
@@ -20,6 +21,8 @@ class Results:
     def __init__(self, folder: Path) -> None:
         self.path = folder / RESULTS_FILE
         try:
+            if self.path.exists() and not self.path.is_file():
+                raise FileNotFoundError(_("it is not a file"))  # a pipe would be waited for
             self._file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
         except OSError as error:
             raise InvalidInputError(
@@ -94,6 +97,15 @@ class Results:
                 done[str(record.get("key"))] = record
         return done
 
+    def check_records(self) -> None:
+        """That every row that was drawn can be shown: what it was asked for, and a seed for each file."""
+        for number, record in enumerate(self.records, start=1):
+            files, seeds, options = (record.get(name) for name in ("files", "seeds", "options"))
+            is_shown = isinstance(options, dict) and isinstance(options.get("prompt"), str)
+            is_shown = is_shown and isinstance(files, list) and isinstance(seeds, list) and len(files) == len(seeds)
+            if files is not None and not is_shown:
+                raise self._damaged(number)
+
     def check_model(self, model_sha256: object) -> None:
         """One folder holds the pictures of one model."""
         for record in self.records:
@@ -119,16 +131,19 @@ class Results:
         for number, line in enumerate(data[:whole].splitlines(), start=1):
             try:
                 record = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 record = None
             if not isinstance(record, dict):
-                raise InvalidInputError(
-                    "batch.results",
-                    "{field} must hold the results file as it was written, and line {number} of {value} "
-                    "is damaged; remove that line, and its row is drawn again",
-                    field="output_dir",
-                    value=self.path,
-                    number=number,
-                )
+                raise self._damaged(number)
             records.append(record)
         return records
+
+    def _damaged(self, number: int) -> InvalidInputError:
+        return InvalidInputError(
+            "batch.results",
+            "{field} must hold the results file as it was written, and line {number} of {value} "
+            "is damaged; remove that line, and its row is drawn again",
+            field="output_dir",
+            value=self.path,
+            number=number,
+        )

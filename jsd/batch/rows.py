@@ -7,12 +7,14 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from errno import ENOENT
 from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 from jsd.errors import InvalidInputError
+from jsd.i18n import _
 from jsd.options import OPTIONS, SamplingOptions, not_an_object
 
 # The csv module's own limit, 128 KiB, would stop the file where a row is too long.
@@ -72,6 +74,8 @@ def read_rows(
 
 def _text(path: Path) -> str:
     try:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise FileNotFoundError(ENOENT, _("it is not a file"))  # a pipe would be waited for, /dev/zero has no end
         data = path.read_bytes()
         # Notepad and Excel begin a file with a byte order mark.
         return data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")

@@ -69,6 +69,7 @@ def run(args: argparse.Namespace) -> None:
 
     args.output_dir.mkdir(parents=True, exist_ok=True)
     with closing(Results(args.output_dir)) as results:
+        results.check_records()
         finished = results.finished()
         left = [row for row in good if row.key not in finished]
         if len(left) < len(good):

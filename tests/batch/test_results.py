@@ -1,5 +1,7 @@
 import json
+import os
 import resource
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -44,8 +46,26 @@ def test_a_line_damaged_otherwise_is_named(tmp_path: Path) -> None:
     (tmp_path / "results.jsonl").write_bytes(b'{"key": 1}\nnonsense\n{"key": 3}\n')
     with pytest.raises(InvalidInputError, match="line 2"):
         Results(tmp_path)
-    Path(tmp_path / "results.jsonl").write_bytes(b"[]\n")
-    with pytest.raises(InvalidInputError, match="line 1"):
+    for line in (b"[]\n", b"[" * 100_000 + b"\n", b'{"row": ' + b"9" * 5000 + b"}\n"):
+        (tmp_path / "results.jsonl").write_bytes(line)
+        with pytest.raises(InvalidInputError, match="line 1"):
+            Results(tmp_path)
+
+
+SHOWN = {"row": 1, "key": "k", "files": ["a.png"], "seeds": [1], "options": {"prompt": "猫"}}
+
+
+@pytest.mark.parametrize("change", [{"options": None}, {"options": {}}, {"seeds": None}, {"seeds": []}, {"files": "a"}])
+def test_a_line_without_what_its_pictures_are_shown_by_is_named(change: dict[str, object], tmp_path: Path) -> None:
+    (tmp_path / "results.jsonl").write_text(f"{json.dumps(SHOWN)}\n{json.dumps(SHOWN | change)}\n")
+    with closing(Results(tmp_path)) as results, pytest.raises(InvalidInputError, match="line 2"):
+        results.check_records()
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")], ids=["pipe", "endless"])
+def test_what_is_no_file_is_not_read(make: Callable[[Path], None], tmp_path: Path) -> None:
+    make(tmp_path / "results.jsonl")
+    with pytest.raises(InvalidInputError, match="not a file"):
         Results(tmp_path)
 
 

@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -127,13 +128,13 @@ def test_a_file_that_is_wrong_as_a_whole_is_refused_in_one_line(
     assert words in str(caught.value) and "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["nowhere.jsonl", "."])
+@pytest.mark.parametrize("name", ["nowhere.jsonl", ".", "folder.csv", "pipe.jsonl", "endless.txt"])
 def test_a_file_that_is_not_there_is_refused(name: str, tmp_path: Path) -> None:
     (tmp_path / "folder.csv").mkdir()
+    os.mkfifo(tmp_path / "pipe.jsonl")
+    (tmp_path / "endless.txt").symlink_to("/dev/zero")
     with pytest.raises(InvalidInputError):
         read_rows(tmp_path / name)
-    with pytest.raises(InvalidInputError):
-        read_rows(tmp_path / "folder.csv")
 
 
 def test_keys_follow_the_request_not_its_place_or_form(tmp_path: Path) -> None:
