@@ -8,7 +8,6 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from PIL import Image, ImageOps
@@ -19,7 +18,6 @@ from jsd.errors import InvalidInputError, ModelFolderError
 from jsd.images import load_image
 from jsd.images.tensors import image_to_tensor, tensor_to_images
 from jsd.pipeline import Pipeline
-from jsd.training.corpora.corpus import Corpus
 
 PREVIEW_FILE = "preview.json"
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
@@ -130,22 +128,16 @@ def load_preview(pipeline: Pipeline) -> PreviewMap:
 
 
 def read_pictures(folder: Path, size: tuple[int, int], limit: int = 64) -> Iterator[Image.Image]:
-    """At most `limit` pictures of a corpus, or of a folder of picture files, evenly spaced, at `size`, RGB."""
-    found: Any  # a sequence of arrays (H, W, 3), or of paths
-    if (folder / "pictures.npy").is_file():
-        found = Corpus.load(folder).pictures
-    else:
-        found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
-    if len(found) == 0:
+    """At most `limit` pictures of a folder of picture files, evenly spaced, at `size`, RGB."""
+    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    if not found:
         raise InvalidInputError(
             "preview.no_pictures",
-            "{field} must be a corpus or a folder of pictures ({suffixes}), and {value} has none; name another",
+            "{field} must be a folder of pictures ({suffixes}), and {value} has none; name another",
             field="PICTURES",
             value=folder,
             suffixes=" ".join(SUFFIXES),
         )
     count = min(limit, len(found))
     for number in range(count):
-        one = found[number * len(found) // count]
-        picture = load_image(one) if isinstance(one, Path) else Image.fromarray(one)
-        yield ImageOps.fit(picture, size)
+        yield ImageOps.fit(load_image(found[number * len(found) // count]), size)

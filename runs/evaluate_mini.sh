@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Fill the results table of docs/training.md and weights/mini/README.md: each stage at Stable Diffusion's guidance, and the
-# embedded model at its own, on the prompts of the test split.
+# Fill the results table of docs/training.md and weights/mini/README.md: each stage at Stable Diffusion's guidance, both
+# editions of the embedded model at their own, on the prompts of the test split; and both on natural prompts.
 # After runs/train_mini.sh and python -m runs.export_mini. Arguments go to every evaluation.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -16,8 +16,12 @@ evaluate base_en checkpoints/mini/base/model en --guidance-scale 7.5 "$@"
 evaluate base_ja checkpoints/mini/base/model ja --guidance-scale 7.5 "$@"
 evaluate stage1 checkpoints/mini/stage1/model ja --guidance-scale 7.5 "$@"
 evaluate stage2 checkpoints/mini/stage2/model ja --guidance-scale 7.5 "$@"
-evaluate decoder weights/mini ja --guidance-scale 7.5 "$@"
+evaluate decoder checkpoints/mini/decoder/model ja --guidance-scale 7.5 "$@"
+evaluate first checkpoints/mini/decoder/model ja "$@"
 evaluate mini weights/mini ja "$@"
+prompts=jsd/training/evaluation/prompts/natural.txt
+evaluate natural_first checkpoints/mini/decoder/model ja --prompts "$prompts" --seeds 2
+evaluate natural_mini weights/mini ja --prompts "$prompts" --seeds 2
 
 described=$("$JSD" data describe)
 mkdir -p docs/results
@@ -25,4 +29,5 @@ printf '%s\n' "$described" > docs/results/corpus.txt
 "$PYTHON" -m runs.results_table \
   base_en=$reports/base_en/report.json base_ja=$reports/base_ja/report.json \
   stage1=$reports/stage1/report.json stage2=$reports/stage2/report.json decoder=$reports/decoder/report.json \
-  mini=$reports/mini/report.json
+  first=$reports/first/report.json mini=$reports/mini/report.json \
+  natural_first=$reports/natural_first/report.json natural_mini=$reports/natural_mini/report.json

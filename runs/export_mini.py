@@ -7,16 +7,17 @@ import argparse
 import json
 import shutil
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from runs.blocks import ROOT
 
-SOURCE = Path("checkpoints") / "mini" / "decoder" / "model"
+SOURCE = Path("checkpoints") / "mini" / "text" / "model"
 MAX_BYTES = 45_000_000
 # Kept from the folder that is replaced.
 MODEL_CARD = "README.md"
 TRAINING = "training.json"  # stage -> its run.json: options, seconds, versions, hardware
 # Options that name folders of the machine that trained.
-FOLDERS = ("corpus", "output", "base")
+FOLDERS = ("corpus", "output", "base", "start_from", "sprites")
 
 
 def export(source: Path, destination: Path, max_bytes: int = MAX_BYTES) -> int:
@@ -24,12 +25,15 @@ def export(source: Path, destination: Path, max_bytes: int = MAX_BYTES) -> int:
     from jsd.atomic import replacing_folder, write_json
     from jsd.models.convert import convert_folder
     from jsd.models.folder import open_model_folder
+    from jsd.models.weights import MODELS
 
     with replacing_folder(destination) as fresh:
         convert_folder(source, fresh, "bfloat16")
         if (destination / MODEL_CARD).is_file():
             shutil.copyfile(destination / MODEL_CARD, fresh / MODEL_CARD)
-        write_json(fresh / TRAINING, read_runs(source))
+        write_json(fresh / TRAINING, {**_earlier_runs(destination), **read_runs(source)})
+        for component in MODELS:
+            forget_origin(fresh / component / "config.json")
         open_model_folder(fresh)
         size_bytes = sum(path.stat().st_size for path in fresh.rglob("*") if path.is_file())
         if size_bytes > max_bytes:
@@ -48,16 +52,46 @@ def read_runs(source: Path) -> dict[str, object]:
     return runs
 
 
+def _earlier_runs(destination: Path) -> dict[str, object]:
+    """Of stages that were run elsewhere, what the folder that is replaced says."""
+    path = destination / TRAINING
+    runs: dict[str, object] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+    return runs
+
+
+def forget_origin(path: Path) -> None:
+    """diffusers writes into a config where the weights were loaded from: a folder of the machine that trained."""
+    from jsd.atomic import write_json
+
+    config = json.loads(path.read_text("utf-8"))
+    config.pop("_name_or_path", None)
+    write_json(path, config)
+
+
+def write_pictures(corpus: Path, folder: Path, count: int = 64) -> None:
+    """So many pictures of the corpus, evenly spaced, as files."""
+    from PIL import Image
+
+    from jsd.training.corpora.corpus import Corpus
+
+    pictures = Corpus.load(corpus).pictures
+    for number in range(count):
+        Image.fromarray(pictures[number * len(pictures) // count]).save(folder / f"{number:02}.png")
+
+
 def main() -> None:
     from jsd.cli import main as jsd
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--source", type=Path, default=SOURCE, help="default: %(default)s")
     parser.add_argument("--destination", type=Path, default=ROOT / "weights" / "mini", help="default: weights/mini")
-    parser.add_argument("--corpus", default="data/mini", help="what previews are fitted to; default: %(default)s")
+    corpus = Path("data/mini")
+    parser.add_argument("--corpus", type=Path, default=corpus, help="what previews are fitted to; default: %(default)s")
     args = parser.parse_args()
     size_bytes = export(args.source, args.destination)
-    jsd(["weights", "preview", str(args.destination), args.corpus])
+    with TemporaryDirectory() as pictures:
+        write_pictures(args.corpus, Path(pictures))
+        jsd(["weights", "preview", str(args.destination), pictures])
     print(f"{args.destination}: {size_bytes / 1e6:.1f} MB of at most {MAX_BYTES / 1e6:.0f}")
 
 

@@ -7,6 +7,7 @@ Each REPORT is kept without its list of drawings, then the tables are written an
 
 import argparse
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,22 @@ ROWS = {
     "base_ja": "base, Japanese prompts",
     "stage1": "after stage 1",
     "stage2": "after stage 2",
-    "decoder": "with its decoder sharpened = embedded model",
-    "mini": "the same at its own guidance",
+    "decoder": "with its decoder sharpened",
+    "first": "the same at its own guidance = first edition",
+    "mini": "its text encoder taught to read = embedded model",
+}
+# The same for the prompts of NATURAL: both editions.
+NATURAL = "jsd/training/evaluation/prompts/natural.txt"
+NATURAL_ROWS = {"natural_first": "first edition", "natural_mini": "embedded model"}
+NATURAL_COLUMNS = {
+    "nouns": "nouns in any spelling",
+    "sentences": "with modifiers, in sentences",
+    "styles": "with a style: subject",
+    "colours": "with a colour: subject, colour",
+    "two": "two things: both",
 }
 COLUMNS = {"general": "general", "japan": "Japan", "onomatopoeia": "onomatopoeia, Japanglish", "unseen": "unseen pairs"}
+PAGES = (*TRAINING, MODEL_CARD)
 # What all rows of one table must share.
 SHARED = ("split", "seeds", "num_inference_steps", "gallery")
 NOT_MEASURED = "–"
@@ -34,16 +47,16 @@ Report = dict[str, Any]
 
 def keep(name: str, path: Path, folder: Path = RESULTS) -> None:
     """The report in `path`, without its list of drawings, as `folder`/NAME.json."""
-    if name not in ROWS:
-        raise SystemExit(f"{name} is no row of the table; its rows are {', '.join(ROWS)}")
+    if name not in (*ROWS, *NATURAL_ROWS):
+        raise SystemExit(f"{name} is no row of a table; the rows are {', '.join((*ROWS, *NATURAL_ROWS))}")
     report = json.loads(path.read_text("utf-8"))
     report.pop("drawings")
     write_json(folder / f"{name}.json", report)
 
 
-def load_reports(folder: Path = RESULTS) -> dict[str, Report]:
+def load_reports(folder: Path = RESULTS, rows: Iterable[str] = ROWS) -> dict[str, Report]:
     """name -> report, of the rows that were measured."""
-    paths = {name: folder / f"{name}.json" for name in ROWS}
+    paths = {name: folder / f"{name}.json" for name in rows}
     return {name: json.loads(path.read_text("utf-8")) for name, path in paths.items() if path.is_file()}
 
 
@@ -63,6 +76,35 @@ def results_block(reports: dict[str, Report]) -> str:
         "Top-1 / top-5 in percent; in brackets the same for drawings paired with another prompt: chance. Prompts of "
         f"the {first['split']} split, {first['seeds']} drawing(s) of each, {first['num_inference_steps']} steps, "
         f"against {gallery['pictures']:,} pictures of {gallery['concepts']:,} concepts.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def natural_block(reports: dict[str, Report]) -> str:
+    """Both editions on prompts as people write them."""
+    lines = [_row("", [*NATURAL_COLUMNS.values(), "sharpness", "diversity"]), _row("---", ["---"] * 7)]
+    for name, label in NATURAL_ROWS.items():
+        if name not in reports:
+            continue
+        report, cells = reports[name], []
+        for group in NATURAL_COLUMNS:
+            found, chance = report["accuracy"][group], report["chance"][group]
+            seen = f", {found['colour']:g}" if "colour" in found else ""
+            cells.append(f"{found['top5']:g}{seen} ({chance['top5']:g})")
+        lines.append(_row(label, [*cells, *(f"{report[measure]:.2f}" for measure in ("sharpness", "diversity"))]))
+    if not reports:
+        return "\n".join([*lines, "", "Not measured yet: `runs/evaluate_mini.sh` fills this table.", ""])
+    first = next(iter(reports.values()))
+    counts = [str(first["accuracy"][group]["drawings"]) for group in NATURAL_COLUMNS]
+    lines += [
+        _row("*drawings a row*", [*counts, "", ""]),
+        "",
+        f"Top-5 in percent, and the share of drawings in the colour that was asked; in brackets top-5 for drawings "
+        f"paired with another prompt: chance. The 80 prompts of `{NATURAL}`, {first['seeds']} drawings of "
+        f"each, {first['num_inference_steps']} steps, guidance {first['guidance_scale']:g}. Sharpness: the mean "
+        "gradient of a drawing over that of the concept's 3D picture. Diversity: the mean distance of two drawings of "
+        "a prompt over that of two designs of its concept.",
         "",
     ]
     return "\n".join(lines)
@@ -106,8 +148,9 @@ def main() -> None:
     for given in parser.parse_args().reports:
         name, _, path = given.partition("=")
         keep(name, Path(path))
-    for path in (*TRAINING, MODEL_CARD):
+    for path in PAGES:
         write_block(path, "results", results_block(load_reports()))
+        write_block(path, "natural", natural_block(load_reports(rows=NATURAL_ROWS)))
     write_block(MODEL_CARD, "corpus", corpus_block())
 
 

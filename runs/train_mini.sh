@@ -7,6 +7,7 @@ cd "$(dirname "$0")/.."
 JSD=${JSD:-.venv/bin/jsd}
 
 test -f data/mini/records.jsonl || "$JSD" data build
-for stage in vae clip_en base clip_ja stage1 stage2 decoder; do
+test -f data/scenes/sprites.zip || "$JSD" data sprites
+for stage in vae clip_en base clip_ja stage1 stage2 decoder text joint; do
   "$JSD" train --recipe mini --stage "$stage" "$@"
 done

@@ -15,7 +15,7 @@ from jsd.training.evaluation.prompts import GROUPS
 from runs import results_table, strip
 from runs.blocks import ROOT, read_block, write_block
 from runs.export_mini import export
-from runs.results_table import COLUMNS, ROWS, keep, load_reports, results_block
+from runs.results_table import COLUMNS, NATURAL, NATURAL_ROWS, ROWS, keep, load_reports, natural_block, results_block
 
 
 def report(top5: float = 81.5, **changes: Any) -> dict[str, Any]:
@@ -49,8 +49,10 @@ def calls_of(script: str, tmp_path: Path, *arguments: str) -> list[list[str]]:
 def test_training_runs_every_stage_in_the_recipes_order(tmp_path: Path) -> None:
     from jsd.training.recipes import RECIPES
 
-    data, *stages = [build_parser().parse_args(call) for call in calls_of("train_mini.sh", tmp_path, "--seed", "3")]
-    assert (data.command, data.action) == ("data", "build")
+    data, sprites, *stages = [
+        build_parser().parse_args(call) for call in calls_of("train_mini.sh", tmp_path, "--seed", "3")
+    ]
+    assert (data.command, data.action, sprites.action) == ("data", "build", "sprites")
     assert [args.stage for args in stages] == list(RECIPES["mini"].stages)
     assert {args.seed for args in stages} == {3}, "arguments must reach every stage"
 
@@ -58,10 +60,14 @@ def test_training_runs_every_stage_in_the_recipes_order(tmp_path: Path) -> None:
 def test_evaluation_fills_every_row(tmp_path: Path) -> None:
     *evaluations, describe, table = calls_of("evaluate_mini.sh", tmp_path, "--seeds", "2")
     parsed = [build_parser().parse_args(call) for call in evaluations]
-    assert [args.output.name for args in parsed] == list(ROWS)
-    assert [args.language for args in parsed] == ["en", "ja", "ja", "ja", "ja", "ja"]
-    assert [args.guidance_scale for args in parsed] == [7.5, 7.5, 7.5, 7.5, 7.5, None], "only the last is at its own"
-    assert {(args.seeds, args.split) for args in parsed} == {(2, "test")}
+    natural = [args for args in parsed if args.prompts is not None]
+    split = [args for args in parsed if args.prompts is None]
+    assert [args.output.name for args in split] == list(ROWS)
+    assert [args.output.name for args in natural] == list(NATURAL_ROWS)
+    assert [args.language for args in split] == ["en"] + ["ja"] * 6
+    assert [args.guidance_scale for args in split] == [7.5] * 5 + [None] * 2, "both editions are at their own"
+    assert {(args.seeds, args.split) for args in split} == {(2, "test")}
+    assert {str(args.prompts) for args in natural} == {NATURAL} and (ROOT / NATURAL).is_file()
     assert describe == ["data", "describe"]
     assert table[:2] == ["-m", "runs.results_table"]
     assert table[2:] == [f"{args.output.name}={args.output}/report.json" for args in parsed]
@@ -84,16 +90,18 @@ def test_a_cell_is_top_1_and_top_5_with_chance_in_brackets() -> None:
 
 
 def test_the_table_is_written_into_every_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pages = [tmp_path / name for name in ("english", "japanese", "card")]
+    pages = [tmp_path / f"{name}.md" for name in ("readme", "readme_ja", "card")]
     for page in pages:
-        blocks = [f"<!-- {block}: by x -->\nold\n<!-- /{block} -->\n" for block in ("results", "corpus")]
+        blocks = [f"<!-- {block}: by x -->\nold\n<!-- /{block} -->\n" for block in ("results", "natural", "corpus")]
         page.write_text("".join(blocks), "utf-8")
-    monkeypatch.setattr(results_table, "TRAINING", pages[:2])
-    monkeypatch.setattr(results_table, "MODEL_CARD", pages[2])
+    monkeypatch.setattr(results_table, "PAGES", pages)
+    monkeypatch.setattr(results_table, "MODEL_CARD", pages[-1])
     monkeypatch.setattr("sys.argv", ["results_table"])
     results_table.main()
     for page in tmp_path.iterdir():
         assert read_block(page.read_text("utf-8"), "results") == results_block(load_reports()), page.name
+        natural = natural_block(load_reports(rows=NATURAL_ROWS))
+        assert read_block(page.read_text("utf-8"), "natural") == natural, page.name
 
 
 def test_rows_that_were_measured_differently_are_refused() -> None:
@@ -141,6 +149,7 @@ def test_the_export_is_a_whole_folder_in_bfloat16(trained: Path, tmp_path: Path)
     destination = tmp_path / "weights" / "mini"
     destination.mkdir(parents=True)
     (destination / "README.md").write_text("the card", "utf-8")
+    (destination / "training.json").write_text('{"vae": {"seconds": 1}, "stage2": {"seconds": 1}}', "utf-8")
     size_bytes = export(trained, destination)
     assert verify_folder(destination) == []
     with safe_open(destination / "unet/diffusion_pytorch_model.safetensors", framework="numpy") as tensors:
@@ -150,6 +159,9 @@ def test_the_export_is_a_whole_folder_in_bfloat16(trained: Path, tmp_path: Path)
     assert size_bytes == sum(path.stat().st_size for path in destination.rglob("*") if path.is_file())
     training = json.loads((destination / "training.json").read_text("utf-8"))
     assert training["stage2"] == {"recipe": "mini", "options": {"seed": 0}, "seconds": 1.5}
+    assert training["vae"] == {"seconds": 1}, "a stage that was run elsewhere stays known"
+    configs = [json.loads(path.read_text("utf-8")) for path in destination.rglob("config.json")]
+    assert not [config for config in configs if "_name_or_path" in config], "folders of the machine that trained"
     assert [path.name for path in destination.parent.iterdir()] == ["mini"], "nothing temporary may stay"
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from jsd.training.recipes import FULL, MINI, Recipe, Stage
+from jsd.training.recipes import FULL, MINI, PHRASES, Recipe, Stage
 
 PROMPTS = {"ja": ("サラリーマン 油絵",), "en": ("office worker, oil painting",)}
 TEXT_ENCODER = {
@@ -44,8 +44,8 @@ TOY = Recipe(
     },
     scheduler=MINI.scheduler,
     guidance_scale=MINI.guidance_scale,
-    vocab_size={"ja": 200, "en": 200},
-    model_max_length=16,
+    vocab_size={"ja": 200, "en": 200, PHRASES: 4000},
+    model_max_length={"ja": 16, "en": 16, PHRASES: 16},
     sample_prompts=PROMPTS,
     stages={name: shorten(stage) for name, stage in MINI.stages.items()},
 )
@@ -54,7 +54,7 @@ TOY_FULL = replace(
     FULL,
     components={"text_encoder": TEXT_ENCODER},
     vocab_size={"ja": 200},
-    model_max_length=16,
+    model_max_length={"ja": 16},
     sample_prompts=PROMPTS,
     stages={name: shorten(stage) for name, stage in FULL.stages.items()},
 )

@@ -1,4 +1,4 @@
-"""The six packages of the corpus, in miniature: the files and formats of the real ones, fourteen emoji, drawn here."""
+"""The packages of the corpus and its sprites, in miniature: the files and formats of the real ones, fourteen emoji."""
 
 import base64
 import hashlib
@@ -13,7 +13,8 @@ import pytest
 from PIL import Image, ImageDraw
 from toy_font import make_font
 
-from jsd.training.corpora.sources import SOURCES
+from jsd.training.corpora.sources import SOURCES, SPRITE_SOURCES
+from jsd.training.corpora.sprites import DESIGNS
 
 # emoji -> (group, Japanese, English), each a short name and keywords
 EMOJI: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
@@ -68,7 +69,20 @@ def toy_packages() -> dict[str, bytes]:
                 ),
             }
         ),
+        **{name: _icons(design) for design, name in DESIGNS.items() if name in SPRITE_SOURCES},
     }
+
+
+def _icons(design: str) -> bytes:
+    """An icon set of iconify; one has code points, one the names alone."""
+    names = {emoji: f"icon-{number}" for number, emoji in enumerate(EMOJI)}
+    icons = {
+        name: {"body": _svg(colour_of(emoji, design)).decode().partition(">")[2].removesuffix("</svg>")}
+        for emoji, name in names.items()
+    }
+    chars = {} if design == "blob" else {_code(emoji): name for emoji, name in names.items()}
+    files = {"icons.json": {"icons": icons, "width": 32, "height": 32}, "chars.json": chars}
+    return _npm({name: json.dumps(content).encode() for name, content in files.items()})
 
 
 @pytest.fixture(scope="module")
@@ -78,15 +92,17 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         for name, package in toy_packages().items():
             digest = base64.b64encode(hashlib.sha512(package).digest()).decode()
-            patch.setitem(SOURCES, name, replace(SOURCES[name], sha512=digest))
+            table = SOURCES if name in SOURCES else SPRITE_SOURCES
+            patch.setitem(table, name, replace(table[name], sha512=digest))
             package_path(folder, name).write_bytes(package)
         yield folder
 
 
 def package_path(folder: Path, name: str) -> Path:
     """As `npm pack` and `apt-get download` would name it, without an architecture."""
-    suffix = "deb" if SOURCES[name].client == "apt" else "tgz"
-    return folder / f"{name.removeprefix('@').replace('/', '-')}-{SOURCES[name].version}.{suffix}"
+    source = {**SOURCES, **SPRITE_SOURCES}[name]
+    suffix = "deb" if source.client == "apt" else "tgz"
+    return folder / f"{name.removeprefix('@').replace('/', '-')}-{source.version}.{suffix}"
 
 
 def _code(emoji: str) -> str:

@@ -20,6 +20,7 @@ COMMANDS = {
     "info": N_("show what made a picture, as its file says"),
     "rerun": N_("draw a picture again from what its file says"),
     "prompt": N_("show how a prompt is read: its tokens, and what is unread or cut off"),
+    "concepts": N_("list what the model knows, or search in it"),
     "weights": N_("list, verify, fetch, convert model folders, or write one with random weights"),
     "serve": N_("serve the Cog predictor over HTTP, without Docker"),
     "web": N_("open a web page that draws: previews, a gallery, parameters of a picture"),

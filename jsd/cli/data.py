@@ -1,4 +1,4 @@
-"""jsd data: build the corpus from its published packages, or describe it."""
+"""jsd data: build the corpus and its sprites from published packages, or describe it."""
 
 import argparse
 from pathlib import Path
@@ -10,15 +10,20 @@ from jsd.i18n import _
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     build = actions.add_parser("build", help=_("fetch the pinned packages and make pictures and captions from them"))
-    build.add_argument(
-        "--sources",
-        type=Path,
-        default=Path("data/sources"),
-        metavar="FOLDER",
-        help=_("where packages are kept") + " (%(default)s)",
+    sprites = actions.add_parser("sprites", help=_("fetch the pinned packages and pack what scenes are composed of"))
+    sprites.add_argument(
+        "--output", type=Path, default=Path("data/scenes"), metavar="FOLDER", help=_("gets the file") + " (%(default)s)"
     )
     describe = actions.add_parser("describe", help=_("count pictures and concepts, with sources and licences"))
-    for action in (build, describe):
+    for action in (build, sprites):
+        action.add_argument(
+            "--sources",
+            type=Path,
+            default=Path("data/sources"),
+            metavar="FOLDER",
+            help=_("where packages are kept") + " (%(default)s)",
+        )
+    for action in (build, sprites, describe):
         action.add_argument(
             "--corpus",
             type=Path,
@@ -32,8 +37,14 @@ def run(args: argparse.Namespace) -> None:
     from collections import Counter
 
     from jsd.training.corpora.corpus import Corpus, build_corpus
+    from jsd.training.corpora.sprites import build_sprites
     from jsd.training.evaluation.prompts import GROUPS, make_prompts
 
+    if args.action == "sprites":
+        check_folder(args.output, "output")
+        check_folder(args.sources, "sources")
+        print(build_sprites(list(Corpus.load(args.corpus).concepts), args.sources, args.output))
+        return
     if args.action == "build":
         check_folder(args.corpus.absolute().parent, "corpus")
         check_folder(args.sources, "sources")

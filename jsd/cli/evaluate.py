@@ -22,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help=_("of the corpus, as jsd data build makes it") + " (%(default)s)",
     )
+    add("--prompts", type=Path, metavar="FILE", help=_("other prompts, a line each: group: prompt = emoji"))
     add("--language", choices=("ja", "en"), default="ja", help=_("of the prompts") + " (%(default)s)")
     add("--split", choices=("dev", "test"), default="test", help=_("dev to choose, test to report") + " (%(default)s)")
     add("--seeds", type=whole, default=1, metavar="N", help=_("drawings of each prompt") + " (%(default)s)")
@@ -40,16 +41,21 @@ def run(args: argparse.Namespace) -> None:
     from jsd.pipeline import Pipeline
     from jsd.training.corpora.corpus import Corpus
     from jsd.training.evaluation.evaluate import evaluate
+    from jsd.training.evaluation.prompts import make_prompts, read_prompts
 
     check_whole("seeds", args.seeds, 1, MAX_SEEDS)
     SamplingOptions(prompt="", num_inference_steps=args.num_inference_steps, guidance_scale=args.guidance_scale)
     check_folder(args.output, "output")
     corpus = Corpus.load(args.corpus)
+    if args.prompts is None:
+        prompts, of = make_prompts(corpus, args.language, args.split), {"language": args.language, "split": args.split}
+    else:
+        prompts, of = read_prompts(args.prompts, corpus), {"prompts": args.prompts.name}
     report = evaluate(
         Pipeline.load(args.weights),
         corpus,
-        args.language,
-        args.split,
+        prompts,
+        of=of,
         seeds=args.seeds,
         num_inference_steps=args.num_inference_steps,
         guidance_scale=args.guidance_scale,

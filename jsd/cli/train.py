@@ -30,6 +30,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=_("of the corpus, as jsd data build makes it") + " (%(default)s)",
     )
     add("--output", type=Path, metavar="FOLDER", help=_("gets one folder for each stage (checkpoints/RECIPE)"))
+    sprites = Path("data/scenes")
+    add(
+        "--sprites",
+        type=Path,
+        default=sprites,
+        metavar="FOLDER",
+        help=_("that scenes are composed of, as jsd data sprites makes it") + " (%(default)s)",
+    )
     add("--base", type=Path, metavar="FOLDER", help=_("Stable Diffusion v1 folder that --recipe full starts from"))
     add(
         "--start-from",
@@ -72,7 +80,8 @@ def run(args: argparse.Namespace) -> None:
     from jsd.options import MAX_SEED
     from jsd.training.plan import plan
     from jsd.training.recipes import RECIPES
-    from jsd.training.stages import TrainOptions, run_stage
+    from jsd.training.stages import run_stage
+    from jsd.training.starting import TrainOptions
 
     recipe = RECIPES[args.recipe]
     if args.stage not in recipe.stages:
@@ -121,6 +130,7 @@ def run(args: argparse.Namespace) -> None:
     options = TrainOptions(
         corpus=args.corpus,
         output=output,
+        sprites=args.sprites,
         base=args.base,
         start_from=args.start_from,
         seed=args.seed,

@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     random.add_argument("--seed", type=whole, default=0, metavar="N", help=of_seed)
     preview = actions.add_parser("preview", help=_("fit what draws previews to pictures, and write it into the folder"))
     preview.add_argument("folder", metavar="FOLDER", help=_("a model folder"))
-    preview.add_argument("pictures", metavar="PICTURES", help=_("a corpus, or a folder of pictures"))
+    preview.add_argument("pictures", metavar="PICTURES", help=_("a folder of pictures"))
     for action in (convert, random):
         action.add_argument("--dtype", choices=DTYPES, help=_("of the weights; default: what runs fastest here"))
 

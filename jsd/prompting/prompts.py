@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from jsd.errors import InvalidInputError, MissingExtraError, Note
 from jsd.i18n import N_
 from jsd.options import SamplingOptions
+from jsd.prompting.concepts import KnownConcepts, normal
 from jsd.prompting.emphasis import WeightedText, parse_emphasis
 from jsd.prompting.kana import KanaSpelling, kana_spellings
 from jsd.prompting.negative import split_negative
@@ -50,6 +51,7 @@ class PromptReading:
     replaced: bool  # the spellings are in `source`
     tail: str  # of the user's text, what does not reach the model
     empty: Window  # what pads to a number of windows
+    near: tuple[str, ...] | None = None  # of a prompt in which nothing is known: known names that look alike
 
     @property
     def read(self) -> str:
@@ -81,7 +83,30 @@ class PromptReading:
     def notes(self) -> list[Note]:
         """What the author of the text should know, unread characters first."""
         unread, kana = self.report.notes(self.field), self._kana_notes()
-        return [*(kana + unread if self.replaced else unread + kana), *self._length_notes(), *self._language_notes()]
+        first = kana + unread if self.replaced else unread + kana
+        return [*first, *self._known_notes(), *self._length_notes(), *self._language_notes()]
+
+    def _known_notes(self) -> list[Note]:
+        if self.near is None:
+            return []
+        if not self.near:
+            return [
+                Note(
+                    "prompt.unknown",
+                    "{field}: nothing in it is a thing that this model knows, so the picture will mean little; "
+                    "«jsd concepts» lists what it knows",
+                    field=self.field,
+                )
+            ]
+        return [
+            Note(
+                "prompt.unknown_near",
+                "{field}: nothing in it is a thing that this model knows, so the picture will mean little; it knows "
+                "{near}, and more: «jsd concepts WORD» searches",
+                field=self.field,
+                near="、".join(self.near),
+            )
+        ]
 
     def _length_notes(self) -> list[Note]:
         notes = []
@@ -247,6 +272,8 @@ def read_prompt(
         except MissingExtraError:
             if unknown_words == "replace":
                 raise
+    if tokenizer.known is not None:
+        spellings = [one for one in spellings if normal(one.kana) in tokenizer.known.by_spelling]
     replaced = unknown_words == "replace" and len(spellings) > 0
     if replaced:
         source = source.replace([(one.start, one.end, one.kana) for one in spellings])
@@ -271,7 +298,16 @@ def read_prompt(
         replaced=replaced,
         tail=tail,
         empty=_window(tokenizer, source, tokenizer.describe(""), 0),
+        near=None if field != "prompt" else _near(tokenizer.known, source.text, windows),
     )
+
+
+def _near(known: KnownConcepts | None, text: str, windows: Sequence[Window]) -> tuple[str, ...] | None:
+    """Of a text in which nothing is `known`, names that look alike."""
+    ends = [end for window in windows for piece in window.pieces for end in (piece.start, piece.end)]
+    if known is None or not text.strip() or known.find(text, ends):
+        return None
+    return tuple(known.near(text))
 
 
 def _window(tokenizer: JapaneseTokenizer, source: WeightedText, report: PromptReport, start: int) -> Window:

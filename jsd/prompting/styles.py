@@ -34,7 +34,9 @@ STYLES = {
 
 
 def readable_styles(tokenizer: "JapaneseTokenizer") -> list[str]:
-    """The names of the styles whose every character the model's vocabulary can read."""
+    """The names of the styles that the model draws, by its own word; else of those that its vocabulary can read."""
+    if tokenizer.known is not None:
+        return [name for name in STYLES if name in tokenizer.known.styles]
     return [name for name, words in STYLES.items() if not tokenizer.describe(words).unread]
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from sentencepiece import SentencePieceProcessor
 
 from jsd.errors import InvalidInputError, ModelFolderError, Note
+from jsd.prompting.concepts import KnownConcepts
 
 VOCABULARY_FILE = "spiece.model"
 DEFAULT_MAX_LENGTH = 77
@@ -94,6 +95,7 @@ class JapaneseTokenizer:
         pad_token: str | None = None,
     ) -> None:
         self._processor = processor
+        self.known: KnownConcepts | None = None  # what the model of this vocabulary draws, where its folder says so
         self.model_max_length = model_max_length
         self.do_lower_case = do_lower_case
         self.vocab_size: int = processor.vocab_size()
@@ -129,6 +131,7 @@ class JapaneseTokenizer:
                 path=path,
             ) from error
         tokenizer = cls(processor, **_read_config(Path(folder) / "tokenizer_config.json"))
+        tokenizer.known = KnownConcepts.load(Path(folder).parent)
         tokenizer._check_control_pieces(path)
         return tokenizer
 

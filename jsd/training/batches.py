@@ -27,7 +27,7 @@ def decoded_pictures(
     """Random pictures: their `latents` (B, C, h, w), pixel_values (B, 3, H, W) in [-1, 1]."""
     rng = np.random.default_rng((seed, step))
     chosen = [records[i].index for i in rng.integers(len(records), size=batch_size)]
-    return latents[chosen], _pixel_values(corpus.pictures[chosen])
+    return latents[chosen], pixel_values(corpus.pictures[chosen])
 
 
 def crops(corpus: Corpus, records: list[Record], batch_size: int, seed: int, step: int) -> Tensor:
@@ -42,10 +42,10 @@ def crops(corpus: Corpus, records: list[Record], batch_size: int, seed: int, ste
             for i, (y, x) in zip(chosen, corners, strict=True)
         ]
     )
-    return _pixel_values(batch)
+    return pixel_values(batch)
 
 
-def _pixel_values(pictures: NDArray[np.uint8]) -> Tensor:
+def pixel_values(pictures: NDArray[np.uint8]) -> Tensor:
     """(B, H, W, 3) bytes -> (B, 3, H, W) in [-1, 1]."""
     return torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
 

@@ -5,11 +5,14 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
+from jsd.training.batches import pixel_values
 from jsd.training.corpora.corpus import Corpus
 from jsd.training.loop import save_atomically
 
@@ -17,19 +20,24 @@ BATCH_SIZE = 32
 
 
 @torch.no_grad()
-def encode_corpus(corpus: Corpus, vae: Any, size_px: int, device: str) -> Tensor:
-    """The posterior means (N, C, h, w) of all pictures at size_px, not scaled."""
-    found = []
-    for first in tqdm(range(0, len(corpus.pictures), BATCH_SIZE), desc="latents"):
-        pictures = torch.tensor(corpus.pictures[first : first + BATCH_SIZE]).to(device)
-        pixel_values = pictures.permute(0, 3, 1, 2).float() / 127.5 - 1  # (B, 3, H, W)
-        if pixel_values.shape[-1] != size_px:
-            pixel_values = F.interpolate(pixel_values, (size_px, size_px), mode="bicubic", antialias=True)
-        found.append(vae.encode(pixel_values).latent_dist.mean.float().cpu())  # (B, C, h, w)
-    return torch.cat(found)
+def encode_pictures(pictures: NDArray[np.uint8], vae: Any, size_px: int) -> Tensor:
+    """(B, H, W, 3) -> their posterior means (B, C, h, w) at size_px, not scaled."""
+    values = pixel_values(pictures).to(vae.device)  # (B, 3, H, W)
+    if values.shape[-1] != size_px:
+        values = F.interpolate(values, (size_px, size_px), mode="bicubic", antialias=True)
+    means: Tensor = vae.encode(values).latent_dist.mean.float().cpu()
+    return means
 
 
-def corpus_latents(corpus: Corpus, vae: Any, size_px: int, device: str, cache: Path) -> Tensor:
+def encode_corpus(corpus: Corpus, vae: Any, size_px: int) -> Tensor:
+    """(N, C, h, w) of all pictures."""
+    firsts = tqdm(range(0, len(corpus.pictures), BATCH_SIZE), desc="latents")
+    return torch.cat(
+        [encode_pictures(np.array(corpus.pictures[first : first + BATCH_SIZE]), vae, size_px) for first in firsts]
+    )
+
+
+def corpus_latents(corpus: Corpus, vae: Any, size_px: int, cache: Path) -> Tensor:
     """(N, C, h, w), times the VAE's scaling factor; kept in `cache` for as long as the pictures and the VAE stay."""
     key = _fingerprint(corpus, vae, size_px)
     try:
@@ -37,7 +45,7 @@ def corpus_latents(corpus: Corpus, vae: Any, size_px: int, device: str, cache: P
     except (EOFError, OSError, RuntimeError, pickle.UnpicklingError):  # none yet, or damaged
         kept = {}
     if not isinstance(kept, dict) or kept.get("key") != key:
-        kept = {"key": key, "latents": encode_corpus(corpus, vae, size_px, device)}
+        kept = {"key": key, "latents": encode_corpus(corpus, vae, size_px)}
         save_atomically(kept, cache)
     latents: Tensor = kept["latents"]
     return latents * float(vae.config.scaling_factor)

@@ -3,11 +3,12 @@
 import math
 import pickle
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from diffusers.training_utils import EMAModel
 from torch import nn
 from tqdm import tqdm
 
@@ -26,28 +27,6 @@ def learning_rate(stage: Stage, step: int) -> float:
         return stage.learning_rate * (step + 1) / stage.lr_warmup_steps
     progress = (step - stage.lr_warmup_steps) / max(1, stage.max_train_steps - stage.lr_warmup_steps)
     return stage.learning_rate * (0.01 + 0.99 * (1 + math.cos(math.pi * min(1.0, progress))) / 2)
-
-
-class Ema:
-    """Exponential moving average of the weights; young averages forget faster: min(decay, (1 + n) / (10 + n))."""
-
-    def __init__(self, parameters: Iterable[nn.Parameter], decay: float) -> None:
-        self.live = list(parameters)
-        self.decay = decay
-        self.shadow = [parameter.detach().clone() for parameter in self.live]
-
-    @torch.no_grad()
-    def update(self, step: int) -> None:
-        decay = min(self.decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_(self.shadow, [p.detach() for p in self.live], 1 - decay)
-
-    @torch.no_grad()
-    def swap(self) -> None:
-        """Exchange the averages and the live weights; twice is nothing."""
-        for shadow, live in zip(self.shadow, self.live, strict=True):
-            kept = live.detach().clone()
-            live.copy_(shadow)
-            shadow.copy_(kept)
 
 
 def save_atomically(state: object, path: Path) -> None:
@@ -76,7 +55,7 @@ def train(
     autocast: torch.autocast,
     log: Callable[[int, dict[str, float]], None],
     sample: Callable[[int], None],
-) -> tuple[Ema, float]:
+) -> tuple[EMAModel, float]:
     """Run `stage` to its last step, from the checkpoint in `folder` where there is one.
 
     Returns the averages, and the seconds of all runs together.
@@ -89,7 +68,7 @@ def train(
     optimizer = torch.optim.AdamW(
         parameters, lr=stage.learning_rate, betas=(0.9, 0.99), weight_decay=0.01, foreach=True
     )
-    ema = Ema(parameters, stage.ema_decay)
+    ema = EMAModel(parameters, stage.ema_decay, foreach=True)
     path = folder / CHECKPOINT_FILE
     start, seconds = _resume(path, modules, optimizer, ema)
     elapsed = seconds
@@ -118,7 +97,7 @@ def train(
                 )
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        ema.update(step)
+        ema.step(parameters)
         done, last = step + 1, step + 1 == stage.max_train_steps
         elapsed = seconds + time.monotonic() - began
         if done % LOGGING_STEPS == 0 or last:
@@ -126,11 +105,12 @@ def train(
             bar.set_postfix({name: f"{value:.4f}" for name, value in values.items()})
             log(done, {**values, "lr": learning_rate(stage, step), "seconds": elapsed})
         if done % checkpointing_steps == 0 or last:
-            state = {"modules": modules.state_dict(), "optimizer": optimizer.state_dict(), "ema": ema.shadow}
+            state = {"modules": modules.state_dict(), "optimizer": optimizer.state_dict(), "ema": ema.shadow_params}
             save_atomically({**state, "step": done, "seconds": elapsed, "settings": dict(settings)}, path)
-            ema.swap()
+            ema.store(parameters)
+            ema.copy_to(parameters)
             sample(done)
-            ema.swap()
+            ema.restore(parameters)
     return ema, elapsed
 
 
@@ -152,16 +132,17 @@ def check_settings(path: Path, settings: Mapping[str, object]) -> None:
             )
 
 
-def _resume(path: Path, modules: nn.Module, optimizer: torch.optim.Optimizer, ema: Ema) -> tuple[int, float]:
+def _resume(path: Path, modules: nn.Module, optimizer: torch.optim.Optimizer, ema: EMAModel) -> tuple[int, float]:
     """Load the checkpoint where there is one; (steps done, seconds spent)."""
     if not path.exists():
         return 0, 0.0
-    state = _read(path, map_location=ema.shadow[0].device)
+    state = _read(path, map_location=ema.shadow_params[0].device)
     try:
         modules.load_state_dict(state["modules"])
         optimizer.load_state_dict(state["optimizer"])
-        for shadow, saved in zip(ema.shadow, state["ema"], strict=True):
+        for shadow, saved in zip(ema.shadow_params, state["ema"], strict=True):
             shadow.copy_(saved)
+        ema.optimization_step = state["step"]
         return state["step"], state["seconds"]
     except (KeyError, RuntimeError, TypeError, ValueError) as error:
         raise _damaged(path, error) from error

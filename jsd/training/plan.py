@@ -8,7 +8,8 @@ import torch
 from jsd.models.configs import read_json
 from jsd.training import components
 from jsd.training.recipes import Recipe, Stage
-from jsd.training.stages import MODULES, TrainOptions, image_encoder, source_folder
+from jsd.training.stages import MODULES, image_encoder
+from jsd.training.starting import TrainOptions, source_folder
 
 # fp32 weights, gradients, AdamW's two moments and the average; a frozen weight only itself.
 BYTES_PER_TRAINED_PARAMETER = 4 * 5
@@ -44,8 +45,12 @@ def _build(recipe: Recipe, stage: Stage, name: str, options: TrainOptions) -> An
     else:
         config = read_json(source_folder(recipe, stage, name, options) / name / "config.json")
     if name == "text_encoder":
-        assert stage.language is not None
-        config |= {"vocab_size": recipe.vocab_size[stage.language], "max_position_embeddings": recipe.model_max_length}
+        vocabulary = stage.vocabulary or stage.language
+        assert vocabulary is not None
+        config |= {
+            "vocab_size": recipe.vocab_size[vocabulary],
+            "max_position_embeddings": recipe.model_max_length[vocabulary],
+        }
         config |= {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 3}
         return components.CLASSES[name](components.CLASSES[name].config_class(**config))
     return components.CLASSES[name].from_config(config)

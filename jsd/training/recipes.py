@@ -16,7 +16,7 @@ class Stage:
     """One row. Rates are per optimiser step; counts are optimiser steps or samples, as named."""
 
     name: str
-    objective: str  # "autoencoding", "contrastive", "denoising" or "decoding"
+    objective: str  # "autoencoding", "contrastive", "denoising", "decoding" or "reading"
     trains: tuple[str, ...]  # components, or parts of one; everything else stays bit-identical
     starts_from: dict[
         str, str
@@ -33,6 +33,9 @@ class Stage:
     caption_dropout: float = 0.1  # share of empty captions, for classifier-free guidance
     snr_gamma: float = 5.0  # min-SNR weighting, arXiv 2303.09556
     default_style_weight: float = 3.0  # how often a picture of the default style is drawn, against any other
+    vocabulary: str | None = None  # None: the one that is called as the language
+    scenes: float = 0.0  # share of composed scenes in a batch
+    text_weight: float = 0.0  # of the loss that keeps spellings and sentences like the names that they stand for
 
 
 @dataclass(frozen=True)
@@ -43,12 +46,15 @@ class Recipe:
     components: dict[str, dict[str, Any]]  # component -> config of its diffusers or transformers class
     scheduler: dict[str, Any] | None
     guidance_scale: float | None  # written into the model folder; None: Stable Diffusion's
-    vocab_size: dict[str, int]
-    model_max_length: int
+    vocab_size: dict[str, int]  # vocabulary -> pieces
+    model_max_length: dict[str, int]  # vocabulary -> tokens of its window
     sample_prompts: dict[str, tuple[str, ...]] = field(repr=False)  # drawn at every checkpoint
     stages: dict[str, Stage] = field(repr=False)
 
 
+PHRASES = "phrases"  # the vocabulary of what people write
+# Names in jsd.prompting.styles.STYLES that the embedded model draws, and offers.
+STYLES_DRAWN = ("油絵", "水彩画", "線画", "ドット絵", "フラットデザイン", "白黒写真")
 COMPONENTS = ("text_encoder", "unet", "vae")
 SAMPLE_PROMPTS: dict[str, tuple[str, ...]] = {
     "ja": (
@@ -125,8 +131,8 @@ MINI = Recipe(
         "prediction_type": "v_prediction",
     },
     guidance_scale=3.0,  # measured: docs/training-log.md
-    vocab_size={"ja": 3000, "en": 3000},
-    model_max_length=16,
+    vocab_size={"ja": 3000, "en": 3000, PHRASES: 8000},
+    model_max_length={"ja": 16, "en": 16, PHRASES: 16},
     sample_prompts=SAMPLE_PROMPTS,
     stages=_stages(
         Stage("vae", "autoencoding", ("vae",), {}, None, False, 32, 2000, 1e-3, 100),
@@ -186,6 +192,36 @@ MINI = Recipe(
             100,
             ema_decay=0.999,
         ),
+        Stage(
+            "text",
+            "reading",
+            ("text_encoder",),
+            {c: "decoder" for c in COMPONENTS},
+            "ja",
+            True,
+            256,
+            1200,
+            1.2e-3,
+            50,
+            caption_dropout=0.06,
+            vocabulary=PHRASES,
+        ),
+        Stage(
+            "joint",
+            "denoising",
+            ("text_encoder", "unet"),
+            {c: "text" for c in COMPONENTS},
+            "ja",
+            True,
+            64,
+            20_000,
+            4e-4,
+            200,
+            ema_decay=0.999,
+            vocabulary=PHRASES,
+            scenes=0.7,
+            text_weight=0.2,
+        ),
     ),
 )
 
@@ -204,7 +240,7 @@ FULL = Recipe(
     scheduler=None,
     guidance_scale=None,
     vocab_size={"ja": 32000},
-    model_max_length=77,
+    model_max_length={"ja": 77},
     sample_prompts=SAMPLE_PROMPTS,
     stages=_stages(
         Stage(

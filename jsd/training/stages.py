@@ -4,7 +4,8 @@ import hashlib
 import platform
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,17 +16,23 @@ from torch import Tensor, nn
 import jsd
 from jsd.atomic import replacing_folder, write_json
 from jsd.errors import CheckpointError
-from jsd.models.configs import check_noise_schedule, read_json
 from jsd.prompting.tokenizer import JapaneseTokenizer
 from jsd.training import components
 from jsd.training.batches import CaptionedLatents, crops, decoded_pictures, training_records
 from jsd.training.corpora.corpus import Corpus
+from jsd.training.corpora.phrases import DRESSES, Phrases
+from jsd.training.corpora.scenes import Scenes
+from jsd.training.corpora.sprites import SPRITES_FILE, Sprites
+from jsd.training.corpora.words import read_vocabulary
 from jsd.training.latents import corpus_latents, encode_corpus
 from jsd.training.logs import Log, draw_samples, reconstruct
 from jsd.training.loop import CHECKPOINT_FILE, check_settings, train
 from jsd.training.objectives import Losses, autoencoding_loss, contrastive_loss, decoding_loss, denoising_loss
-from jsd.training.recipes import Recipe, Stage
-from jsd.training.vocabulary import train_tokenizer
+from jsd.training.reading import Reading, Teacher, reread
+from jsd.training.recipes import PHRASES, STYLES_DRAWN, Recipe, Stage
+from jsd.training.scenery import MixedLatents, SceneLatents
+from jsd.training.starting import TrainOptions, alphas_cumprod, scheduler_config, source_folder
+from jsd.training.vocabulary import train_phrase_tokenizer, train_tokenizer
 
 LATENTS_FILE = "latents.pt"
 # Of a stage's row, what a run may change when it goes on.
@@ -35,94 +42,8 @@ MODULES = {
     "contrastive": ("text_encoder", "image_encoder"),
     "denoising": ("text_encoder", "unet"),
     "decoding": ("text_encoder", "unet", "vae"),
+    "reading": ("text_encoder", "unet"),
 }
-
-
-@dataclass(frozen=True)
-class TrainOptions:
-    """What a run chooses; what a stage is stands in its row."""
-
-    corpus: Path
-    output: Path  # holds one folder for each stage
-    base: Path | None = None  # a Stable Diffusion v1 folder, for recipes that start from one
-    start_from: Path | None = None  # a model folder to take everything from, instead of the stages before
-    seed: int = 0
-    checkpointing_steps: int = 200
-    device: str = "cpu"
-    mixed_precision: str = "bf16"  # of autocast; "no" for fp32
-
-
-def source_folder(recipe: Recipe, stage: Stage, component: str, options: TrainOptions) -> Path:
-    """The model folder whose `component` the stage starts from."""
-    if options.start_from is not None:
-        if not (options.start_from / component).is_dir():
-            raise CheckpointError(
-                "train.start_from",
-                "--start-from must be a model folder with a {component}, got {value}; try weights/mini",
-                component=component,
-                value=options.start_from,
-            )
-        return options.start_from
-    name = stage.starts_from[component]
-    if name in recipe.stages:
-        folder = options.output / name / "model"
-        if not (folder / component).is_dir():
-            raise CheckpointError(
-                "train.order",
-                "the stage {stage} starts from the stage {needs}, which has no model yet; run: jsd "
-                "train --stage {needs}",
-                stage=stage.name,
-                needs=name,
-            )
-        return folder
-    if options.base is None:
-        raise CheckpointError(
-            "train.base",
-            "the recipe {recipe} takes its {component} from a Stable Diffusion v1 folder, and "
-            "--base is not given; give one",
-            recipe=recipe.name,
-            component=component,
-        )
-    if not (options.base / component).is_dir():
-        raise CheckpointError(
-            "train.base_lacks",
-            "--base must be a Stable Diffusion v1 folder with a {component}/, and {value} has none; check the path",
-            component=component,
-            value=options.base,
-        )
-    return options.base
-
-
-def scheduler_config(recipe: Recipe, options: TrainOptions) -> dict[str, Any]:
-    if recipe.scheduler is not None:
-        return recipe.scheduler
-    if options.base is None:
-        raise CheckpointError(
-            "train.base",
-            "the recipe {recipe} takes its {component} from a Stable Diffusion v1 folder, and "
-            "--base is not given; give one",
-            recipe=recipe.name,
-            component="scheduler",
-        )
-    path = options.base / "scheduler" / "scheduler_config.json"
-    check_noise_schedule(path)
-    config: dict[str, Any] = read_json(path)
-    names = ("beta_start", "beta_end", "beta_schedule", "num_train_timesteps")
-    return {name: config[name] for name in names} | {"prediction_type": config.get("prediction_type", "epsilon")}
-
-
-def alphas_cumprod(scheduler: dict[str, Any]) -> Tensor:
-    """(T,): the share of signal left at each timestep, for Stable Diffusion's scaled-linear betas."""
-    if scheduler["beta_schedule"] != "scaled_linear":
-        raise CheckpointError(
-            "train.schedule",
-            "training knows the noise schedule scaled_linear, the model folder's is {value}; start from another folder",
-            value=scheduler["beta_schedule"],
-        )
-    roots = torch.linspace(
-        scheduler["beta_start"] ** 0.5, scheduler["beta_end"] ** 0.5, scheduler["num_train_timesteps"]
-    )
-    return torch.cumprod(1 - roots**2, dim=0)
 
 
 def image_encoder(recipe: Recipe) -> components.ImageEncoder:
@@ -174,7 +95,7 @@ def run_stage(recipe: Recipe, name: str, options: TrainOptions) -> Path:
             log=log.write,
             sample=lambda step: run.sample(folder / "samples" / f"{step:06}.png"),
         )
-    ema.swap()
+    ema.copy_to(run.trained.parameters())
     # In one move: a later stage must not start from half a model.
     with replacing_folder(folder / "model") as partial:
         run.export(partial)
@@ -190,7 +111,8 @@ class Run:
         if "unet" in MODULES[stage.objective]:
             self.scheduler = scheduler_config(recipe, options)
             self.alphas_cumprod = alphas_cumprod(self.scheduler).to(options.device)
-        self.tokenizer = None if stage.language is None else self._tokenizer(stage.language)
+        self.vocabulary = stage.language if stage.vocabulary is None else stage.vocabulary
+        self.tokenizer = None if self.vocabulary is None else self._tokenizer(self.vocabulary)
         self.modules = {name: self._module(name) for name in MODULES[stage.objective]}
         for module in self.modules.values():
             module.requires_grad_(False)
@@ -199,12 +121,15 @@ class Run:
         self.trained.requires_grad_()
         if stage.objective == "denoising":
             self._check_widths()
+        if stage.objective == "reading" or stage.text_weight > 0:
+            self.reading = self._reading()
         if "vae" in self.modules:
             self.vae = self.modules["vae"]
             self.records = training_records(corpus, stage.with_japan)
         else:
             self.vae = components.load("vae", source_folder(recipe, stage, "vae", options)).to(options.device)
-            self.batches = self._batches()
+            if stage.objective != "reading":
+                self.batches = self._batches()
         if stage.objective == "decoding":
             self.latents = self._latents(corpus.pictures.shape[1])
         losses: dict[str, Callable[[int], Losses]] = {
@@ -212,6 +137,7 @@ class Run:
             "contrastive": self._contrastive,
             "denoising": self._denoising,
             "decoding": self._decoding,
+            "reading": lambda step: self.reading.loss(self.modules["text_encoder"], step),
         }
         self.loss = losses[stage.objective]
 
@@ -224,7 +150,7 @@ class Run:
     def _latents(self, size_px: int) -> Tensor:
         """(N, C, h, w) of all pictures, scaled."""
         cache = self.options.output / LATENTS_FILE
-        return corpus_latents(self.corpus, self.vae, size_px, self.options.device, cache)
+        return corpus_latents(self.corpus, self.vae, size_px, cache)
 
     def _check_widths(self) -> None:
         """The UNet of a folder given as --base may read text of another width."""
@@ -239,9 +165,10 @@ class Run:
                 value=read,
             )
 
-    def _tokenizer(self, language: str) -> JapaneseTokenizer:
+    def _tokenizer(self, vocabulary: str) -> JapaneseTokenizer:
         """The one in the output folder: copied from `start_from`, or trained on the corpus, if there is none yet."""
-        folder = self.options.output / f"tokenizer_{language}"
+        folder = self.options.output / f"tokenizer_{vocabulary}"
+        size, window = self.recipe.vocab_size[vocabulary], self.recipe.model_max_length[vocabulary]
         if self.options.start_from is not None:
             if not (self.options.start_from / "tokenizer").is_dir():
                 raise CheckpointError(
@@ -251,14 +178,38 @@ class Run:
                     value=self.options.start_from,
                 )
             shutil.copytree(self.options.start_from / "tokenizer", folder, dirs_exist_ok=True)
+        elif not folder.is_dir() and vocabulary == PHRASES:
+            train_phrase_tokenizer(self.phrases, size, window, folder)
         elif not folder.is_dir():
-            train_tokenizer(
-                self.corpus, language, self.recipe.vocab_size[language], self.recipe.model_max_length, folder
-            )
+            train_tokenizer(self.corpus, vocabulary, size, window, folder)
         return JapaneseTokenizer.load(folder)
 
+    @cached_property
+    def phrases(self) -> Phrases:
+        return Phrases(self.corpus, read_vocabulary())
+
+    def _reading(self) -> Reading:
+        """With the encoder that the stage starts from as its teacher; where pictures are shown too, it is its own."""
+        assert self.tokenizer is not None
+        student, learns = self.modules["text_encoder"], self.stage.objective != "reading"
+        teacher, tokenizer = student, self.tokenizer
+        if not learns:
+            folder = source_folder(self.recipe, self.stage, "text_encoder", self.options)
+            teacher = components.load("text_encoder", folder).to(self.options.device).requires_grad_(False)
+            tokenizer = JapaneseTokenizer.load(folder / "tokenizer")
+            own = self.options.output / f"tokenizer_{self.vocabulary}"
+            student.load_state_dict(reread(teacher, folder / "tokenizer", student, own))
+        pooling = getattr(self.modules["unet"], "add_embedding", None)
+        phrases = Phrases(self.corpus, read_vocabulary(), DRESSES) if learns else self.phrases
+        size, dropout = self.stage.train_batch_size, self.stage.caption_dropout
+        return Reading(
+            phrases, Teacher(teacher, tokenizer, pooling, learns), self.tokenizer, size, dropout, self.options.seed
+        )
+
     def _module(self, name: str) -> Any:
-        if name in self.stage.starts_from:
+        if name == "text_encoder" and self.stage.objective == "reading":
+            module = components.build(name, self.recipe.components[name], self.tokenizer)
+        elif name in self.stage.starts_from:
             module = components.load(name, source_folder(self.recipe, self.stage, name, self.options))
         elif name == "image_encoder":
             module = image_encoder(self.recipe)
@@ -266,12 +217,24 @@ class Run:
             module = components.build(name, self.recipe.components[name], self.tokenizer)
         return module.to(self.options.device)
 
-    def _batches(self) -> CaptionedLatents:
+    def _batches(self) -> CaptionedLatents | MixedLatents:
         assert self.tokenizer is not None
         unet = self.modules["unet"].config if "unet" in self.modules else self.recipe.components["unet"]
-        latents = self._latents(unet["sample_size"] * 2 ** (len(self.vae.config.block_out_channels) - 1))
+        size_px = unet["sample_size"] * 2 ** (len(self.vae.config.block_out_channels) - 1)
+        latents = self._latents(size_px)
         dropout = self.stage.caption_dropout if self.stage.objective == "denoising" else 0.0
-        return CaptionedLatents(self.corpus, latents, self.stage, self.tokenizer, self.options.seed, dropout)
+        pictures = CaptionedLatents(self.corpus, latents, self.stage, self.tokenizer, self.options.seed, dropout)
+        if self.stage.scenes == 0:
+            return pictures
+        if self.options.sprites is None:
+            raise CheckpointError(
+                "train.sprites",
+                "the stage {stage} composes scenes, and no --sprites are given; give the folder of jsd data sprites",
+                stage=self.stage.name,
+            )
+        scenes = Scenes(self.corpus.concepts, Sprites.load(self.options.sprites / SPRITES_FILE), self.options.seed)
+        scene_latents = SceneLatents(scenes, self.vae, size_px, self.options.output / f"scenes_{self.options.seed}")
+        return MixedLatents(pictures, scene_latents, self.phrases, self.stage.scenes)
 
     def _autoencoding(self, step: int) -> Losses:
         seed = self.options.seed
@@ -287,9 +250,9 @@ class Run:
         return contrastive_loss(text_features, encoder(latents), encoder.logit_scale, concepts)
 
     def _denoising(self, step: int) -> Losses:
-        latents, input_ids, _ = (tensor.to(self.options.device) for tensor in self.batches.batch(step))
+        latents, input_ids = (tensor.to(self.options.device) for tensor in self.batches.batch(step)[:2])
         hidden = self.modules["text_encoder"](input_ids).last_hidden_state  # (B, L, D)
-        return denoising_loss(
+        loss, metrics = denoising_loss(
             self.modules["unet"],
             self.alphas_cumprod,
             self.scheduler["prediction_type"],
@@ -298,6 +261,10 @@ class Run:
             hidden,
             step_generator(self.options.seed, step),
         )
+        if self.stage.text_weight == 0:
+            return loss, metrics
+        reading, more = self.reading.loss(self.modules["text_encoder"], step)
+        return loss + self.stage.text_weight * reading, {**metrics, **more}
 
     def _decoding(self, step: int) -> Losses:
         seed = self.options.seed
@@ -325,15 +292,17 @@ class Run:
         if self.stage.objective == "autoencoding":
             # One over the standard deviation of the corpus' latents (arXiv 2112.10752, appendix G).
             vae = saved["vae"]
-            latents = encode_corpus(self.corpus, vae, self.corpus.pictures.shape[1], self.options.device)
+            latents = encode_corpus(self.corpus, vae, self.corpus.pictures.shape[1])
             vae.register_to_config(scaling_factor=1 / latents.std().item())
         if "unet" in self.modules:
             assert self.stage.language is not None
             components.write_model_folder(
                 folder, {**saved, "vae": self.vae}, self.scheduler, self.recipe.guidance_scale
             )
-            tokenizer = self.options.output / f"tokenizer_{self.stage.language}"
+            tokenizer = self.options.output / f"tokenizer_{self.vocabulary}"
             shutil.copytree(tokenizer, folder / "tokenizer", dirs_exist_ok=True)
+            if self.vocabulary == PHRASES:
+                self.phrases.known(STYLES_DRAWN).save(folder)
         else:
             for name, module in saved.items():
                 module.save_pretrained(folder / name)

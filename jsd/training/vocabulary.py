@@ -3,14 +3,19 @@
 import io
 import random
 from pathlib import Path
+from typing import Any
 
 import sentencepiece
 
 from jsd.atomic import replacing_folder, write_json
 from jsd.training.corpora.captions import caption
+from jsd.training.corpora.concepts import read_list
 from jsd.training.corpora.corpus import Corpus
+from jsd.training.corpora.phrases import Phrases
 
 CAPTIONS_PER_PICTURE = 3
+KANA = "".join(map(chr, [*range(0x3041, 0x3097), *range(0x30A1, 0x30FB)]))
+SIGNS = "".join(map(chr, range(0x21, 0x7F))) + "ー・、。「」『』〜…々♪☆★♡♥"
 # Pieces of their own: a vocabulary of so few captions would otherwise learn 「の富士山」 as one word.
 JOINTS = {"ja": ["の", "、"], "en": [","]}
 
@@ -28,22 +33,39 @@ def train_tokenizer(corpus: Corpus, language: str, vocab_size: int, model_max_le
     # Every word once more: a keyword seldom drawn is still a word that users type.
     for word in words.values():
         sentences += [name.lower() for name in (word.name, *word.keywords)]
+    _train(sentences, folder, model_max_length, vocab_size=vocab_size, user_defined_symbols=JOINTS[language])
+
+
+def train_phrase_tokenizer(phrases: Phrases, vocab_size: int, model_max_length: int, folder: Path) -> None:
+    """The same from the words of `phrases`, names apart from what stands around them, so that no name is one piece
+    with a particle; every kanji for everyday use is read."""
+    sentences = [word.lower() for word in phrases.all_words()]
+    _train(
+        sentences,
+        folder,
+        model_max_length,
+        vocab_size=vocab_size,
+        add_dummy_prefix=False,
+        required_chars="".join(read_list("joyo")) + KANA + SIGNS.lower(),
+    )
+
+
+def _train(sentences: list[str], folder: Path, model_max_length: int, **options: Any) -> None:
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(sentences),
         model_writer=model,
         model_type="unigram",
-        vocab_size=vocab_size,
         hard_vocab_limit=False,
         character_coverage=1.0,
         normalization_rule_name="nmt_nfkc",
-        user_defined_symbols=JOINTS[language],
         unk_id=0,
         bos_id=1,
         eos_id=2,
         pad_id=3,
         pad_piece="[PAD]",
         minloglevel=2,
+        **options,
     )
     # In one move: spiece.model alone would mean 77 tokens.
     with replacing_folder(folder) as partial:

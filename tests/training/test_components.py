@@ -12,7 +12,7 @@ from jsd.errors import CheckpointError
 from jsd.models.configs import GUIDANCE_SCALE, guidance_scale
 from jsd.training import components
 from jsd.training.recipes import MINI
-from jsd.training.stages import alphas_cumprod
+from jsd.training.starting import alphas_cumprod
 
 
 def test_a_fresh_vae_hides_nothing_in_noise() -> None:

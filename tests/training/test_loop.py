@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 
 from jsd.errors import CheckpointError
-from jsd.training.loop import CHECKPOINT_FILE, Ema, check_settings, learning_rate, save_atomically, train
+from jsd.training.loop import CHECKPOINT_FILE, check_settings, learning_rate, save_atomically, train
 from jsd.training.recipes import Stage
 
 STAGE = Stage(
@@ -40,7 +41,7 @@ def run(
     batches: Callable[[int], tuple[Tensor, Tensor]] = batch,
     sample: Callable[[int], None] = lambda step: None,
     log: Callable[[int, dict[str, float]], None] = lambda step, values: None,
-) -> Ema:
+) -> EMAModel:
     def compute_loss(number: int) -> tuple[Tensor, dict[str, Tensor]]:
         inputs, targets = batches(number)
         return (modules["linear"](inputs) - targets).square().mean(), {}
@@ -91,29 +92,6 @@ def test_the_loop_uses_the_schedule(tmp_path: Path) -> None:
     run(make_modules(), tmp_path, log=logged.__setitem__)
     assert logged[6]["lr"] == learning_rate(STAGE, 5)
     assert {"loss", "grad_norm", "lr", "seconds"} <= set(logged[6])
-
-
-def test_averages_follow_the_weights_faster_when_young() -> None:
-    layer = nn.Linear(1, 1, bias=False)
-    nn.init.zeros_(layer.weight)
-    ema = Ema(layer.parameters(), decay=0.9)
-    nn.init.ones_(layer.weight)
-    ema.update(0)
-    assert ema.shadow[0].item() == pytest.approx(0.9), "a tenth of the old at step 0"
-    ema.update(10_000)
-    assert ema.shadow[0].item() == pytest.approx(0.9 * 0.9 + 0.1), "the stage's decay once that is smaller"
-
-
-def test_swapping_twice_is_nothing() -> None:
-    modules = make_modules()
-    ema = Ema(modules.parameters(), decay=0.9)
-    nn.init.ones_(modules["linear"].weight)
-    weights, averages = flat(modules), [shadow.clone() for shadow in ema.shadow]
-    ema.swap()
-    assert not torch.equal(flat(modules), weights), "one swap shows the averages"
-    ema.swap()
-    assert torch.equal(flat(modules), weights)
-    assert all(torch.equal(a, b) for a, b in zip(ema.shadow, averages, strict=True))
 
 
 def test_a_resumed_run_ends_as_if_it_never_stopped(tmp_path: Path) -> None:
@@ -274,7 +252,7 @@ def test_samples_are_drawn_with_the_averages(tmp_path: Path) -> None:
     modules = make_modules()
     seen: list[Tensor] = []
     ema = run(modules, tmp_path, checkpointing_steps=6, sample=lambda step: seen.append(flat(modules)))
-    assert torch.equal(seen[0], torch.cat([shadow.flatten() for shadow in ema.shadow]))
+    assert torch.equal(seen[0], torch.cat([shadow.flatten() for shadow in ema.shadow_params]))
 
 
 def test_the_loop_learns(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from jsd.errors import CheckpointError
 from jsd.models.random import SCHEDULER, model_configs
 from jsd.training.plan import count_parameters, plan
 from jsd.training.recipes import FULL, MINI
-from jsd.training.stages import TrainOptions
+from jsd.training.starting import TrainOptions
 
 # Stable Diffusion v1's UNet and VAE, and rinna's text encoder of 32,000 pieces.
 TEXT_ENCODER, UNET, VAE = 109_691_136, 859_520_964, 83_653_863

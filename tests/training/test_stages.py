@@ -16,12 +16,14 @@ import jsd
 from jsd.errors import CheckpointError, CorpusError, ModelFolderError
 from jsd.models.folder import verify_folder
 from jsd.training.recipes import FULL, MINI, RECIPES, Recipe
-from jsd.training.stages import Run, TrainOptions, run_stage, step_generator
+from jsd.training.stages import Run, run_stage, step_generator
+from jsd.training.starting import TrainOptions
 
 
 @pytest.fixture(scope="module")
-def options(toy_corpus_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainOptions:
-    return TrainOptions(toy_corpus_folder, tmp_path_factory.mktemp("toy") / "toy", mixed_precision="no")
+def options(toy_corpus_folder: Path, toy_sprites: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainOptions:
+    output = tmp_path_factory.mktemp("toy") / "toy"
+    return TrainOptions(toy_corpus_folder, output, sprites=toy_sprites, mixed_precision="no")
 
 
 @pytest.fixture(scope="module")

@@ -77,6 +77,36 @@ SOURCES = {
         ),
     )
 }
+# Of the second corpus' sprites, beside Fluent's sets.
+SPRITE_SOURCES = {
+    source.name: source
+    for source in (
+        Source(
+            "@iconify-json/noto",
+            "npm",
+            "1.2.9",
+            "DQiuXENbun41ch+XPSV55H9FaWKpHTyz46YIKtSaKYD4fIDDzL1tR6H4np/T38jfrTAeI3rcKF0mqHYeZVAuaw==",
+            "Apache-2.0",
+            "Noto Emoji, SVG",
+        ),
+        Source(
+            "@iconify-json/noto-v1",
+            "npm",
+            "1.2.5",
+            "/DsVMius69Q0fRS53z7QK1TROSuar606jiIx+laXtdsYGMXpf6LtHBx6CGfoo3UHHb/XpBsw+1L1x3eyPqMuVA==",
+            "Apache-2.0",
+            "Noto Emoji's first edition, SVG",
+        ),
+        Source(
+            "@iconify-json/twemoji",
+            "npm",
+            "1.2.5",
+            "uKpuIEV0v6K5BW3Mjdyl+XKFVAbbcPxAgifKvEMtZoUZB5+YiY5zaMm2uNNCxyXzAWU9yNLlj41WU6/mvgALsw==",
+            "CC-BY-4.0",
+            "Twemoji, SVG",
+        ),
+    )
+}
 
 
 def fetch_source(source: Source, folder: Path) -> Path:

@@ -3,7 +3,6 @@
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,20 +14,16 @@ from jsd.images import save_image
 from jsd.options import SamplingOptions
 from jsd.pipeline import Pipeline
 from jsd.training.corpora.corpus import Corpus
-from jsd.training.evaluation.judge import Judge
-from jsd.training.evaluation.prompts import GROUPS, Prompt, make_prompts
+from jsd.training.evaluation.colours import has_colour
+from jsd.training.evaluation.drawings import Drawing
+from jsd.training.evaluation.judge import Judge, cut_in_two
+from jsd.training.evaluation.measures import measures
+from jsd.training.evaluation.prompts import Prompt
 
 BATCH_SIZE = 16
 # Training draws its noise from seeds that start at 0 << 32; these are pictures that no stage has drawn.
 FIRST_SEED = 1_000_000
 TOP_K = 5
-
-
-@dataclass(frozen=True)
-class Drawing:
-    prompt: Prompt
-    seed: int
-    picture: np.ndarray  # (H, W, 3) uint8
 
 
 def draw(
@@ -64,32 +59,58 @@ def ranks(corpus: Corpus, judge: Judge, drawings: list[Drawing]) -> np.ndarray:
     Where the prompt names a style, the nearest picture of that concept must have it; otherwise the rank is the last.
     """
     distances = judge.distances(np.stack([drawing.picture for drawing in drawings]))  # (N, G)
-    found = []
-    for drawing, row in zip(drawings, distances, strict=True):
-        seen: dict[str, None] = {}
-        for index in np.argsort(row):
-            record = corpus.records[index]
-            seen.setdefault(record.code)
-            if record.code in drawing.prompt.right:
-                wrong_style = drawing.prompt.style not in (None, record.style)
-                found.append(len(corpus.concepts) if wrong_style else len(seen) - 1)
-                break
-    return np.array(found)
+    return np.array(
+        [
+            _rank(corpus, row, drawing.prompt.right, drawing.prompt.style)
+            if drawing.prompt.second is None
+            else _rank_of_two(corpus, judge, drawing)
+            for drawing, row in zip(drawings, distances, strict=True)
+        ]
+    )
+
+
+def _rank(corpus: Corpus, distances: np.ndarray, right: frozenset[str], style: str | None) -> int:
+    """distances (G,) to the gallery."""
+    seen: dict[str, None] = {}
+    for index in np.argsort(distances):
+        record = corpus.records[index]
+        seen.setdefault(record.code)
+        if record.code in right:
+            return len(corpus.concepts) if style not in (None, record.style) else len(seen) - 1
+    return len(corpus.concepts)
+
+
+def _rank_of_two(corpus: Corpus, judge: Judge, drawing: Drawing) -> int:
+    """The worse rank of both things, each in its half; of the best way to halve the picture and to assign them."""
+    one, other = drawing.prompt.right, drawing.prompt.second
+    assert other is not None
+    ways = []
+    for halves in cut_in_two(drawing.picture):
+        first, second = judge.distances(np.stack(halves))
+        ways += [
+            max(_rank(corpus, first, a, None), _rank(corpus, second, b, None)) for a, b in ((one, other), (other, one))
+        ]
+    return min(ways)
 
 
 def accuracy(drawings: list[Drawing], found: np.ndarray) -> dict[str, dict[str, float]]:
-    """group -> top-1 and top-5 in percent, and the number of drawings."""
+    """group -> top-1 and top-5 in percent, the number of drawings, and in how many percent the colour asked is seen."""
     table = {}
-    for group in GROUPS:
-        of_group = np.array(
-            [rank for drawing, rank in zip(drawings, found, strict=True) if drawing.prompt.group == group]
-        )
-        if len(of_group):
-            table[group] = {
-                "top1": round(100 * float((of_group == 0).mean()), 1),
-                "top5": round(100 * float((of_group < TOP_K).mean()), 1),
-                "drawings": len(of_group),
-            }
+    for group in dict.fromkeys(drawing.prompt.group for drawing in drawings):
+        chosen = [number for number, drawing in enumerate(drawings) if drawing.prompt.group == group]
+        of_group = found[chosen]
+        table[group] = {
+            "top1": round(100 * float((of_group == 0).mean()), 1),
+            "top5": round(100 * float((of_group < TOP_K).mean()), 1),
+            "drawings": len(of_group),
+        }
+        coloured = [
+            has_colour(drawings[number].picture, colour)
+            for number in chosen
+            if (colour := drawings[number].prompt.colour) is not None
+        ]
+        if coloured:
+            table[group]["colour"] = round(100 * float(np.mean(coloured)), 1)
     return table
 
 
@@ -97,7 +118,7 @@ def mismatched(drawings: list[Drawing]) -> list[Drawing]:
     """Each drawing with another prompt of its group: what the judge says by chance."""
     return [
         Drawing(other.prompt, drawing.seed, drawing.picture)
-        for group in GROUPS
+        for group in dict.fromkeys(d.prompt.group for d in drawings)
         for same in [[d for d in drawings if d.prompt.group == group]]
         # Past the other seeds of the same prompt.
         for drawing, other in zip(same, same[len(same) // 2 :] + same[: len(same) // 2], strict=True)
@@ -108,9 +129,9 @@ def mismatched(drawings: list[Drawing]) -> list[Drawing]:
 def evaluate(
     pipeline: Pipeline,
     corpus: Corpus,
-    language: str,
-    split: str,
+    prompts: list[Prompt],
     *,
+    of: dict[str, str],  # where the prompts are from, for the report
     seeds: int,
     num_inference_steps: int,
     guidance_scale: float | None,  # None: the model's own
@@ -118,21 +139,21 @@ def evaluate(
 ) -> dict[str, object]:
     """Write report.json and contact_sheet.png into `output`; returns the report."""
     guidance_scale = pipeline.guidance_scale if guidance_scale is None else guidance_scale
-    drawings = draw(pipeline, make_prompts(corpus, language, split), seeds, num_inference_steps, guidance_scale)
+    drawings = draw(pipeline, prompts, seeds, num_inference_steps, guidance_scale)
     judge = Judge.fit(np.asarray(corpus.pictures))
     found = ranks(corpus, judge, drawings)
     shuffled = mismatched(drawings)
     report: dict[str, object] = {
         "model": None if pipeline.folder is None else os.path.relpath(pipeline.folder),
         "model_sha256": pipeline.provenance.get("model_sha256"),  # a folder that is trained on keeps its name
-        "language": language,
-        "split": split,
+        **of,
         "seeds": seeds,
         "num_inference_steps": num_inference_steps,
         "guidance_scale": guidance_scale,
         "gallery": {"pictures": len(corpus.records), "concepts": len(corpus.concepts)},
         "accuracy": accuracy(drawings, found),
         "chance": accuracy(shuffled, ranks(corpus, judge, shuffled)),
+        **measures(corpus, drawings),
         "drawings": [
             {"group": d.prompt.group, "prompt": d.prompt.text, "seed": d.seed, "rank": int(rank)}
             for d, rank in zip(drawings, found, strict=True)
@@ -148,7 +169,8 @@ def contact_sheet(
     corpus: Corpus, drawings: list[Drawing], found: np.ndarray, per_group: int = 24, columns: int = 8
 ) -> Image.Image:
     """The first drawings of each group over a small picture of what is right, framed green (top-5) or red."""
-    cells = [cell for group in GROUPS for cell in _cells(corpus, drawings, found, group, per_group)]
+    groups = dict.fromkeys(drawing.prompt.group for drawing in drawings)
+    cells = [cell for group in groups for cell in _cells(corpus, drawings, found, group, per_group)]
     size = cells[0].width
     sheet = Image.new("RGB", (columns * size, -(-len(cells) // columns) * cells[0].height), "white")
     for number, cell in enumerate(cells):

@@ -5,10 +5,13 @@ A picture is a 12x12 thumbnail in CIELAB and an 8x8 grid of gradient orientation
 Euclidean distance.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
+
+from jsd.training.evaluation.colours import ink_mask
 
 THUMBNAIL_PX = 12
 GRID = 8
@@ -46,6 +49,40 @@ def orientation_grids(pictures: np.ndarray) -> np.ndarray:
     grid = cells.reshape(len(pictures), GRID, side, GRID, side, NUM_ORIENTATIONS).mean(axis=(2, 4))
     flat: np.ndarray = np.sqrt(grid).reshape(len(pictures), -1)
     return flat
+
+
+MARGIN = 4 / 128  # of a side: as the things of the gallery stand in their pictures
+MIDDLE = (0.3, 0.7)  # where a picture of two things may be cut
+
+
+def cut_in_two(picture: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """(H, W, 3) -> its two halves, side by side and one over the other, cut where the least ink is; each thing alone
+    in a square on its ground, as large as those of the gallery."""
+    ink = ink_mask(picture)
+    for axis in (1, 0):
+        profile = ink.sum(axis=1 - axis)
+        low, high = (round(share * len(profile)) for share in MIDDLE)
+        # The middle of the emptiest run, not its first line.
+        lines = np.flatnonzero(profile[low:high] == profile[low:high].min()) + low
+        cut = int(lines[len(lines) // 2])
+        parts = np.split(picture, [cut], axis=axis), np.split(ink, [cut], axis=axis)
+        yield tuple(_alone(part, mask) for part, mask in zip(*parts, strict=True))  # type: ignore[misc]
+
+
+def _alone(part: np.ndarray, mask: np.ndarray, size: int = 128) -> np.ndarray:
+    """What `mask` marks of `part`, in the middle of a square on the ground's colour."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    ground = (
+        tuple(int(value) for value in np.median(part[~mask].reshape(-1, 3), axis=0)) if (~mask).any() else (255,) * 3
+    )
+    square = Image.new("RGB", (size, size), ground)
+    if len(rows):
+        thing = Image.fromarray(part[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
+        scale = size * (1 - 2 * MARGIN) / max(thing.size)
+        width, height = (max(1, round(side * scale)) for side in thing.size)
+        thing = thing.resize((width, height), Image.Resampling.LANCZOS)
+        square.paste(thing, ((size - width) // 2, (size - height) // 2))
+    return np.asarray(square)
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,12 @@
 
 import hashlib
 import random
+import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
+from jsd.errors import InvalidInputError
 from jsd.training.corpora.captions import with_style
 from jsd.training.corpora.corpus import ALWAYS_UNSEEN, Corpus, is_unseen
 from jsd.training.corpora.styles import STYLES
@@ -17,12 +20,17 @@ SPLITS = ("dev", "test")
 
 @dataclass(frozen=True)
 class Prompt:
-    """`right` are the codes of the concepts that would be right; `style` must be right too where it is set."""
+    """`right` are the codes of the concepts that would be right; `style` must be right too where it is set.
+
+    `second`: what must be seen beside it, of a prompt that names two things; `colour`: a name in COLOURS.
+    """
 
     group: str
     text: str
     right: frozenset[str]
     style: str | None = None
+    second: frozenset[str] | None = None
+    colour: str | None = None
 
     @property
     def split(self) -> str:
@@ -51,3 +59,38 @@ def make_prompts(corpus: Corpus, language: str, split: str) -> list[Prompt]:
 
 def _some(items: list[Item]) -> list[Item]:
     return random.Random(0).sample(items, min(len(items), MAX_PROMPTS_PER_GROUP))
+
+
+# group: prompt = emoji that count as right [| emoji of the second thing] [×how many] [(colour)], and after a tab, notes
+_LINE = re.compile(
+    r"(?P<group>\w+): (?P<text>[^=\t]+?) = (?P<first>[^|(×\t]+?)"
+    r"(?: \| (?P<second>[^|(×\t]+?))?(?: ×\d+)?(?: \((?P<colour>\w+)\))?(?:\t.*)?"
+)
+_EMOJI = re.compile("[^\u200d\ufe0f](?:\ufe0f|\u200d[^\u200d\ufe0f])*")
+
+
+def read_prompts(path: Path, corpus: Corpus) -> list[Prompt]:
+    """The prompts of a file, a line each; # begins a comment. What the corpus has no picture of is left out."""
+    prompts = []
+    for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        found = _LINE.fullmatch(line.rstrip())
+        if found is None:
+            raise InvalidInputError(
+                "evaluate.line",
+                "{field}: each line must be «group: prompt = emoji», line {number} of {path} is {value}",
+                field="prompts",
+                number=number,
+                path=path,
+                value=line,
+            )
+        first, second = (None if part is None else _codes(part, corpus) for part in found.group("first", "second"))
+        if first and (second is None or second):
+            prompts.append(Prompt(found["group"], found["text"], first, second=second, colour=found["colour"]))
+    return prompts
+
+
+def _codes(emoji: str, corpus: Corpus) -> frozenset[str]:
+    codes = ("-".join(f"{ord(c):x}" for c in one if c != "\ufe0f") for one in _EMOJI.findall(emoji))
+    return frozenset(code for code in codes if code in corpus.concepts)

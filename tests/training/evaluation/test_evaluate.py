@@ -14,16 +14,8 @@ from jsd.pipeline import Pipeline
 from jsd.safety import Verdict
 from jsd.training.corpora.concepts import Concept
 from jsd.training.corpora.corpus import Corpus, Record
-from jsd.training.evaluation.evaluate import (
-    FIRST_SEED,
-    Drawing,
-    accuracy,
-    contact_sheet,
-    draw,
-    evaluate,
-    mismatched,
-    ranks,
-)
+from jsd.training.evaluation.drawings import Drawing
+from jsd.training.evaluation.evaluate import FIRST_SEED, accuracy, contact_sheet, draw, evaluate, mismatched, ranks
 from jsd.training.evaluation.judge import Judge
 from jsd.training.evaluation.prompts import GROUPS, Prompt, make_prompts
 
@@ -121,7 +113,14 @@ def test_every_prompt_is_drawn_with_seeds_of_its_own(pipeline: Pipeline) -> None
 def report(toy_corpus: Corpus, pipeline: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
     output = tmp_path_factory.mktemp("evaluation") / "report"
     returned = evaluate(
-        pipeline, toy_corpus, "ja", "test", seeds=1, num_inference_steps=1, guidance_scale=2.0, output=output
+        pipeline,
+        toy_corpus,
+        make_prompts(toy_corpus, "ja", "test"),
+        of={"language": "ja", "split": "test"},
+        seeds=1,
+        num_inference_steps=1,
+        guidance_scale=2.0,
+        output=output,
     )
     return output, returned
 
@@ -179,3 +178,32 @@ def test_a_model_that_draws_the_right_pictures_gets_full_marks(toy_corpus: Corpu
         drawings.append(Drawing(prompt, 0, np.asarray(toy_corpus.pictures[right.index])))
     found = ranks(toy_corpus, Judge.fit(np.asarray(toy_corpus.pictures)), drawings)
     assert {group: cell["top1"] for group, cell in accuracy(drawings, found).items()} == dict.fromkeys(GROUPS, 100.0)
+
+
+def test_two_things_are_found_each_in_its_half_in_any_order(toy_corpus: Corpus) -> None:
+    judge = Judge.fit(np.asarray(toy_corpus.pictures))
+    by_code = {record.code: np.asarray(toy_corpus.pictures[record.index]) for record in toy_corpus.records}
+    one, other, third = list(by_code)[:3]
+    canvas = np.full((128, 128, 3), 255, dtype=np.uint8)
+    for code, corner in ((one, 0), (other, 66)):
+        small = Image.fromarray(by_code[code]).resize((60, 60))
+        canvas[34:94, corner : corner + 60] = np.asarray(small)
+    for picture in (canvas, canvas.transpose(1, 0, 2)):
+        if picture is not canvas:  # one over the other, each upright
+            picture = np.full((128, 128, 3), 255, dtype=np.uint8)
+            picture[:60, 30:90], picture[66:126, 30:90] = canvas[34:94, :60], canvas[34:94, 66:126]
+        asked = [(one, other), (other, one), (one, third)]
+        drawings = [Drawing(Prompt("two", "", frozenset([a]), second=frozenset([b])), 0, picture) for a, b in asked]
+        assert [bool(rank == 0) for rank in ranks(toy_corpus, judge, drawings)] == [True, True, False]
+
+
+def test_a_colour_is_counted_beside_the_subject() -> None:
+    red = np.full((32, 32, 3), 255, dtype=np.uint8)
+    red[8:24, 8:24] = (220, 30, 30)
+    drawings = [Drawing(Prompt("colours", "", frozenset("a"), colour=name), 0, red) for name in ("赤", "青")]
+    assert accuracy(drawings, np.array([0, 0]))["colours"] == {
+        "top1": 100.0,
+        "top5": 100.0,
+        "drawings": 2,
+        "colour": 50.0,
+    }

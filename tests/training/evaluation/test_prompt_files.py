@@ -10,7 +10,7 @@ from jsd.training.corpora.words import read_vocabulary
 
 FOLDER = files("jsd.training.evaluation") / "prompts"
 LINE = re.compile(r"(?P<group>[a-z]+): (?P<text>[^=\t]+?)(?: = (?P<right>[^\t]+))?(?P<notes>\t.*)?")
-SIZES = {"unknown": 100, "known": 200, "prompts-dev": 100, "prompts-test": 100, "ja-500": 500}
+SIZES = {"natural": 80, "unknown": 100, "known": 200, "prompts-dev": 100, "prompts-test": 100, "ja-500": 500}
 
 
 def lines(name: str) -> list[re.Match[str]]:

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from jsd.errors import InvalidInputError
 from jsd.training.batches import training_records
 from jsd.training.corpora.concepts import Concept
 from jsd.training.corpora.corpus import Corpus, is_unseen
 from jsd.training.corpora.styles import STYLES
-from jsd.training.evaluation.prompts import GROUPS, MAX_PROMPTS_PER_GROUP, SPLITS, Prompt, make_prompts
+from jsd.training.evaluation.prompts import GROUPS, MAX_PROMPTS_PER_GROUP, SPLITS, Prompt, make_prompts, read_prompts
 
 BUILT = Path(__file__).parents[3] / "data" / "mini"
 Key = tuple[str, frozenset[str], str | None]
@@ -91,6 +92,30 @@ def test_unseen_prompts_name_concept_and_style(toy_corpus: Corpus, language: str
             (code,) = prompt.right
             assert getattr(toy_corpus.concepts[code], f"name_{language}") in prompt.text
             assert any(name in prompt.text for name in getattr(STYLES[prompt.style], f"names_{language}"))
+
+
+def test_a_file_of_prompts_is_read(toy_corpus: Corpus, tmp_path: Path) -> None:
+    file = tmp_path / "prompts.txt"
+    lines = (
+        "# of toys",
+        "",
+        "nouns: バス = 🚌🚎\ta bus\ta bus\ta car",
+        "nouns: 橋 = 🌉",
+        "colours: 赤い猫 = 🐈\u200d⬛🐈 (赤)",
+        "two: 猫と山 = 🐈 | 🗻\ufe0f",
+    )
+    file.write_text("\n".join(lines), "utf-8")
+    one, colour, two = read_prompts(file, toy_corpus)
+    assert (one.group, one.text, one.right) == ("nouns", "バス", frozenset(["1f68c"]))
+    assert (colour.text, colour.right, colour.colour) == ("赤い猫", frozenset(["1f408"]), "赤")
+    assert (two.right, two.second) == (frozenset(["1f408"]), frozenset(["1f5fb"]))
+
+
+@pytest.mark.parametrize("line", ["バス", "nouns: バス", "バス = 🚌"])
+def test_a_line_in_another_form_is_named(toy_corpus: Corpus, tmp_path: Path, line: str) -> None:
+    (tmp_path / "prompts.txt").write_text(f"# one\n{line}\n", "utf-8")
+    with pytest.raises(InvalidInputError, match="line 2"):
+        read_prompts(tmp_path / "prompts.txt", toy_corpus)
 
 
 @pytest.fixture(scope="module")

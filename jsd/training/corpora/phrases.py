@@ -1,0 +1,207 @@
+"""What people write beside the captions: every spelling of a thing, in phrases and sentences that mean one picture."""
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+
+from jsd.prompting.concepts import Concept, KnownConcepts
+from jsd.training.corpora.captions import caption
+from jsd.training.corpora.corpus import Corpus, Record, is_unseen
+from jsd.training.corpora.scenes import Scene
+from jsd.training.corpora.styles import BACKGROUNDS, DEFAULT_STYLE, STYLES
+from jsd.training.corpora.words import (
+    COUNT_FORMS,
+    NO_STYLE,
+    Attributes,
+    Vocabulary,
+    read_attributes,
+    read_colours,
+    read_counts,
+    read_modifiers,
+    read_places,
+    read_relations,
+    read_style_templates,
+)
+
+SLOT = "{}"
+A_THING = Attributes("thing", ("つ", "個"), False, "stands", ("plain",))  # of a concept that concepts.tsv lacks
+LEVELS = {"name": 3.0, "casual": 2.0, "near": 1.0, "kana": 1.0, "keyword": 0.5}  # how often one of them is drawn
+# Of the texts: captions as before, two things, the bare word; the others are phrases.
+CAPTION, PAIR, BARE = 0.2, 0.05, 0.25
+# Of the captions of styles that have one.
+BACKGROUND = 0.3
+# Of the phrases: words before the thing, a style, words behind it or a sentence; each with its own chance.
+BEFORE, STYLED, AFTER = 0.5, 0.3, 0.45
+SHARES = {"before": 6.0, "place": 1.5, "colour": 1.5, "count": 0.7, "other style": 0.7}
+SENTENCE = 0.35  # of the words behind
+DRESSES = {"before": 6.0, "other style": 0.5}  # where colours, counts and places are drawn: what is left
+DRESSED = 0.25
+NEAR = 0.15  # of the colours: 朱色 for 赤
+NAMED_DEFAULT = 0.15  # of the pictures in the default style
+PLACE_FORMS = ("{}、{{}}", "{{}}、{}", "{{}} {}", "{{}}、背景は{}", "{}を背景に{{}}")
+UNREAD, NUM_UNREAD = "\U000f0000", 0.01  # a character that no vocabulary has: what cannot be read is passed over
+
+
+class Phrases:
+    """Draws (text, asked): a text, and how the picture that it means has been asked for so far.
+
+    Colours, counts, places and second things are words like any other here: what they change is drawn by later stages.
+    """
+
+    def __init__(self, corpus: Corpus, vocabulary: Vocabulary, shares: Mapping[str, float] = SHARES) -> None:
+        """`shares`: how often what stands before a thing is of which slot."""
+        self.shares = shares
+        self.words = corpus.words("ja")
+        self.codes = list(corpus.concepts)
+        self.emoji = {code: concept.emoji for code, concept in corpus.concepts.items()}
+        self.names = {code: vocabulary.names.get(one.emoji, one.name_ja) for code, one in corpus.concepts.items()}
+        attributes = read_attributes()
+        self.attributes = {code: attributes.get(emoji, A_THING) for code, emoji in self.emoji.items()}
+        self.modifiers: dict[tuple[str, str], list[str]] = {}
+        for one in read_modifiers():
+            self.modifiers.setdefault((one.slot, one.fits), []).append(one.template)
+        self.styles = read_style_templates()
+        self.relations = read_relations()
+        self.places, self.colours = read_places(), read_colours()
+        places = [template for place in self.places.values() for template in place.templates]
+        self.modifiers["place", "any"] = [*self.modifiers["place", "any"], *places]
+        self.modifiers["colour", "any"] = [t for one in self.colours.values() for t in (*one.templates, *one.near)]
+        self.modifiers["other style", "any"] = list(self.styles.pop(NO_STYLE))
+        self.counts = read_counts()
+        # What the first edition was taught: some of these words name several things.
+        sounds = {word for concept in corpus.concepts.values() for word in concept.onomatopoeia}
+        self.things: dict[str, dict[str, str]] = {}
+        self.weights: dict[str, list[float]] = {}
+        for code, concept in corpus.concepts.items():
+            own = dict.fromkeys((concept.name_ja, *concept.onomatopoeia), LEVELS["name"])
+            for spelling in vocabulary.spellings.get(concept.emoji, ()):
+                # One text, one picture: a word of several concepts means the likeliest.
+                if vocabulary.meanings[spelling.text][0] == concept.emoji:
+                    own.setdefault(spelling.text, LEVELS[spelling.level])
+            self.things[code] = {word: word if word in sounds else concept.name_ja for word in own}
+            self.weights[code] = list(own.values())
+
+    def draw(self, rng: random.Random) -> tuple[str, str]:
+        text, asked = self._draw(rng)
+        return text + UNREAD if rng.random() < NUM_UNREAD else text, asked
+
+    def _draw(self, rng: random.Random) -> tuple[str, str]:
+        code, choice = rng.choice(self.codes), rng.random()
+        if choice < CAPTION:
+            style = rng.choice(self._styles(code))
+            ground = STYLES[style].takes_background and rng.random() < BACKGROUND
+            text = caption(self.words[code], style, rng.choice(list(BACKGROUNDS)) if ground else None, "ja", rng)
+            return text, text
+        if choice < CAPTION + PAIR:
+            return self._pair(code, rng)
+        word, asked = self.thing(code, rng)
+        return (word, asked) if rng.random() < BARE else self._phrase(code, word, asked, rng)
+
+    def _styles(self, code: str) -> list[str]:
+        return [style for style in STYLES if not is_unseen(code, style)]
+
+    def thing(self, code: str, rng: random.Random) -> tuple[str, str]:
+        """A spelling of the concept, and how it has been asked for."""
+        (word,) = rng.choices(list(self.things[code]), self.weights[code])
+        return word, self.things[code][word]
+
+    def _pair(self, code: str, rng: random.Random) -> tuple[str, str]:
+        """Two things mean the first; where one is placed by the other, the last, which the phrase is about."""
+        (one, asked), (other, asked_other) = self.thing(code, rng), self.thing(rng.choice(self.codes), rng)
+        relation = "and" if rng.random() < 0.5 else rng.choice(list(self.relations))
+        template = rng.choice(self.relations[relation])
+        first = template.index("{a}") < template.index("{b}")
+        text = template.replace("{a}", one).replace("{b}", other)
+        return text, asked if first == (relation == "and") else asked_other
+
+    def _phrase(self, code: str, word: str, asked: str, rng: random.Random) -> tuple[str, str]:
+        styled = rng.random() < STYLED
+        text = self._before(code, word, rng, self.shares) if rng.random() < BEFORE else word
+        if styled:
+            style = rng.choice(self._styles(code))
+            text = rng.choice(self.styles[style]).replace(SLOT, text)
+            if style != DEFAULT_STYLE:
+                asked = f"{asked}、{STYLES[style].names_ja[0]}"
+        return self._after(code, text, rng) if rng.random() < AFTER else text, asked
+
+    def _before(self, code: str, text: str, rng: random.Random, shares: Mapping[str, float]) -> str:
+        (slot,) = rng.choices(list(shares), list(shares.values()))
+        templates = self._counts(code, rng.choice((1, 2, 3))) if slot == "count" else self._modifiers(slot, code, rng)
+        return rng.choice(templates).replace(SLOT, text)
+
+    def _after(self, code: str, text: str, rng: random.Random) -> str:
+        slot = "sentence" if rng.random() < SENTENCE else "after"
+        return rng.choice(self._modifiers(slot, code, rng)).replace(SLOT, text)
+
+    def _modifiers(self, slot: str, code: str, rng: random.Random) -> Sequence[str]:
+        """Those that fit any thing, or one in three times those of its kind."""
+        own = self.modifiers.get((slot, self.attributes[code].kind), [])
+        return own if own and rng.random() < 1 / 3 else self.modifiers[slot, "any"]
+
+    def _counts(self, code: str, count: int) -> list[str]:
+        """{}が三匹, 三匹の{}"""
+        numbers = [number for counter in self.attributes[code].counters for number in self.counts[counter][count - 1]]
+        return [form.format(number) for number in numbers for form in COUNT_FORMS]
+
+    def of_record(self, record: Record, rng: random.Random) -> str:
+        """What the picture may be asked for with: a caption as before, or words around a spelling."""
+        if rng.random() < CAPTION:
+            return caption(self.words[record.code], record.style, record.background, "ja", rng)
+        text, _ = self.thing(record.code, rng)
+        if record.background is not None:
+            text = rng.choice(("{0}の{1}", "{1}、{0}", "{1} {0}")).format(BACKGROUNDS[record.background][0], text)
+        style = record.style if record.style != DEFAULT_STYLE or rng.random() < NAMED_DEFAULT else None
+        return self._dressed(record.code, text, style, rng)
+
+    def of_scene(self, scene: Scene, rng: random.Random) -> str:
+        words = [self.thing(code, rng)[0] for code in scene.things]
+        code, text = scene.things[0], words[0]
+        if scene.colour is not None:
+            colour = self.colours[scene.colour]
+            text = rng.choice(colour.near if colour.near and rng.random() < NEAR else colour.templates).replace(
+                SLOT, text
+            )
+        if scene.count > 1:
+            text = rng.choice(self._counts(code, scene.count)).replace(SLOT, text)
+        if scene.relation is not None:
+            text = rng.choice(self.relations[scene.relation]).replace("{a}", text).replace("{b}", words[1])
+        if scene.place is not None:
+            text = rng.choice(self._places(scene.place, code)).replace(SLOT, text)
+        return self._dressed(code, text, scene.style, rng)
+
+    def _places(self, name: str, code: str) -> list[str]:
+        place = self.places[name]
+        templates = [*place.templates, *place.templates_by_stance.get(self.attributes[code].stance, ())]
+        return templates + [form.format(noun) for noun in place.nouns for form in PLACE_FORMS]
+
+    def _dressed(self, code: str, text: str, style: str | None, rng: random.Random) -> str:
+        """In that style, and in words that change nothing."""
+        if rng.random() < DRESSED:
+            text = self._before(code, text, rng, DRESSES)
+        if style is not None:
+            text = rng.choice(self.styles[style]).replace(SLOT, text)
+        return self._after(code, text, rng) if rng.random() < DRESSED else text
+
+    def known(self, styles: tuple[str, ...]) -> KnownConcepts:
+        """What a model that read these phrases may say of itself."""
+        concepts = [
+            Concept(self.names[code], self.emoji[code], tuple(word for word in things if word != self.names[code]))
+            for code, things in self.things.items()
+        ]
+        return KnownConcepts(tuple(concepts), styles)
+
+    def all_words(self) -> Iterator[str]:
+        """Every spelling as often as it weighs, and what stands around the things, once."""
+        for code, things in self.things.items():
+            for word, weight in zip(things, self.weights[code], strict=True):
+                yield from [word] * round(2 * weight)
+        templates = [t for some in (*self.modifiers.values(), *self.styles.values()) for t in some]
+        templates += [t.replace("{a}", SLOT).replace("{b}", SLOT) for some in self.relations.values() for t in some]
+        templates += [
+            form.format(number)
+            for counter in self.counts.values()
+            for spelled in counter
+            for number in spelled
+            for form in ("{}の",)
+        ]
+        for template in dict.fromkeys(templates):
+            yield from (part for part in template.split(SLOT) if part)

@@ -1,0 +1,216 @@
+"""Composed scenes: one to six sprites with place, scale, flip and colour, on white or on a painted ground.
+
+A scene is a function of a seed and its number, so it need not be kept. Where no place is named the ground is white and
+one thing fills the picture; where one is named the thing still fills at least half of a side.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from jsd.training.corpora.concepts import Concept
+from jsd.training.corpora.grounds import SIDE, paint
+from jsd.training.corpora.sprites import Sprite, Sprites
+from jsd.training.corpora.words import Attributes, Colour, read_attributes, read_colours, read_places, read_relations
+
+KINDS = {"single": 0.16, "colour": 0.24, "count": 0.1, "pair": 0.34, "place": 0.16}
+# Of scenes that name no design, so that seeds differ; and of those that do.
+UNNAMED = {"3d": 0.64, "noto": 0.12, "twemoji": 0.12, "blob": 0.12}
+NAMED = {"flat": "flat", "noto": "noto", "blob": "noto", "twemoji": "noto", "3d": "3d"}  # design -> style that it shows
+NAMED_SHARE = 0.15
+COUNTS = {2: 0.4, 3: 0.3, 4: 0.15, 5: 0.08, 6: 0.07}
+MIN_BODY = 0.45  # of the ink, in one hue: less is no colour of the thing
+HUE_WIDTH = 32.0  # degrees around the strongest hue
+Place = tuple[float, float, float]  # centre x, centre y, side; of the picture's side
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What a caption may say of the picture."""
+
+    things: tuple[str, ...]  # codes, the first is what the picture is of
+    design: str
+    style: str | None  # named, or None
+    colour: str | None = None
+    count: int = 1
+    relation: str | None = None  # of the second thing to the first (relations.tsv)
+    place: str | None = None  # None: white
+
+
+def held_out(*names: str) -> bool:
+    """One in ten pairs of things, and of a thing and a colour, are never shown."""
+    return hashlib.sha256("/".join(names).encode()).digest()[0] % 10 == 0
+
+
+class Scenes:
+    """Draws scenes by number. `concepts` by code: those of the corpus that have sprites."""
+
+    def __init__(self, concepts: Mapping[str, Concept], sprites: Sprites, seed: int) -> None:
+        self.sprites, self.seed = sprites, seed
+        self.codes = [code for code in concepts if "3d" in sprites.designs(code)]
+        attributes = read_attributes()
+        plain = Attributes("thing", ("つ",), False, "stands", ("plain",))
+        self.attributes = {code: attributes.get(concepts[code].emoji, plain) for code in self.codes}
+        self.colours = read_colours()
+        self.emoji = {code: concepts[code].emoji for code in self.codes}
+        self.coloured = [code for code in self.codes if self.attributes[code].takes_colour]
+        self.places = [place for place in read_places() if place != "plain"]
+        self.relations = list(read_relations())
+
+    def scene(self, number: int) -> tuple[Scene, np.random.Generator]:
+        """What the scene shows, and the generator that goes on to paint it."""
+        rng = np.random.default_rng((self.seed, number))
+        kind = str(rng.choice(list(KINDS), p=list(KINDS.values())))
+        codes = self.coloured if kind == "colour" else self.codes
+        code = codes[rng.integers(len(codes))]
+        design, style = self._design(code, rng)
+        scene = Scene((code,), design, style)
+        if kind == "colour":
+            return self._coloured(scene, rng), rng
+        if kind == "count":
+            return Scene((code,), design, style, count=int(rng.choice(list(COUNTS), p=list(COUNTS.values())))), rng
+        if kind == "pair":
+            other = self._other(code, design, rng)
+            relation = "and" if rng.random() < 0.5 else self.relations[rng.integers(len(self.relations))]
+            return Scene((code, other), design, style, relation=relation), rng
+        if kind == "place":
+            own = [place for place in self.attributes[code].places if place != "plain"]
+            choices = own if own and rng.random() < 0.6 else self.places
+            return Scene((code,), design, style, place=choices[rng.integers(len(choices))]), rng
+        return scene, rng
+
+    def paint(self, scene: Scene, rng: np.random.Generator) -> NDArray[np.uint8]:
+        """(128, 128, 3)."""
+        picture = Image.fromarray(paint(scene.place or "plain", rng))
+        for code, (x, y, side) in self._layout(scene, rng):
+            sprite = self.sprites.get(scene.design, code)
+            if scene.colour is not None:
+                recoloured = recolour(sprite, self.colours[scene.colour])
+                sprite = sprite if recoloured is None else recoloured
+            image = Image.fromarray(sprite)
+            if rng.random() < 0.3 and scene.count == 1:
+                image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+            scale = side * SIDE / max(image.size)
+            width, height = (max(1, round(one * scale)) for one in image.size)
+            image = image.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=2)
+            left = min(max(0, round(x * SIDE - width / 2)), SIDE - width) if width <= SIDE else 0
+            top = min(max(0, round(y * SIDE - height / 2)), SIDE - height) if height <= SIDE else 0
+            picture.paste(image, (left, top), image)
+        return np.asarray(picture)
+
+    def _design(self, code: str, rng: np.random.Generator) -> tuple[str, str | None]:
+        there = self.sprites.designs(code)
+        if rng.random() < NAMED_SHARE:
+            design = there[rng.integers(len(there))]
+            return design, NAMED[design]
+        shares = {design: share for design, share in UNNAMED.items() if design in there}
+        weights = np.array(list(shares.values()))
+        return str(rng.choice(list(shares), p=weights / weights.sum())), None
+
+    def _coloured(self, scene: Scene, rng: np.random.Generator) -> Scene:
+        """The scene in a colour that its sprite can take; as it is where it takes none."""
+        (code,) = scene.things
+        names = list(self.colours)
+        for name in rng.permutation(names):
+            left_out = self.emoji[code] in self.colours[name].concepts_left_out or held_out(code, name)
+            if not left_out and recolour(self.sprites.get(scene.design, code), self.colours[name]) is not None:
+                place = self.places[rng.integers(len(self.places))] if rng.random() < 0.1 and name != "白" else None
+                return Scene(scene.things, scene.design, scene.style, colour=str(name), place=place)
+        return scene
+
+    def _other(self, code: str, design: str, rng: np.random.Generator) -> str:
+        while True:
+            other = self.codes[rng.integers(len(self.codes))]
+            if other != code and design in self.sprites.designs(other) and not held_out(*sorted((code, other))):
+                return other
+
+    def _layout(self, scene: Scene, rng: np.random.Generator) -> list[tuple[str, Place]]:
+        first = scene.things[0]
+        if scene.relation is not None:
+            both = _two(scene.relation, rng)
+            placed = [
+                (code, (x + _shake(rng), y + _shake(rng), side))
+                for code, (x, y, side) in zip(scene.things, both, strict=True)
+            ]
+            return placed[::-1] if scene.relation == "behind" else placed
+        if scene.count > 1:
+            return [(first, (x + _shake(rng), y + _shake(rng), side)) for x, y, side in _several(scene.count, rng)]
+        if scene.place is None:
+            return [(first, (0.5, 0.5, float(rng.uniform(0.86, 0.95))))]
+        side = float(rng.uniform(0.55, 0.75))
+        x = float(rng.uniform(side / 2, 1 - side / 2))
+        stands = self.attributes[first].stance == "stands" and scene.place not in ("sky", "space")
+        return [(first, (x, 1 - side / 2 - float(rng.uniform(0.02, 0.1)) if stands else 0.5 + _shake(rng) * 4, side))]
+
+
+def _shake(rng: np.random.Generator) -> float:
+    return float(rng.uniform(-0.015, 0.015))
+
+
+def _two(relation: str, rng: np.random.Generator) -> tuple[Place, Place]:
+    """Where the first and the second thing stand."""
+    side = float(rng.uniform(0.42, 0.455))
+    if relation == "and" or relation == "beside":
+        relation = "right" if rng.random() < 0.7 else "left"
+        relation = relation if rng.random() < 0.85 else "under"
+    y = float(rng.uniform(0.45, 0.55))
+    left, right = (0.26, y, side), (0.74, y, side)
+    above, below = (0.5, 0.26, side), (0.5, 0.74, side)
+    return {
+        "right": (left, right),
+        "left": (right, left),
+        "on": (below, (0.5, 0.26, side)),
+        "under": (above, below),
+        "in": ((0.5, 0.5, 0.94), (0.5, 0.58, 0.42)),
+        "front": ((0.4, 0.4, 0.76), (0.7, 0.72, 0.52)),
+        "behind": ((0.62, 0.68, 0.58), (0.34, 0.34, 0.6)),
+        "with": ((0.38, 0.48, 0.7), (0.79, 0.68, 0.42)),
+    }[relation]
+
+
+def _several(count: int, rng: np.random.Generator) -> list[Place]:
+    if count == 2:
+        return [(0.26, 0.5, 0.44), (0.74, 0.5, 0.44)]
+    if count == 3 and rng.random() < 0.5:
+        return [(0.5, 0.26, 0.44), (0.26, 0.74, 0.44), (0.74, 0.74, 0.44)]
+    rows = {3: (3,), 4: (2, 2), 5: (2, 3), 6: (3, 3)}[count]
+    side = 0.42 if max(rows) == 2 else 0.295
+    return [
+        ((column + 0.5) / row, 0.5 if len(rows) == 1 else 0.27 + 0.46 * line, side)
+        for line, row in enumerate(rows)
+        for column in range(row)
+    ]
+
+
+def recolour(sprite: Sprite, colour: Colour) -> Sprite | None:
+    """The sprite with its body, what lies near its strongest hue or is grey, in that colour; None where it has no body.
+
+    Eyes, wheels and leaves stay as they are; light and shade are kept by scaling.
+    """
+    ink = sprite[..., 3] > 40
+    hsv = np.array(Image.fromarray(sprite[..., :3]).convert("HSV"), dtype=np.float32)
+    hue, saturation, value = hsv[..., 0] * 360 / 255, hsv[..., 1] / 255, hsv[..., 2] / 255
+    vivid = ink & (saturation > 0.25) & (value > 0.2)
+    if vivid.sum() > 0.3 * ink.sum():
+        counts = np.bincount((hue[vivid] // 12).astype(int), minlength=31)[:30]
+        strongest = float(counts.argmax()) * 12 + 6
+        body = vivid & (np.abs((hue - strongest + 180) % 360 - 180) < HUE_WIDTH)
+    else:
+        body = ink & (saturation <= 0.3) & (value > 0.3)
+    if body.sum() < MIN_BODY * ink.sum():
+        return None
+    goal_hue, goal_saturation, goal_value = colour.hsv
+    for channel, goal in ((saturation, goal_saturation), (value, goal_value)):
+        usual = max(0.05, float(np.percentile(channel[body], 75)))
+        channel[body] = np.clip(channel[body] * goal / usual, 0, 1) if goal > 0 else 0
+    if vivid.sum() <= 0.3 * ink.sum() and goal_saturation > 0:
+        saturation[body] = goal_saturation
+    hue[body] = goal_hue
+    stacked = np.stack([hue * 255 / 360, saturation * 255, value * 255], axis=-1).astype(np.uint8)
+    found = sprite.copy()
+    found[body, :3] = np.asarray(Image.fromarray(stacked, "HSV").convert("RGB"))[body]
+    return found

@@ -1,0 +1,143 @@
+"""The reading stage: a text encoder learns new words for what a UNet already draws.
+
+The teacher is the encoder that the UNet was trained with. It reads how a picture has been asked for so far (the short
+name, its style); the new encoder, with a vocabulary of its own, learns to say the same of every other way in which
+people ask for it. Tohoku's SDXL-jp and AltDiffusion (arXiv 2211.06679) distil encoders so.
+"""
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from sentencepiece import SentencePieceProcessor
+from torch import Tensor, nn
+
+from jsd.prompting.tokenizer import VOCABULARY_FILE, JapaneseTokenizer
+from jsd.training.corpora.phrases import Phrases
+from jsd.training.objectives import Losses
+
+POOLED_WEIGHT = 0.5
+
+
+class Teacher:
+    """What the UNet is used to: hidden states of the texts that it was trained with.
+
+    Where the encoder that learns is its own teacher, it reads the spellings like the names that pictures go with.
+    """
+
+    def __init__(
+        self, text_encoder: Any, tokenizer: JapaneseTokenizer, add_embedding: nn.Module | None, learns: bool = False
+    ) -> None:
+        self.text_encoder, self.tokenizer, self.add_embedding = text_encoder, tokenizer, add_embedding
+        self.learns = learns
+        self._states: dict[str, Tensor] = {}
+
+    @torch.no_grad()
+    def states(self, texts: Sequence[str]) -> Tensor:
+        """(B, L, D), each text encoded once, or as often as the teacher has learnt something."""
+        if self.learns:
+            self._states.clear()
+        new = list(dict.fromkeys(text for text in texts if text not in self._states))
+        if new:
+            input_ids = torch.tensor([self.tokenizer.encode(text) for text in new], device=self.text_encoder.device)
+            self._states.update(zip(new, self.text_encoder(input_ids).last_hidden_state.float(), strict=True))
+        return torch.stack([self._states[text] for text in texts])
+
+    def starts(self, texts: Sequence[str]) -> Tensor:
+        """(B,): from where on the states of a text say what it means; of a frozen teacher, as a whole."""
+        if not self.learns:
+            return torch.zeros(len(texts), dtype=torch.long, device=self.text_encoder.device)
+        ids = torch.tensor([self.tokenizer.encode(text) for text in texts], device=self.text_encoder.device)
+        return text_lengths(ids, self.tokenizer)
+
+    def pooled(self, states: Tensor) -> Tensor | None:
+        """states (B, L, D) -> (B, E): the text as it shifts every ResNet block, where the UNet has that."""
+        return None if self.add_embedding is None else self.add_embedding(states)
+
+
+def text_lengths(input_ids: Tensor, tokenizer: JapaneseTokenizer) -> Tensor:
+    """input_ids (B, L) -> (B,): the tokens before </s>."""
+    return (input_ids == tokenizer.eos_token_id).int().argmax(dim=1)
+
+
+def target_states(states: Tensor, starts: Tensor, empty: Tensor, lengths: Tensor, window: int) -> Tensor:
+    """states (B, L, D) of the teacher, which count from starts (B,) on, empty (L, D) of the empty text, lengths (B,) of
+    the student's text without </s> -> (B, W, D).
+
+    The encoder is causal and begins with the text itself, so nothing is known of the text at its first tokens: these
+    say what the empty prompt says. What the teacher says begins at </s>, and its last state fills the window.
+    """
+    positions = torch.arange(window, device=states.device)[None] - lengths[:, None]  # (B, W)
+    placed = (
+        (positions.clamp(min=0) + starts[:, None])
+        .clamp(max=states.shape[1] - 1)[..., None]
+        .expand(-1, -1, states.shape[-1])
+    )
+    before = empty[torch.arange(window, device=states.device).clamp(max=len(empty) - 1)]  # (W, D)
+    return torch.where(positions[..., None] < 0, before[None], states.gather(1, placed))
+
+
+def reading_loss(hidden: Tensor, target: Tensor, pooled: Tensor | None, pooled_target: Tensor | None) -> Losses:
+    """Squared error of the hidden states (B, W, D) and of the pooled text (B, E), each relative to its variance."""
+    states = F.mse_loss(hidden.float(), target) / target.var()
+    if pooled is None or pooled_target is None:
+        return states, {"states": states}
+    shift = F.mse_loss(pooled.float(), pooled_target) / pooled_target.var()
+    return states + POOLED_WEIGHT * shift, {"states": states, "pooled": shift}
+
+
+class Reading:
+    """The loss of a step: phrases drawn anew, read by the encoder that learns and by the teacher."""
+
+    def __init__(
+        self,
+        phrases: Phrases,
+        teacher: Teacher,
+        tokenizer: JapaneseTokenizer,
+        batch_size: int,
+        dropout: float,
+        seed: int,
+    ) -> None:
+        self.phrases, self.teacher, self.tokenizer = phrases, teacher, tokenizer
+        self.batch_size, self.dropout, self.seed = batch_size, dropout, seed
+
+    def batch(self, step: int) -> tuple[Tensor, list[str]]:
+        """input_ids (B, W), and what the teacher reads (B)."""
+        rng = random.Random(f"{self.seed}/reading/{step}")
+        drawn = [("", "") if rng.random() < self.dropout else self.phrases.draw(rng) for _ in range(self.batch_size)]
+        return torch.tensor([self.tokenizer.encode(text) for text, _ in drawn]), [asked for _, asked in drawn]
+
+    def loss(self, text_encoder: Any, step: int) -> Losses:
+        input_ids, asked = self.batch(step)
+        input_ids = input_ids.to(text_encoder.device)
+        states = self.teacher.states(asked)
+        (empty,) = self.teacher.states([""])
+        lengths = text_lengths(input_ids, self.tokenizer)
+        hidden = text_encoder(input_ids).last_hidden_state
+        target = target_states(states, self.teacher.starts(asked), empty, lengths, input_ids.shape[1])
+        with torch.no_grad():
+            pooled_target = self.teacher.pooled(states)
+        return reading_loss(hidden, target, self.teacher.pooled(hidden), pooled_target)
+
+
+@torch.no_grad()
+def reread(old: Any, old_tokenizer: Path, new: Any, tokenizer: Path) -> dict[str, Tensor]:
+    """The weights of `old` for the vocabulary and the window of `new`: each embedding is the mean of those that `old`
+    has for the same characters; the last position fills a longer window."""
+    state = dict(old.state_dict())
+    tokens, positions = (f"embeddings.{kind}_embedding.weight" for kind in ("token", "position"))
+    table = state[tokens]  # (V, D)
+    before, after = (
+        SentencePieceProcessor(model_file=str(path / VOCABULARY_FILE)) for path in (old_tokenizer, tokenizer)
+    )
+    words = []
+    for i in range(after.vocab_size()):
+        ids = before.encode(after.id_to_piece(i).replace("▁", " ")) if i > after.pad_id() else [i]
+        words.append(table[ids or [before.unk_id()]].mean(dim=0))
+    state[tokens] = torch.stack(words)
+    more = new.config.max_position_embeddings - len(state[positions])
+    state[positions] = torch.cat([state[positions], state[positions][-1:].expand(more, -1)])
+    return state

@@ -1,0 +1,139 @@
+"""What a model says it knows: found in a prompt, offered when a prompt has none of it, searched."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from jsd.cli import main
+from jsd.errors import ModelFolderError
+from jsd.options import SamplingOptions
+from jsd.prompting.concepts import CONCEPTS_FILE, Concept, KnownConcepts
+from jsd.prompting.prompts import read_prompts
+from jsd.prompting.styles import readable_styles
+from jsd.prompting.tokenizer import JapaneseTokenizer
+
+KNOWN = KnownConcepts(
+    (
+        Concept("猫", "🐱", ("ねこ", "ネコちゃん", "子猫")),
+        Concept("歯", "🦷", ("は", "歯")),
+        Concept("カメラ", "📷", ("写真機",)),
+        Concept("富士山", "🗻", ("ふじさん", "富士")),
+        Concept("桜", "🌸", ("さくら",)),
+        Concept("道", "🛣", ("道路",)),
+        Concept("いちご", "🍓", ("苺", "イチゴ")),
+    ),
+    ("油絵", "線画"),
+)
+
+
+def every_place(text: str) -> range:
+    """A vocabulary of single characters: a word may begin and end anywhere."""
+    return range(len(text) + 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("猫", ["猫"]),
+        ("富士山と桜", ["富士山", "桜"]),
+        ("かわいいネコちゃんの写真", ["猫"]),
+        ("浮世絵風の富士山", ["富士山"]),
+        ("ねこがいる", ["猫"]),
+        ("カメラです", ["カメラ"]),
+        ("白猫", ["猫"]),
+        ("カメラマン", []),
+        ("それは何", []),
+        ("北海道", []),
+        ("猫舌", []),
+        ("通り道", []),
+        ("桜 水彩画", ["桜"]),
+        ("桜三本", ["桜"]),
+        ("長い道", ["道"]),
+        ("ＵＦＯ", []),
+        ("", []),
+    ],
+)
+def test_a_name_is_found_where_it_is_a_word(text: str, names: list[str]) -> None:
+    assert [one.name for one in KNOWN.find(text, every_place(text))] == names
+
+
+def test_a_name_begins_and_ends_where_a_token_or_a_script_does() -> None:
+    assert [one.name for one in KNOWN.find("いちごの絵", [0, 5])] == [], "one piece with what follows"
+    assert [one.name for one in KNOWN.find("桜並", [0, 1, 2])] == []
+    assert [one.name for one in KNOWN.find("桜の絵", [0, 3])] == ["桜"], "の begins another script"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, toy_folder: Path) -> Path:
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    for part in toy_folder.iterdir():
+        (whole / part.name).symlink_to(part)
+    KNOWN.save(whole)
+    return whole
+
+
+@pytest.fixture
+def tokenizer(folder: Path) -> JapaneseTokenizer:
+    return JapaneseTokenizer.load(folder / "tokenizer")
+
+
+def codes(tokenizer: JapaneseTokenizer, prompt: str, **options: str) -> list[str]:
+    return [note.code for note in read_prompts(tokenizer, SamplingOptions(prompt=prompt, **options)).notes()]
+
+
+@pytest.mark.parametrize("prompt", ["猫", "富士山と桜", "ネコちゃん 油絵", "", "  "])
+def test_what_is_known_is_drawn_without_a_word(tokenizer: JapaneseTokenizer, prompt: str) -> None:
+    assert not {"prompt.unknown", "prompt.unknown_near"} & set(codes(tokenizer, prompt))
+
+
+def test_a_prompt_of_unknown_things_is_told_what_is_near(tokenizer: JapaneseTokenizer) -> None:
+    notes = read_prompts(tokenizer, SamplingOptions(prompt="ねこまた", negative_prompt="文字")).notes()
+    (note,) = [one for one in notes if one.code.startswith("prompt.unknown")]
+    assert "猫" in str(note) and str(note).startswith("prompt")
+    assert "prompt.unknown" in codes(tokenizer, "哲学")
+
+
+def test_kana_are_offered_only_where_they_lead_to_something_known(folder: Path, tokenizer: JapaneseTokenizer) -> None:
+    pytest.importorskip("sudachipy", reason="the extra readings is not installed")
+    (folder / CONCEPTS_FILE).unlink()
+    anything = JapaneseTokenizer.load(folder / "tokenizer")
+    for word in ("苺", "薔薇"):
+        offered = [read_prompts(one, SamplingOptions(prompt=word)).prompt.spellings for one in (tokenizer, anything)]
+        assert bool(offered[0]) == (bool(offered[1]) and word == "苺")
+
+
+def test_styles_are_those_that_the_folder_names(folder: Path, tokenizer: JapaneseTokenizer) -> None:
+    assert readable_styles(tokenizer) == ["油絵", "線画"]
+    (folder / CONCEPTS_FILE).unlink()
+    assert len(readable_styles(JapaneseTokenizer.load(folder / "tokenizer"))) != 2
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"concepts": [{"name": "猫"}], "styles": []}', '{"concepts": 3}'])
+def test_a_damaged_file_is_one_line_with_its_path(folder: Path, content: str) -> None:
+    (folder / CONCEPTS_FILE).write_text(content, "utf-8")
+    with pytest.raises(ModelFolderError) as caught:
+        KnownConcepts.load(folder)
+    assert CONCEPTS_FILE in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_it_is_saved_as_it_was(folder: Path) -> None:
+    assert KnownConcepts.load(folder) == KNOWN
+    assert set(json.loads((folder / CONCEPTS_FILE).read_text("utf-8"))) == {"concepts", "styles"}
+
+
+def test_the_command_lists_and_searches(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def said(*words: str) -> str:
+        assert main(["concepts", *words, "--weights", str(folder)]) == 0
+        return capsys.readouterr().out
+
+    assert all(one.name in said() for one in KNOWN.concepts)
+    assert "猫" in said("ねこ") and "カメラ" not in said("ねこ")
+    assert "猫" in said("ねこまた"), "near ones where none is spelled so"
+
+
+def test_a_folder_that_says_nothing_is_one_line(toy_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["concepts", "--weights", str(toy_folder)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert CONCEPTS_FILE in line

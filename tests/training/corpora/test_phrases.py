@@ -1,0 +1,82 @@
+"""Phrases: every text with the caption that has meant the same picture so far."""
+
+import random
+import re
+
+import pytest
+
+from jsd.training.corpora.corpus import Corpus, is_unseen
+from jsd.training.corpora.phrases import UNREAD, Phrases
+from jsd.training.corpora.styles import STYLES
+from jsd.training.corpora.words import read_vocabulary
+
+DRAWN = 60_000
+
+
+@pytest.fixture(scope="module")
+def phrases(toy_corpus: Corpus) -> Phrases:
+    return Phrases(toy_corpus, read_vocabulary())
+
+
+@pytest.fixture(scope="module")
+def drawn(phrases: Phrases) -> list[tuple[str, str]]:
+    rng = random.Random(0)
+    return [phrases.draw(rng) for _ in range(DRAWN)]
+
+
+def test_a_text_depends_on_its_generator_alone(phrases: Phrases) -> None:
+    first, second = (phrases.draw(random.Random(7)) for _ in range(2))
+    assert first == second
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "ばす",
+        "バスの写真",
+        "(赤|青|白|黒)いバス",
+        "[二2２]台のバス",
+        "森の.*バス",
+        "バスの油絵",
+        "油絵風の.*バス",
+        "バスと鳥居",
+        "バスを描いて",
+    ],
+)
+def test_what_people_write_is_drawn(drawn: list[tuple[str, str]], pattern: str) -> None:
+    """Spellings, modifiers, colours, counts, places, styles, second things and sentences are all there."""
+    found = [asked for text, asked in drawn if re.search(pattern, text)]
+    assert found and "バス" in " ".join(found)
+
+
+def test_a_word_means_one_concept(drawn: list[tuple[str, str]], toy_corpus: Corpus) -> None:
+    names = {concept.name_ja for concept in toy_corpus.concepts.values()}
+    bare = {text: asked for text, asked in drawn if asked in names}
+    assert all(bare[text] == asked for text, asked in drawn if text in bare and asked in names)
+    assert bare["ばす"] == "バス"
+
+
+def test_sound_words_mean_what_they_did(phrases: Phrases, toy_corpus: Corpus) -> None:
+    for code, concept in toy_corpus.concepts.items():
+        assert all(phrases.things[code][word] == word for word in concept.onomatopoeia)
+
+
+def test_unseen_pairs_are_never_asked_for(drawn: list[tuple[str, str]], toy_corpus: Corpus) -> None:
+    left_out = {
+        f"{concept.name_ja}、{STYLES[style].names_ja[0]}"
+        for code, concept in toy_corpus.concepts.items()
+        for style in STYLES
+        if is_unseen(code, style)
+    }
+    assert left_out and not left_out & {asked for _, asked in drawn}
+
+
+def test_some_texts_hold_what_cannot_be_read(drawn: list[tuple[str, str]]) -> None:
+    assert 0 < sum(UNREAD in text for text, _ in drawn) < DRAWN / 20
+    assert not any(UNREAD in asked for _, asked in drawn)
+
+
+def test_the_model_says_what_it_knows(phrases: Phrases, toy_corpus: Corpus) -> None:
+    known = phrases.known(("油絵",))
+    assert [one.emoji for one in known.concepts] == [concept.emoji for concept in toy_corpus.concepts.values()]
+    assert known.by_spelling["ばす"].emoji == "🚌" and known.styles == ("油絵",)

@@ -1,0 +1,88 @@
+"""The reading stage: where what the teacher says stands, and an encoder that starts from another's weights."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from toy_recipe import TOY
+
+from jsd.prompting.tokenizer import JapaneseTokenizer
+from jsd.training import components
+from jsd.training.corpora.corpus import Corpus
+from jsd.training.corpora.phrases import Phrases
+from jsd.training.corpora.words import read_vocabulary
+from jsd.training.reading import Reading, Teacher, reading_loss, reread, target_states
+from jsd.training.recipes import PHRASES
+from jsd.training.vocabulary import train_phrase_tokenizer, train_tokenizer
+
+
+@pytest.fixture(scope="module")
+def phrases(toy_corpus: Corpus) -> Phrases:
+    return Phrases(toy_corpus, read_vocabulary())
+
+
+@pytest.fixture(scope="module")
+def folders(toy_corpus: Corpus, phrases: Phrases, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    old, new = (tmp_path_factory.mktemp("tokenizers") / name for name in ("old", "new"))
+    train_tokenizer(toy_corpus, "ja", 200, 16, old)
+    train_phrase_tokenizer(phrases, TOY.vocab_size[PHRASES], 24, new)
+    return old, new
+
+
+def encoder(folder: Path) -> torch.nn.Module:
+    torch.manual_seed(0)
+    return components.build("text_encoder", TOY.components["text_encoder"], JapaneseTokenizer.load(folder)).eval()
+
+
+def test_what_the_teacher_says_begins_at_the_end_of_the_text() -> None:
+    states, empty = torch.arange(1.0, 5).reshape(1, 4, 1), -torch.arange(1.0, 5).reshape(4, 1)
+    for length, expected in ((0, [1, 2, 3, 4, 4, 4]), (2, [-1, -2, 1, 2, 3, 4]), (5, [-1, -2, -3, -4, -4, 1])):
+        found = target_states(states, torch.tensor([0]), empty, torch.tensor([length]), window=6)
+        assert found.flatten().tolist() == expected
+    found = target_states(states, torch.tensor([2]), empty, torch.tensor([1]), window=4)
+    assert found.flatten().tolist() == [-1, 3, 4, 4], "its own text's beginning says nothing yet"
+
+
+def test_the_loss_is_relative_and_counts_the_pooled_text() -> None:
+    target, pooled = torch.randn(8, 4, 16), torch.randn(8, 3)
+    loss, metrics = reading_loss(target.mean() + 0 * target, target, pooled, pooled)
+    assert loss.item() == pytest.approx(1, abs=0.01) and metrics["pooled"].item() == 0, "the mean explains nothing"
+    assert reading_loss(target, target, pooled + 1, pooled)[0] > 0.1
+    assert reading_loss(target, target, None, None)[0] == 0
+
+
+def test_a_word_of_the_new_vocabulary_starts_as_the_mean_of_the_old_pieces(folders: tuple[Path, Path]) -> None:
+    old, new = encoder(folders[0]), encoder(folders[1])
+    new.load_state_dict(reread(old, folders[0], new, folders[1]))
+    before, after = (JapaneseTokenizer.load(folder) for folder in folders)
+    (piece,) = after.describe("富士山").pieces
+    ids = [one.id for one in before.describe("富士山").pieces]
+    tokens = "embeddings.token_embedding.weight"
+    torch.testing.assert_close(new.state_dict()[tokens][piece.id], old.state_dict()[tokens][ids].mean(dim=0))
+    assert new.config.max_position_embeddings == 24
+    assert torch.isfinite(torch.cat([weights.flatten() for weights in new.state_dict().values()])).all()
+
+
+def test_an_encoder_learns_to_say_what_the_teacher_says(folders: tuple[Path, Path], phrases: Phrases) -> None:
+    old, new = encoder(folders[0]), encoder(folders[1])
+    new.load_state_dict(reread(old, folders[0], new, folders[1]))
+    teacher = Teacher(old, JapaneseTokenizer.load(folders[0]), None)
+    reading = Reading(phrases, teacher, JapaneseTokenizer.load(folders[1]), batch_size=16, dropout=0.1, seed=0)
+    optimizer = torch.optim.AdamW(new.parameters(), lr=3e-3)
+    losses = []
+    for step in range(60):
+        loss, _ = reading.loss(new, step)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert sum(losses[-10:]) < 0.5 * sum(losses[:10])
+    assert all(parameter.grad is None for parameter in old.parameters()), "the teacher stays as it is"
+
+
+def test_a_batch_depends_on_seed_and_step_alone(folders: tuple[Path, Path], phrases: Phrases) -> None:
+    tokenizer = JapaneseTokenizer.load(folders[1])
+    one, two, other = (Reading(phrases, None, tokenizer, 8, 0.1, seed) for seed in (0, 0, 1))  # type: ignore[arg-type]
+    one.batch(0)
+    assert torch.equal(one.batch(3)[0], two.batch(3)[0])
+    assert not torch.equal(one.batch(3)[0], other.batch(3)[0])
