@@ -30,9 +30,10 @@ def packages_block() -> str:
 
 def _licence(name: str) -> str:
     said = metadata(name)
+    keys = ("License-Expression", "License")
     classifiers = [line.rpartition(":: ")[2] for line in said.get_all("Classifier") or [] if "License ::" in line]
-    named = TEXTS.get(name) or said.get("License-Expression") or said.get("License") or ", ".join(classifiers)
-    return re.sub(r"^Apache( 2\.0| Software)?( License)?$", "Apache-2.0", named)
+    named = [TEXTS.get(name, ""), *(said[key] for key in keys if key in said), ", ".join(classifiers)]
+    return re.sub(r"^Apache( 2\.0| Software)?( License)?$", "Apache-2.0", next(filter(None, named)))
 
 
 def main() -> None:
