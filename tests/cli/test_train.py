@@ -7,7 +7,7 @@ import pytest
 import torch
 from toy_recipe import TOY
 
-from jsd.cli import main
+from cli.conftest import Jsd
 from jsd.training.recipes import RECIPES
 
 
@@ -15,86 +15,52 @@ from jsd.training.recipes import RECIPES
 def command(toy_corpus_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The embedded model's recipe with toy components."""
     monkeypatch.setitem(RECIPES, "mini", TOY)
-    return ["train", "--corpus", str(toy_corpus_folder), "--output", str(tmp_path / "out"), "--mixed-precision", "no"]
+    return ["train", "--corpus", str(toy_corpus_folder), "--output", str(tmp_path / "out")]
 
 
-def test_a_stage_is_trained_and_its_folder_named(
-    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main([*command, "--stage", "vae", "--max-train-steps", "1"]) == 0
-    assert capsys.readouterr().out.splitlines()[-1] == str(tmp_path / "out/vae/model")
+def test_a_stage_is_trained_and_its_folder_named(jsd: Jsd, command: list[str], tmp_path: Path) -> None:
+    said = jsd(command, "--mixed-precision", "no", "--stage", "vae", "--max-train-steps", 1)
+    assert said.code == 0 and said.out[-1] == str(tmp_path / "out/vae/model")
     assert (tmp_path / "out/vae/model/vae/config.json").is_file()
 
 
 def test_arithmetic_is_bf16_where_that_is_fast(
-    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    jsd: Jsd, command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    del command[command.index("--mixed-precision") :]
     for dtype, expected in ((torch.bfloat16, "bf16"), (torch.float32, "no"), (torch.float16, "no")):
         monkeypatch.setattr("jsd.devices.fast_dtype", lambda device, dtype=dtype: dtype)
-        output = str(tmp_path / expected / str(dtype))
-        assert main([*command, "--output", output, "--stage", "vae", "--max-train-steps", "1"]) == 0
-        run = json.loads((Path(output) / "vae" / "run.json").read_text("utf-8"))
+        output = tmp_path / expected / str(dtype)
+        assert jsd(command, "--output", output, "--stage", "vae", "--max-train-steps", 1).code == 0
+        run = json.loads((output / "vae" / "run.json").read_text("utf-8"))
         assert run["options"]["mixed_precision"] == expected
 
 
-def test_a_dry_run_prints_the_plan_and_writes_nothing(
-    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main([*command, "--stage", "base", "--max-train-steps", "7", "--dry-run"]) == 0
-    plan = capsys.readouterr().out
-    assert f"{'max_train_steps':28} 7" in plan
-    assert "unet (trains)" in plan and "vae (fixed)" in plan
-    assert "trainable / frozen" in plan and "GiB" in plan
-    assert not (tmp_path / "out").exists()
+def test_a_dry_run_prints_the_plan_and_writes_nothing(jsd: Jsd, command: list[str], tmp_path: Path) -> None:
+    said = jsd(command, "--stage", "base", "--max-train-steps", 7, "--dry-run")
+    plan = "\n".join(said.out)
+    assert said.code == 0 and not (tmp_path / "out").exists()
+    assert f"{'max_train_steps':28} 7" in plan and "unet (trains)" in plan and "vae (fixed)" in plan and "GiB" in plan
 
 
-def test_a_stage_out_of_order_is_one_line_that_names_the_missing_one(
-    command: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main([*command, "--stage", "clip_en"]) == 2
-    line = capsys.readouterr().err.splitlines()[-1]
-    assert line.startswith("jsd: the stage clip_en starts from the stage vae")
-    assert line.endswith("jsd train --stage vae")
-
-
-def test_a_stage_of_another_recipe_is_refused_with_the_choices(
-    command: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main([*command, "--recipe", "full", "--stage", "vae"]) == 2
-    assert "full: stage1, stage2; got vae" in capsys.readouterr().err
-
-
-def test_the_full_recipe_asks_for_its_base_folder(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([*command, "--recipe", "full", "--stage", "stage1", "--dry-run"]) == 2
-    assert "--base" in capsys.readouterr().err
+def test_a_part_can_start_from_scratch(jsd: Jsd, command: list[str]) -> None:
+    plan = jsd(command, "--stage", "stage1", "--from-scratch", "text_encoder", "--dry-run").out
+    row = next(line for line in plan if line.startswith("starts_from"))
+    assert "clip_ja" not in row and "'unet': 'base'" in row
 
 
 @pytest.mark.parametrize(
-    ("option", "value", "field"),
+    ("words", "said"),
     [
-        ("--max-train-steps", "0", "max_train_steps"),
-        ("--learning-rate", "-1", "learning_rate"),
-        ("--learning-rate", "nan", "learning_rate"),
-        ("--train-batch-size", "0", "train_batch_size"),
-        ("--checkpointing-steps", "0", "checkpointing_steps"),
-        ("--seed", "-1", "seed"),
-        ("--seed", "4294967296", "seed"),
-        ("--from-scratch", "vae", "from_scratch"),
-        ("--from-scratch", "encoder", "from_scratch"),
+        (["--stage", "clip_en"], "jsd train --stage vae"),  # out of order
+        (["--recipe", "full", "--stage", "vae"], "stage1, stage2; got vae"),
+        (["--recipe", "full", "--stage", "stage1", "--dry-run"], "--base"),
+        (["--stage", "base", "--learning-rate", "nan"], "learning_rate must be"),
+        (["--stage", "base", "--seed", "4294967296"], "seed must be"),
+        (["--stage", "base", "--from-scratch", "vae"], "from_scratch must be"),
+        (["--stage", "base", "--from-scratch", "encoder"], "from_scratch must be"),
     ],
 )
-def test_a_bad_value_is_one_line_that_names_the_field(
-    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str, value: str, field: str
+def test_what_cannot_be_trained_is_one_line(
+    words: list[str], said: str, jsd: Jsd, command: list[str], tmp_path: Path
 ) -> None:
-    assert main([*command, "--stage", "base", option, value]) == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"jsd: {field} must be")
-    assert not (tmp_path / "out").exists()
-
-
-def test_a_part_can_start_from_scratch(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([*command, "--stage", "stage1", "--from-scratch", "text_encoder", "--dry-run"]) == 0
-    row = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("starts_from"))
-    assert "clip_ja" not in row
-    assert "'unet': 'base'" in row
+    assert jsd(command, words).refuses(said) and not list(tmp_path.glob("out/*/run.json"))
