@@ -127,6 +127,7 @@ def test_long_prompts_emphasis_and_a_lora_of_the_second_encoder(pipeline: Pipeli
         for prompt in ("猫、桜、" * 10, "(猫:1.3)、桜、" * 10)
         for loras in ([], [str(tmp_path / "a.safetensors")])
     ]
+    pipeline.adapters.apply([])
     assert len(set(drawn)) == 4
 
 

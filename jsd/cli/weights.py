@@ -26,7 +26,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     verify = actions.add_parser("verify", help=_("name everything that keeps a folder from loading"))
     verify.add_argument("folder", metavar="FOLDER", help=_("a model folder"))
     fetch = actions.add_parser("fetch", help=_("download a full-size model; jsd weights list names them"))
-    fetch.add_argument("model", metavar="MODEL", nargs="?", default="rinna", help="rinna, tohoku-sdxl (%(default)s)")
+    fetch.add_argument(
+        "model",
+        metavar="MODEL",
+        nargs="?",
+        default="rinna",
+        help=_("the model: rinna or tohoku-sdxl") + " (%(default)s)",
+    )
     fetch.add_argument("folder", metavar="FOLDER", nargs="?", help=_("to make (weights/MODEL of the repository)"))
     fetch.add_argument("--accept-licence", action="store_true", help=_("you accept the licence that this shows"))
     fetch.add_argument("--revision", default="main", metavar="NAME", help=_("branch, tag or commit") + " (%(default)s)")
