@@ -2,11 +2,18 @@
 
 import json
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from io import BytesIO
 from pathlib import Path
 
 import pytest
+
+TESTS = Path(__file__).parent
+# Folders and files that `make test-quick` leaves out: servers, a browser, Ray, training.
+SLOW = ("serving", "training", "batch/test_ray.py")
+# Folders of rinna's vocabulary: as `jsd weights fetch` leaves it, or beside the repository.
+RELEASED = (TESTS.parent / "weights" / "rinna" / "tokenizer", TESTS.parents[1] / "shared" / "data" / "rinna-tokenizer")
 
 SENTENCES = (
     "サラリーマン 油絵",
@@ -102,6 +109,21 @@ def write_toy_folder(
     }
     (folder / "model_index.json").write_text(json.dumps(index), "utf-8")
     return folder
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.relative_to(TESTS).as_posix().startswith(SLOW):
+            item.add_marker(pytest.mark.slow)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What was not tested for want of something on this machine."""
+    reasons = Counter(str(report.longrepr[2]) for report in terminalreporter.getreports("skipped"))
+    for reason, count in sorted(reasons.items()):
+        terminalreporter.write_line(f"not tested here, {count}: {reason.removeprefix('Skipped: ')}")
+    if not any((folder / "spiece.model").is_file() for folder in RELEASED):
+        terminalreporter.write_line("not tested here: the ids of rinna's own vocabulary, which is not fetched")
 
 
 @pytest.fixture(scope="session")

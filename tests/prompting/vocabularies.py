@@ -6,11 +6,9 @@ from tempfile import TemporaryDirectory
 
 from jsd.prompting.styles import STYLES
 from jsd.prompting.tokenizer import JapaneseTokenizer
-from tests.conftest import train_vocabulary
+from tests.conftest import RELEASED, train_vocabulary
 
 ROOT = Path(__file__).parents[2]
-# As `jsd weights fetch` leaves it, or beside the repository.
-RELEASED = [ROOT / "weights" / "rinna" / "tokenizer", ROOT.parent / "shared" / "data" / "rinna-tokenizer"]
 # Nothing in it is unread; far more than 16 tokens.
 LONG = "夏の海と青い空の下で、赤い帽子をかぶった女の子が大きな犬と歩いている、富士山と桜の水彩画、油絵"
 UNREAD, KANA = "簪", "かんざし"  # a word that none reads, and its spelling, which all read
