@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 import yaml
-from jsonschema import Draft7Validator
 from cog_rules import RULES, problems
+from jsonschema import Draft7Validator
 
 ROOT = Path(__file__).parents[1]
 COG_SCHEMA = ROOT.parent / "shared" / "data" / "cog" / "config_schema_v1.0.json"
