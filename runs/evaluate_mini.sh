@@ -19,7 +19,7 @@ evaluate stage2 checkpoints/mini/stage2/model ja --guidance-scale 7.5 "$@"
 evaluate decoder checkpoints/mini/decoder/model ja --guidance-scale 7.5 "$@"
 evaluate first checkpoints/mini/decoder/model ja "$@"
 evaluate mini weights/mini ja "$@"
-prompts=jsd/training/evaluation/prompts/natural.txt
+prompts=jsd/training/evaluation/sets/natural.txt
 evaluate natural_first checkpoints/mini/decoder/model ja --prompts "$prompts" --seeds 2
 evaluate natural_mini weights/mini ja --prompts "$prompts" --seeds 2
 

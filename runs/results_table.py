@@ -27,7 +27,7 @@ ROWS = {
     "mini": "its text encoder taught to read = embedded model",
 }
 # The same for the prompts of NATURAL: both editions.
-NATURAL = "jsd/training/evaluation/prompts/natural.txt"
+NATURAL = "jsd/training/evaluation/sets/natural.txt"
 NATURAL_ROWS = {"natural_first": "first edition", "natural_mini": "embedded model"}
 NATURAL_COLUMNS = {
     "nouns": "nouns in any spelling",

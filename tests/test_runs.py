@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from jsd.cli import build_parser
-from jsd.training.evaluation.prompts import GROUPS
+from jsd.training.evaluation.prompt_sets import GROUPS
 from runs import results_table, strip
 from runs.blocks import ROOT, read_block, write_block
 from runs.export_mini import export

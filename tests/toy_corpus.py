@@ -7,7 +7,7 @@ import pytest
 
 from jsd.training.corpora.concepts import Concept
 from jsd.training.corpora.corpus import Corpus, Record, is_unseen
-from jsd.training.corpora.styles import STYLES
+from jsd.training.corpora.styles import CORPUS_STYLES
 
 SIZE_PX = 64
 # emoji, Japanese name, English name, keywords of both, Japan, onomatopoeia and Japanglish
@@ -30,7 +30,7 @@ def make_toy_corpus() -> Corpus:
     rng = np.random.default_rng(0)
     pictures, records = [], []
     for concept in CONCEPTS:
-        for style in STYLES.values():
+        for style in CORPUS_STYLES.values():
             for background in (None, "red") if style.takes_background else (None,):
                 # Patches of 8 px, so that no two pictures look alike at any size.
                 patches = rng.integers(0, 256, size=(SIZE_PX // 8, SIZE_PX // 8, 3), dtype=np.uint8)

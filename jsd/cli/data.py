@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> None:
 
     from jsd.training.corpora.corpus import Corpus, build_corpus
     from jsd.training.corpora.sprites import build_sprites
-    from jsd.training.evaluation.prompts import GROUPS, make_prompts
+    from jsd.training.evaluation.prompt_sets import GROUPS, make_prompts
 
     if args.action == "sprites":
         check_folder(args.output, "output")

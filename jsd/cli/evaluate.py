@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> None:
     from jsd.pipeline import Pipeline
     from jsd.training.corpora.corpus import Corpus
     from jsd.training.evaluation.evaluate import evaluate
-    from jsd.training.evaluation.prompts import make_prompts, read_prompts
+    from jsd.training.evaluation.prompt_sets import make_prompts, read_prompts
 
     check_whole("seeds", args.seeds, 1, MAX_SEEDS)
     SamplingOptions(prompt="", num_inference_steps=args.num_inference_steps, guidance_scale=args.guidance_scale)

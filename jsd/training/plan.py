@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from jsd.models.configs import read_json
-from jsd.training import components
+from jsd.training import modules
 from jsd.training.recipes import Recipe, Stage
 from jsd.training.stages import MODULES, image_encoder
 from jsd.training.starting import TrainOptions, source_folder
@@ -52,8 +52,8 @@ def _build(recipe: Recipe, stage: Stage, name: str, options: TrainOptions) -> An
             "max_position_embeddings": recipe.model_max_length[vocabulary],
         }
         config |= {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 3}
-        return components.CLASSES[name](components.CLASSES[name].config_class(**config))
-    return components.CLASSES[name].from_config(config)
+        return modules.CLASSES[name](modules.CLASSES[name].config_class(**config))
+    return modules.CLASSES[name].from_config(config)
 
 
 def plan(recipe: Recipe, name: str, options: TrainOptions) -> str:

@@ -4,7 +4,8 @@ The method is Japanese Stable Diffusion's (model card of rinna/japanese-stable-d
 2205.12952): stage1 trains a Japanese text encoder from scratch in front of a fixed latent diffusion model, stage2
 trains both.
 `vae`, `clip_en` and `base` make the stand-in for Stable Diffusion v1-4, which is trained on English captions;
-`decoder` sharpens what stage2 draws.
+`decoder` sharpens what stage2 draws; `text` teaches another encoder to read what people write; `joint` trains
+both halves on composed scenes.
 """
 
 from dataclasses import dataclass, field
@@ -80,9 +81,40 @@ SAMPLE_PROMPTS: dict[str, tuple[str, ...]] = {
 }
 
 
+def _all(stage: str) -> dict[str, str]:
+    """Every component of a whole model from one stage."""
+    return {component: stage for component in COMPONENTS}
+
+
 def _stages(*rows: Stage) -> dict[str, Stage]:
     return {row.name: row for row in rows}
 
+
+BOTH = ("text_encoder", "unet")
+# fmt: off
+MINI_STAGES = _stages(
+    # name, objective, trains, starts from, language, with Japan, batch, steps, rate, warm-up
+    Stage("vae", "autoencoding", ("vae",), {}, None, False, 32, 2000, 1e-3, 100),
+    Stage("clip_en", "contrastive", ("text_encoder", "image_encoder"), {"vae": "vae"}, "en", False, 256, 300, 1e-3, 50),
+    Stage("base", "denoising", BOTH, {"vae": "vae", "text_encoder": "clip_en"}, "en", False, 64, 1100, 1e-3, 100),
+    Stage("clip_ja", "contrastive", ("text_encoder", "image_encoder"), {"vae": "vae"}, "ja", True, 256, 300, 1e-3, 50),
+    Stage("stage1", "denoising", ("text_encoder",), {"vae": "vae", "unet": "base", "text_encoder": "clip_ja"},
+          "ja", True, 64, 320, 1e-3, 50),
+    Stage("stage2", "denoising", BOTH, _all("stage1"), "ja", True, 64, 7800, 8e-4, 100, ema_decay=0.999),
+    Stage("decoder", "decoding", ("vae.post_quant_conv", "vae.decoder"), _all("stage2"), "ja", True, 8, 5000, 5e-4, 100,
+          ema_decay=0.999),
+    Stage("text", "reading", ("text_encoder",), _all("decoder"), "ja", True, 256, 1200, 1.2e-3, 50,
+          caption_dropout=0.06, vocabulary=PHRASES),
+    Stage("joint", "denoising", BOTH, _all("text"), "ja", True, 64, 20_000, 4e-4, 200,
+          ema_decay=0.999, vocabulary=PHRASES, scenes=0.7, text_weight=0.2),
+)
+FULL_STAGES = _stages(
+    Stage("stage1", "denoising", ("text_encoder",), {"vae": "base", "unet": "base"}, "ja", True, 16, 200_000, 1e-4,
+          1000, gradient_accumulation_steps=16, ema_decay=0.9999),
+    Stage("stage2", "denoising", BOTH, _all("stage1"), "ja", True, 8, 100_000, 1e-5, 1000,
+          gradient_accumulation_steps=32, ema_decay=0.9999),
+)
+# fmt: on
 
 MINI = Recipe(
     name="mini",
@@ -134,95 +166,7 @@ MINI = Recipe(
     vocab_size={"ja": 3000, "en": 3000, PHRASES: 8000},
     model_max_length={"ja": 16, "en": 16, PHRASES: 16},
     sample_prompts=SAMPLE_PROMPTS,
-    stages=_stages(
-        Stage("vae", "autoencoding", ("vae",), {}, None, False, 32, 2000, 1e-3, 100),
-        Stage(
-            "clip_en", "contrastive", ("text_encoder", "image_encoder"), {"vae": "vae"}, "en", False, 256, 300, 1e-3, 50
-        ),
-        Stage(
-            "base",
-            "denoising",
-            ("text_encoder", "unet"),
-            {"vae": "vae", "text_encoder": "clip_en"},
-            "en",
-            False,
-            64,
-            1100,
-            1e-3,
-            100,
-        ),
-        Stage(
-            "clip_ja", "contrastive", ("text_encoder", "image_encoder"), {"vae": "vae"}, "ja", True, 256, 300, 1e-3, 50
-        ),
-        Stage(
-            "stage1",
-            "denoising",
-            ("text_encoder",),
-            {"vae": "vae", "unet": "base", "text_encoder": "clip_ja"},
-            "ja",
-            True,
-            64,
-            320,
-            1e-3,
-            50,
-        ),
-        Stage(
-            "stage2",
-            "denoising",
-            ("text_encoder", "unet"),
-            {c: "stage1" for c in COMPONENTS},
-            "ja",
-            True,
-            64,
-            7800,
-            8e-4,
-            100,
-            ema_decay=0.999,
-        ),
-        Stage(
-            "decoder",
-            "decoding",
-            ("vae.post_quant_conv", "vae.decoder"),
-            {c: "stage2" for c in COMPONENTS},
-            "ja",
-            True,
-            8,
-            5000,
-            5e-4,
-            100,
-            ema_decay=0.999,
-        ),
-        Stage(
-            "text",
-            "reading",
-            ("text_encoder",),
-            {c: "decoder" for c in COMPONENTS},
-            "ja",
-            True,
-            256,
-            1200,
-            1.2e-3,
-            50,
-            caption_dropout=0.06,
-            vocabulary=PHRASES,
-        ),
-        Stage(
-            "joint",
-            "denoising",
-            ("text_encoder", "unet"),
-            {c: "text" for c in COMPONENTS},
-            "ja",
-            True,
-            64,
-            20_000,
-            4e-4,
-            200,
-            ema_decay=0.999,
-            vocabulary=PHRASES,
-            scenes=0.7,
-            text_weight=0.2,
-        ),
-    ),
+    stages=MINI_STAGES,
 )
 
 # Stable Diffusion v1 with rinna's text encoder (facts of the model card): the base is any Stable Diffusion v1 folder.
@@ -242,36 +186,7 @@ FULL = Recipe(
     vocab_size={"ja": 32000},
     model_max_length={"ja": 77},
     sample_prompts=SAMPLE_PROMPTS,
-    stages=_stages(
-        Stage(
-            "stage1",
-            "denoising",
-            ("text_encoder",),
-            {"vae": "base", "unet": "base"},
-            "ja",
-            True,
-            16,
-            200_000,
-            1e-4,
-            1000,
-            gradient_accumulation_steps=16,
-            ema_decay=0.9999,
-        ),
-        Stage(
-            "stage2",
-            "denoising",
-            ("text_encoder", "unet"),
-            {c: "stage1" for c in COMPONENTS},
-            "ja",
-            True,
-            8,
-            100_000,
-            1e-5,
-            1000,
-            gradient_accumulation_steps=32,
-            ema_decay=0.9999,
-        ),
-    ),
+    stages=FULL_STAGES,
 )
 
 RECIPES = {recipe.name: recipe for recipe in (MINI, FULL)}

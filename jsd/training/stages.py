@@ -17,7 +17,7 @@ import jsd
 from jsd.atomic import replacing_folder, write_json
 from jsd.errors import CheckpointError
 from jsd.prompting.tokenizer import JapaneseTokenizer
-from jsd.training import components
+from jsd.training import modules
 from jsd.training.batches import CaptionedLatents, crops, decoded_pictures, training_records
 from jsd.training.corpora.corpus import Corpus
 from jsd.training.corpora.phrases import DRESSES, Phrases
@@ -46,11 +46,11 @@ MODULES = {
 }
 
 
-def image_encoder(recipe: Recipe) -> components.ImageEncoder:
+def image_encoder(recipe: Recipe) -> modules.ImageEncoder:
     """The picture half of the contrastive stages, for the latents and the text encoder of the recipe."""
     unet = recipe.components["unet"]
     dim = recipe.components["text_encoder"]["hidden_size"]
-    return components.ImageEncoder(unet["in_channels"], unet["sample_size"], 128, dim)
+    return modules.ImageEncoder(unet["in_channels"], unet["sample_size"], 128, dim)
 
 
 def step_generator(seed: int, step: int) -> torch.Generator:
@@ -127,7 +127,7 @@ class Run:
             self.vae = self.modules["vae"]
             self.records = training_records(corpus, stage.with_japan)
         else:
-            self.vae = components.load("vae", source_folder(recipe, stage, "vae", options)).to(options.device)
+            self.vae = modules.load("vae", source_folder(recipe, stage, "vae", options)).to(options.device)
             if stage.objective != "reading":
                 self.batches = self._batches()
         if stage.objective == "decoding":
@@ -195,7 +195,7 @@ class Run:
         teacher, tokenizer = student, self.tokenizer
         if not learns:
             folder = source_folder(self.recipe, self.stage, "text_encoder", self.options)
-            teacher = components.load("text_encoder", folder).to(self.options.device).requires_grad_(False)
+            teacher = modules.load("text_encoder", folder).to(self.options.device).requires_grad_(False)
             tokenizer = JapaneseTokenizer.load(folder / "tokenizer")
             own = self.options.output / f"tokenizer_{self.vocabulary}"
             student.load_state_dict(reread(teacher, folder / "tokenizer", student, own))
@@ -208,13 +208,13 @@ class Run:
 
     def _module(self, name: str) -> Any:
         if name == "text_encoder" and self.stage.objective == "reading":
-            module = components.build(name, self.recipe.components[name], self.tokenizer)
+            module = modules.build(name, self.recipe.components[name], self.tokenizer)
         elif name in self.stage.starts_from:
-            module = components.load(name, source_folder(self.recipe, self.stage, name, self.options))
+            module = modules.load(name, source_folder(self.recipe, self.stage, name, self.options))
         elif name == "image_encoder":
             module = image_encoder(self.recipe)
         else:
-            module = components.build(name, self.recipe.components[name], self.tokenizer)
+            module = modules.build(name, self.recipe.components[name], self.tokenizer)
         return module.to(self.options.device)
 
     def _batches(self) -> CaptionedLatents | MixedLatents:
@@ -244,7 +244,7 @@ class Run:
     def _contrastive(self, step: int) -> Losses:
         latents, input_ids, concepts = (tensor.to(self.options.device) for tensor in self.batches.batch(step))
         encoder = self.modules["image_encoder"]
-        assert isinstance(encoder, components.ImageEncoder) and self.tokenizer is not None
+        assert isinstance(encoder, modules.ImageEncoder) and self.tokenizer is not None
         hidden = self.modules["text_encoder"](input_ids).last_hidden_state  # (B, L, D)
         text_features = encoder.text_features(hidden, input_ids, self.tokenizer.eos_token_id)  # (B, D)
         return contrastive_loss(text_features, encoder(latents), encoder.logit_scale, concepts)
@@ -288,7 +288,7 @@ class Run:
 
     def export(self, folder: Path) -> None:
         """A model folder: of the whole model where the stage has its UNet, else of the stage's components."""
-        saved = {name: module for name, module in self.modules.items() if name in components.CLASSES}
+        saved = {name: module for name, module in self.modules.items() if name in modules.CLASSES}
         if self.stage.objective == "autoencoding":
             # One over the standard deviation of the corpus' latents (arXiv 2112.10752, appendix G).
             vae = saved["vae"]
@@ -296,9 +296,7 @@ class Run:
             vae.register_to_config(scaling_factor=1 / latents.std().item())
         if "unet" in self.modules:
             assert self.stage.language is not None
-            components.write_model_folder(
-                folder, {**saved, "vae": self.vae}, self.scheduler, self.recipe.guidance_scale
-            )
+            modules.write_model_folder(folder, {**saved, "vae": self.vae}, self.scheduler, self.recipe.guidance_scale)
             tokenizer = self.options.output / f"tokenizer_{self.vocabulary}"
             shutil.copytree(tokenizer, folder / "tokenizer", dirs_exist_ok=True)
             if self.vocabulary == PHRASES:

@@ -9,7 +9,7 @@ import pytest
 from cli.conftest import Jsd
 from jsd.training.corpora.concepts import Concept
 from jsd.training.corpora.corpus import Corpus
-from jsd.training.evaluation.prompts import GROUPS, make_prompts
+from jsd.training.evaluation.prompt_sets import GROUPS, make_prompts
 
 
 def test_describe_counts_with_sources_and_licences(jsd: Jsd, toy_corpus_folder: Path) -> None:

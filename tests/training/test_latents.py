@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from toy_recipe import TOY
 
-from jsd.training import components
+from jsd.training import modules
 from jsd.training.corpora.corpus import Corpus
 from jsd.training.latents import corpus_latents, encode_corpus
 
@@ -16,7 +16,7 @@ from jsd.training.latents import corpus_latents, encode_corpus
 @pytest.fixture
 def vae() -> torch.nn.Module:
     torch.manual_seed(0)
-    module = components.build("vae", TOY.components["vae"])
+    module = modules.build("vae", TOY.components["vae"])
     module.register_to_config(scaling_factor=0.5)
     return module.requires_grad_(False)
 

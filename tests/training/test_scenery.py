@@ -9,7 +9,7 @@ import torch
 from toy_recipe import TOY
 
 from jsd.prompting.tokenizer import JapaneseTokenizer
-from jsd.training import components, scenery
+from jsd.training import modules, scenery
 from jsd.training.batches import CaptionedLatents
 from jsd.training.corpora.corpus import Corpus
 from jsd.training.corpora.phrases import Phrases
@@ -24,7 +24,7 @@ from jsd.training.vocabulary import train_phrase_tokenizer
 @pytest.fixture(scope="module")
 def vae() -> torch.nn.Module:
     torch.manual_seed(0)
-    module = components.build("vae", TOY.components["vae"])
+    module = modules.build("vae", TOY.components["vae"])
     module.register_to_config(scaling_factor=0.5)
     return module.requires_grad_(False)
 

@@ -3,7 +3,7 @@
 import random
 from dataclasses import dataclass
 
-from jsd.training.corpora.styles import BACKGROUNDS, DEFAULT_STYLE, STYLES
+from jsd.training.corpora.styles import BACKGROUNDS, CORPUS_STYLES, DEFAULT_STYLE
 
 LANGUAGES = ("ja", "en")
 # {thing} in {style}
@@ -43,13 +43,13 @@ def caption(words: Words, style: str, background: str | None, language: str, rng
     else:
         thing = name + _AND[language] + rng.choice(words.keywords)
     if style != DEFAULT_STYLE or rng.random() < 0.3:
-        thing = with_style(thing, style, language, rng)
+        thing = in_style(thing, style, language, rng)
     if background is not None:
         named = BACKGROUNDS[background][LANGUAGES.index(language)]
         thing = rng.choice(_WITH_BACKGROUND[language]).format(thing=thing, background=named)
     return thing
 
 
-def with_style(thing: str, style: str, language: str, rng: random.Random) -> str:
-    names = STYLES[style].names_ja if language == "ja" else STYLES[style].names_en
+def in_style(thing: str, style: str, language: str, rng: random.Random) -> str:
+    names = CORPUS_STYLES[style].names_ja if language == "ja" else CORPUS_STYLES[style].names_en
     return rng.choice(_WITH_STYLE[language]).format(thing=thing, style=rng.choice(names))

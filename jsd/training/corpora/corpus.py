@@ -18,7 +18,7 @@ from jsd.i18n import _
 from jsd.training.corpora.captions import Words
 from jsd.training.corpora.concepts import Concept, distinctive_keywords, select_concepts
 from jsd.training.corpora.sources import SOURCES, fetch_source, read_font, read_members
-from jsd.training.corpora.styles import BACKGROUNDS, DEFAULT_STYLE, SIZE_PX, STYLES, over
+from jsd.training.corpora.styles import BACKGROUNDS, CORPUS_STYLES, DEFAULT_STYLE, SIZE_PX, over
 
 NOTO_STRIKE_PX = 109  # the only size of the bitmaps in Noto Color Emoji
 PICTURE_SETS = {
@@ -126,7 +126,7 @@ def build_corpus(folder: Path, sources: Path) -> Corpus:
     records: list[Record] = []
     for concept in tqdm(concepts, desc="pictures"):
         for style, background, picture in _render(concept, drawings):
-            package = SOURCES[PICTURE_SETS[STYLES[style].picture_set]]
+            package = SOURCES[PICTURE_SETS[CORPUS_STYLES[style].picture_set]]
             records.append(
                 Record(
                     len(records),
@@ -169,7 +169,7 @@ def _render(
 ) -> Iterator[tuple[str, str | None, Image.Image]]:
     """(style, background, picture) of every style, and of one coloured background for each style that takes them."""
     colours = list(BACKGROUNDS)
-    for style in STYLES.values():
+    for style in CORPUS_STYLES.values():
         drawing = drawings[style.picture_set][concept.code]
         yield style.name, None, style.render(drawing)
         if style.takes_background:

@@ -7,7 +7,7 @@ from jsd.prompting.concepts import Concept, KnownConcepts
 from jsd.training.corpora.captions import caption
 from jsd.training.corpora.corpus import Corpus, Record, is_unseen
 from jsd.training.corpora.scenes import Scene
-from jsd.training.corpora.styles import BACKGROUNDS, DEFAULT_STYLE, STYLES
+from jsd.training.corpora.styles import BACKGROUNDS, CORPUS_STYLES, DEFAULT_STYLE
 from jsd.training.corpora.words import (
     COUNT_FORMS,
     NO_STYLE,
@@ -88,7 +88,7 @@ class Phrases:
         code, choice = rng.choice(self.codes), rng.random()
         if choice < CAPTION:
             style = rng.choice(self._styles(code))
-            ground = STYLES[style].takes_background and rng.random() < BACKGROUND
+            ground = CORPUS_STYLES[style].takes_background and rng.random() < BACKGROUND
             text = caption(self.words[code], style, rng.choice(list(BACKGROUNDS)) if ground else None, "ja", rng)
             return text, text
         if choice < CAPTION + PAIR:
@@ -97,7 +97,7 @@ class Phrases:
         return (word, asked) if rng.random() < BARE else self._phrase(code, word, asked, rng)
 
     def _styles(self, code: str) -> list[str]:
-        return [style for style in STYLES if not is_unseen(code, style)]
+        return [style for style in CORPUS_STYLES if not is_unseen(code, style)]
 
     def thing(self, code: str, rng: random.Random) -> tuple[str, str]:
         """A spelling of the concept, and how it has been asked for."""
@@ -120,7 +120,7 @@ class Phrases:
             style = rng.choice(self._styles(code))
             text = rng.choice(self.styles[style]).replace(SLOT, text)
             if style != DEFAULT_STYLE:
-                asked = f"{asked}、{STYLES[style].names_ja[0]}"
+                asked = f"{asked}、{CORPUS_STYLES[style].names_ja[0]}"
         return self._after(code, text, rng) if rng.random() < AFTER else text, asked
 
     def _before(self, code: str, text: str, rng: random.Random, shares: Mapping[str, float]) -> str:

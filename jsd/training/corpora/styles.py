@@ -84,7 +84,7 @@ def monochrome(drawing: Image.Image) -> Image.Image:
 # What a caption without a style names. Never held out: a bare name must have a picture.
 DEFAULT_STYLE = "3d"
 
-STYLES = {
+CORPUS_STYLES = {
     style.name: style
     for style in (
         Style("3d", ("立体", "3D"), ("3D render",), "3d", on_white, takes_background=True),

@@ -251,9 +251,9 @@ def _spaced(cell: str) -> tuple[str, ...]:
 
 
 def read_kept_out() -> frozenset[str]:
-    """The prompts of jsd/training/evaluation/prompts/, which no caption may repeat, bare spellings excepted."""
+    """The prompts of jsd/training/evaluation/sets/, which no caption may repeat, bare spellings excepted."""
     found: set[str] = set()
-    for path in (files("jsd.training.evaluation") / "prompts").iterdir():
+    for path in (files("jsd.training.evaluation") / "sets").iterdir():
         lines = path.read_text(encoding="utf-8").splitlines()
         found |= {line.split(": ", 1)[1].split("\t")[0].split(" = ")[0] for line in lines if not line.startswith("#")}
     return frozenset(found - set(read_vocabulary().meanings))

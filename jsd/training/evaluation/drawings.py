@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jsd.training.evaluation.prompts import Prompt
+from jsd.training.evaluation.prompt_sets import Prompt
 
 
 @dataclass(frozen=True)

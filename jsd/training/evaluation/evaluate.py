@@ -18,7 +18,7 @@ from jsd.training.evaluation.colours import has_colour
 from jsd.training.evaluation.drawings import Drawing
 from jsd.training.evaluation.judge import Judge, cut_in_two
 from jsd.training.evaluation.measures import measures
-from jsd.training.evaluation.prompts import Prompt
+from jsd.training.evaluation.prompt_sets import Prompt
 
 BATCH_SIZE = 16
 # Training draws its noise from seeds that start at 0 << 32; these are pictures that no stage has drawn.

@@ -16,13 +16,13 @@ from jsd.training.corpora import corpus as corpus_module
 from jsd.training.corpora.concepts import read_list, select_concepts
 from jsd.training.corpora.corpus import FILES, PICTURE_SETS, Corpus, is_unseen
 from jsd.training.corpora.sources import SOURCES
-from jsd.training.corpora.styles import BACKGROUNDS, DEFAULT_STYLE, STYLES
+from jsd.training.corpora.styles import BACKGROUNDS, CORPUS_STYLES, DEFAULT_STYLE
 
 SALARYMAN = "1f9d1-200d-1f4bc"
 # By their hashes the five concepts have unseen pairs in styles without backgrounds alone.
 UNSEEN_ON_A_BACKGROUND = ("26e9", "flat")
 CAPTION_PACKAGES = ("cldr-annotations-full", "cldr-annotations-derived-full")
-BACKGROUNDS_A_CONCEPT = sum(style.takes_background for style in STYLES.values())
+BACKGROUNDS_A_CONCEPT = sum(style.takes_background for style in CORPUS_STYLES.values())
 
 
 def build(folder: Path, sources: Path) -> int:
@@ -68,13 +68,13 @@ def test_it_has_the_selected_concepts_that_all_picture_sets_draw(corpus: Corpus,
 def test_each_concept_is_in_every_style_and_on_one_background_where_the_style_takes_one(corpus: Corpus) -> None:
     for code in corpus.concepts:
         of_concept = [(record.style, record.background) for record in corpus.records if record.code == code]
-        assert [style for style, background in of_concept if background is None] == list(STYLES)
+        assert [style for style, background in of_concept if background is None] == list(CORPUS_STYLES)
         coloured = [style for style, background in of_concept if background is not None]
-        assert coloured == [style.name for style in STYLES.values() if style.takes_background]
+        assert coloured == [style.name for style in CORPUS_STYLES.values() if style.takes_background]
 
 
 def test_pictures_are_128_px_and_in_the_order_of_their_records(corpus: Corpus) -> None:
-    count = len(DRAWN) * (len(STYLES) + BACKGROUNDS_A_CONCEPT)
+    count = len(DRAWN) * (len(CORPUS_STYLES) + BACKGROUNDS_A_CONCEPT)
     assert (corpus.pictures.shape, corpus.pictures.dtype) == ((count, 128, 128, 3), np.uint8)
     assert [record.index for record in corpus.records] == list(range(count))
 
@@ -99,7 +99,7 @@ def test_a_filtered_style_is_drawn_from_the_3d_set(corpus: Corpus) -> None:
 
 def test_every_picture_keeps_its_source_and_licence(corpus: Corpus) -> None:
     for record in corpus.records:
-        package = SOURCES[PICTURE_SETS[STYLES[record.style].picture_set]]
+        package = SOURCES[PICTURE_SETS[CORPUS_STYLES[record.style].picture_set]]
         assert (record.source, record.licence) == (f"{package.name} {package.version}", package.licence)
     assert {record.licence for record in corpus.records} == {"MIT", "OFL-1.1"}
 
@@ -119,7 +119,7 @@ def test_the_japan_split_is_marked_on_concepts_and_records(corpus: Corpus) -> No
 
 def test_unseen_pairs_are_marked_on_their_records(corpus: Corpus) -> None:
     unseen = {(record.code, record.style) for record in corpus.records if record.unseen}
-    assert unseen == {(code, style) for code in corpus.concepts for style in STYLES if is_unseen(code, style)}
+    assert unseen == {(code, style) for code in corpus.concepts for style in CORPUS_STYLES if is_unseen(code, style)}
     assert (SALARYMAN, "oil") in unseen
     assert DEFAULT_STYLE not in {style for _, style in unseen}
 

@@ -5,14 +5,14 @@ from collections import Counter
 
 import pytest
 
-from jsd.training.corpora.captions import LANGUAGES, Words, caption, with_style
-from jsd.training.corpora.styles import BACKGROUNDS, DEFAULT_STYLE, STYLES
+from jsd.training.corpora.captions import LANGUAGES, Words, caption, in_style
+from jsd.training.corpora.styles import BACKGROUNDS, CORPUS_STYLES, DEFAULT_STYLE
 
 WORDS = {"ja": Words("猫", ("ねこ", "にゃんこ")), "en": Words("cat", ("kitty", "tomcat"))}
 
 
 def style_names(style: str, language: str) -> tuple[str, ...]:
-    return STYLES[style].names_ja if language == "ja" else STYLES[style].names_en
+    return CORPUS_STYLES[style].names_ja if language == "ja" else CORPUS_STYLES[style].names_en
 
 
 def drawn(style: str, background: str | None, language: str, count: int = 300) -> list[str]:
@@ -21,7 +21,7 @@ def drawn(style: str, background: str | None, language: str, count: int = 300) -
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize("style", [style for style in STYLES if style != DEFAULT_STYLE])
+@pytest.mark.parametrize("style", [style for style in CORPUS_STYLES if style != DEFAULT_STYLE])
 def test_a_style_that_is_not_the_default_is_always_named(style: str, language: str) -> None:
     for text in drawn(style, None, language):
         assert any(name in text for name in style_names(style, language)), text
@@ -69,7 +69,7 @@ def test_a_caption_depends_on_its_generator_alone() -> None:
 
 def test_the_issues_prompt_is_a_caption() -> None:
     rng = random.Random(0)
-    assert "サラリーマン 油絵" in {with_style("サラリーマン", "oil", "ja", rng) for _ in range(100)}
+    assert "サラリーマン 油絵" in {in_style("サラリーマン", "oil", "ja", rng) for _ in range(100)}
 
 
 def test_a_sound_word_stands_for_the_name_in_three_of_ten() -> None:

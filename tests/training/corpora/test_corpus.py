@@ -11,7 +11,7 @@ from toy_corpus import CONCEPTS, make_toy_corpus
 from jsd.errors import CorpusError, InvalidInputError
 from jsd.training.corpora.concepts import read_list
 from jsd.training.corpora.corpus import Corpus, build_corpus, is_unseen
-from jsd.training.corpora.styles import DEFAULT_STYLE, STYLES
+from jsd.training.corpora.styles import CORPUS_STYLES, DEFAULT_STYLE
 
 SALARYMAN = "1f9d1-200d-1f4bc"
 
@@ -73,7 +73,7 @@ def test_words_keep_sound_words_and_drop_vague_keywords(toy_corpus: Corpus) -> N
 def test_unseen_pairs_are_fixed() -> None:
     # Golden: a pair that changes sides would have been shown to the models trained so far.
     codes = (SALARYMAN, "1f408", "1f415", "1f68c", "26e9", "1f5fb", "1f363", "1f38f", "1f338", "1f34e")
-    assert [(code, style) for code in codes for style in STYLES if is_unseen(code, style)] == [
+    assert [(code, style) for code in codes for style in CORPUS_STYLES if is_unseen(code, style)] == [
         (SALARYMAN, "oil"),
         ("1f408", "noto"),
         ("1f408", "pixel"),
@@ -91,7 +91,7 @@ def test_salaryman_in_oil_is_unseen() -> None:
 
 def test_about_one_pair_in_ten_is_unseen() -> None:
     codes = [f"{code:x}" for code in range(0x1F300, 0x1F300 + 1000)]
-    styles = [style for style in STYLES if style != DEFAULT_STYLE]
+    styles = [style for style in CORPUS_STYLES if style != DEFAULT_STYLE]
     share = sum(is_unseen(code, style) for code in codes for style in styles) / (len(codes) * len(styles))
     assert 0.09 < share < 0.115
 

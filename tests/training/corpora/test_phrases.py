@@ -7,7 +7,7 @@ import pytest
 
 from jsd.training.corpora.corpus import Corpus, is_unseen
 from jsd.training.corpora.phrases import UNREAD, Phrases
-from jsd.training.corpora.styles import STYLES
+from jsd.training.corpora.styles import CORPUS_STYLES
 from jsd.training.corpora.words import read_vocabulary
 
 DRAWN = 60_000
@@ -63,9 +63,9 @@ def test_sound_words_mean_what_they_did(phrases: Phrases, toy_corpus: Corpus) ->
 
 def test_unseen_pairs_are_never_asked_for(drawn: list[tuple[str, str]], toy_corpus: Corpus) -> None:
     left_out = {
-        f"{concept.name_ja}、{STYLES[style].names_ja[0]}"
+        f"{concept.name_ja}、{CORPUS_STYLES[style].names_ja[0]}"
         for code, concept in toy_corpus.concepts.items()
-        for style in STYLES
+        for style in CORPUS_STYLES
         if is_unseen(code, style)
     }
     assert left_out and not left_out & {asked for _, asked in drawn}

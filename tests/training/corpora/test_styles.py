@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from jsd.training.corpora.styles import BACKGROUNDS, DEFAULT_STYLE, SIZE_PX, STYLES, Style, over
+from jsd.training.corpora.styles import BACKGROUNDS, CORPUS_STYLES, DEFAULT_STYLE, SIZE_PX, Style, over
 
 
 @pytest.fixture
@@ -18,14 +18,14 @@ def drawing() -> Image.Image:
     return canvas
 
 
-@pytest.mark.parametrize("style", STYLES.values(), ids=list(STYLES))
+@pytest.mark.parametrize("style", CORPUS_STYLES.values(), ids=list(CORPUS_STYLES))
 def test_a_style_renders_rgb_at_128_px_and_twice_the_same(style: Style, drawing: Image.Image) -> None:
     picture = style.render(drawing)
     assert (picture.mode, picture.size) == ("RGB", (128, 128))
     assert picture.tobytes() == style.render(drawing).tobytes()
 
 
-@pytest.mark.parametrize("style", STYLES.values(), ids=list(STYLES))
+@pytest.mark.parametrize("style", CORPUS_STYLES.values(), ids=list(CORPUS_STYLES))
 def test_a_style_leaves_the_drawing_as_it_was(style: Style, drawing: Image.Image) -> None:
     before = drawing.tobytes()
     style.render(drawing)
@@ -33,14 +33,14 @@ def test_a_style_leaves_the_drawing_as_it_was(style: Style, drawing: Image.Image
 
 
 def test_filters_of_one_drawing_are_all_different(drawing: Image.Image) -> None:
-    filters = [style for style in STYLES.values() if style.picture_set == "3d"]
+    filters = [style for style in CORPUS_STYLES.values() if style.picture_set == "3d"]
     digests = {hashlib.sha256(style.render(drawing).tobytes()).hexdigest() for style in filters}
     assert len(digests) == len(filters) == 6
 
 
 @pytest.mark.parametrize("name", ["mono", "line"])
 def test_black_and_white_has_no_colour(name: str, drawing: Image.Image) -> None:
-    red, green, blue = STYLES[name].render(drawing).split()
+    red, green, blue = CORPUS_STYLES[name].render(drawing).split()
     assert red.tobytes() == green.tobytes() == blue.tobytes()
 
 
@@ -52,8 +52,8 @@ def test_a_background_shows_where_the_drawing_does_not(drawing: Image.Image) -> 
 
 def test_no_two_styles_or_backgrounds_share_a_name() -> None:
     for names in (
-        [name for style in STYLES.values() for name in style.names_ja],
-        [name for style in STYLES.values() for name in style.names_en],
+        [name for style in CORPUS_STYLES.values() for name in style.names_ja],
+        [name for style in CORPUS_STYLES.values() for name in style.names_en],
         [ja for ja, _, _ in BACKGROUNDS.values()],
         [en for _, en, _ in BACKGROUNDS.values()],
     ):
@@ -61,4 +61,4 @@ def test_no_two_styles_or_backgrounds_share_a_name() -> None:
 
 
 def test_the_default_style_is_a_style() -> None:
-    assert DEFAULT_STYLE in STYLES
+    assert DEFAULT_STYLE in CORPUS_STYLES

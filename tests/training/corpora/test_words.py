@@ -8,7 +8,7 @@ from importlib.resources import files
 import pytest
 
 from jsd.training.corpora import words
-from jsd.training.corpora.styles import STYLES
+from jsd.training.corpora.styles import CORPUS_STYLES
 from jsd.training.corpora.words import NO_STYLE, kana_twin, read_modifiers, read_style_templates, read_vocabulary
 
 KANA = re.compile("[ぁ-ゖァ-ヶー]+")
@@ -73,7 +73,7 @@ def test_a_modifier_has_one_place_for_the_thing() -> None:
 
 def test_every_style_of_the_corpus_is_asked_for_in_many_ways_and_no_way_means_two() -> None:
     templates = read_style_templates()
-    assert set(templates) == {*STYLES, NO_STYLE}
+    assert set(templates) == {*CORPUS_STYLES, NO_STYLE}
     assert all(text.count("{}") == 1 for texts in templates.values() for text in texts)
     every = [text for texts in templates.values() for text in texts]
     assert len(every) == len(set(every))

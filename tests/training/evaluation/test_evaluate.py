@@ -17,7 +17,7 @@ from jsd.training.corpora.corpus import Corpus, Record
 from jsd.training.evaluation.drawings import Drawing
 from jsd.training.evaluation.evaluate import FIRST_SEED, accuracy, contact_sheet, draw, evaluate, mismatched, ranks
 from jsd.training.evaluation.judge import Judge
-from jsd.training.evaluation.prompts import GROUPS, Prompt, make_prompts
+from jsd.training.evaluation.prompt_sets import GROUPS, Prompt, make_prompts
 
 PICTURE = np.zeros((8, 8, 3), dtype=np.uint8)
 

@@ -10,7 +10,7 @@ from jsd.training.corpora.corpus import Corpus
 from jsd.training.evaluation.colours import COLOURS, has_colour, ink_mask, shares
 from jsd.training.evaluation.drawings import Drawing
 from jsd.training.evaluation.measures import measures
-from jsd.training.evaluation.prompts import Prompt
+from jsd.training.evaluation.prompt_sets import Prompt
 
 NAMED = {
     "赤": (214, 40, 40),

@@ -8,7 +8,7 @@ import pytest
 
 from jsd.training.corpora.words import read_vocabulary
 
-FOLDER = files("jsd.training.evaluation") / "prompts"
+FOLDER = files("jsd.training.evaluation") / "sets"
 LINE = re.compile(r"(?P<group>[a-z]+): (?P<text>[^=\t]+?)(?: = (?P<right>[^\t]+))?(?P<notes>\t.*)?")
 SIZES = {"natural": 80, "unknown": 100, "known": 200, "prompts-dev": 100, "prompts-test": 100, "ja-500": 500}
 

@@ -11,8 +11,8 @@ from jsd.cli import main
 from jsd.models.configs import GUIDANCE_SCALE, guidance_scale
 from jsd.models.record import folder_digest
 from jsd.training.corpora.concepts import read_list
-from jsd.training.corpora.styles import STYLES
-from jsd.training.evaluation.prompts import GROUPS
+from jsd.training.corpora.styles import CORPUS_STYLES
+from jsd.training.evaluation.prompt_sets import GROUPS
 from runs.blocks import ROOT
 from runs.results_table import CORPUS, NATURAL_COLUMNS, NATURAL_ROWS, ROWS, load_reports
 
@@ -37,7 +37,7 @@ def test_the_corpus_has_600_to_1200_concepts_in_every_style() -> None:
     pictures, concepts = described(r"(\d+) pictures of (\d+) concepts in data/mini$")
     assert 600 <= concepts <= 1200
     # Every style once, and once more on a coloured background where it takes one.
-    assert pictures == concepts * (len(STYLES) + sum(style.takes_background for style in STYLES.values()))
+    assert pictures == concepts * (len(CORPUS_STYLES) + sum(style.takes_background for style in CORPUS_STYLES.values()))
 
 
 def test_the_japan_split_is_the_whole_list() -> None:
@@ -53,7 +53,7 @@ def test_concepts_with_sound_words_are_many() -> None:
 def test_about_one_pair_in_ten_is_unseen() -> None:
     unseen, pairs = described(r"unseen pairs: (\d+) of (\d+) ")
     (_, concepts) = described(r"(\d+) pictures of (\d+) concepts")
-    assert pairs == concepts * len(STYLES)
+    assert pairs == concepts * len(CORPUS_STYLES)
     assert 0.07 < unseen / pairs < 0.11, "one in ten of the styles but the default one"
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from jsd.errors import InvalidInputError
-from jsd.training.corpora.captions import with_style
+from jsd.training.corpora.captions import in_style
 from jsd.training.corpora.corpus import ALWAYS_UNSEEN, Corpus, is_unseen
-from jsd.training.corpora.styles import STYLES
+from jsd.training.corpora.styles import CORPUS_STYLES
 
 Item = TypeVar("Item")
 GROUPS = ("general", "japan", "onomatopoeia", "unseen")
@@ -50,9 +50,9 @@ def make_prompts(corpus: Corpus, language: str, split: str) -> list[Prompt]:
     for word in sorted(sounds - {concept.name_ja for concept in corpus.concepts.values()}):
         right = [code for code, concept in corpus.concepts.items() if word in concept.onomatopoeia]
         prompts.append(Prompt("onomatopoeia", word if language == "ja" else names[right[0]], frozenset(right)))
-    pairs = [(code, style) for code in corpus.concepts for style in STYLES if is_unseen(code, style)]
+    pairs = [(code, style) for code in corpus.concepts for style in CORPUS_STYLES if is_unseen(code, style)]
     for code, style in sorted({*_some(pairs), *(pair for pair in ALWAYS_UNSEEN if pair[0] in corpus.concepts)}):
-        text = with_style(names[code], style, language, random.Random(f"{code}/{style}"))
+        text = in_style(names[code], style, language, random.Random(f"{code}/{style}"))
         prompts.append(Prompt("unseen", text, frozenset([code]), style))
     return [prompt for prompt in prompts if prompt.split == split]
 

@@ -10,27 +10,27 @@ from toy_recipe import TOY
 
 from jsd.errors import CheckpointError
 from jsd.models.configs import GUIDANCE_SCALE, guidance_scale
-from jsd.training import components
+from jsd.training import modules
 from jsd.training.recipes import MINI
 from jsd.training.starting import alphas_cumprod
 
 
 def test_a_fresh_vae_hides_nothing_in_noise() -> None:
-    vae = components.build("vae", TOY.components["vae"])
+    vae = modules.build("vae", TOY.components["vae"])
     with torch.no_grad():
         posterior = vae.encode(torch.zeros(1, 3, 32, 32)).latent_dist
     assert posterior.std.max() < 0.2
 
 
 def test_image_features_have_length_one() -> None:
-    encoder = components.ImageEncoder(latent_channels=4, size=8, width=8, dim=16)
+    encoder = modules.ImageEncoder(latent_channels=4, size=8, width=8, dim=16)
     features = encoder(torch.randn(3, 4, 8, 8))
     assert features.shape == (3, 16)
     torch.testing.assert_close(features.norm(dim=-1), torch.ones(3))
 
 
 def test_text_features_are_those_at_the_first_end() -> None:
-    encoder = components.ImageEncoder(latent_channels=4, size=8, width=8, dim=16)
+    encoder = modules.ImageEncoder(latent_channels=4, size=8, width=8, dim=16)
     input_ids = torch.tensor([[5, 2, 3, 3], [5, 6, 7, 2]])
     hidden = torch.randn(2, 4, 16)
     found = encoder.text_features(hidden, input_ids, eos_token_id=2)
@@ -39,9 +39,9 @@ def test_text_features_are_those_at_the_first_end() -> None:
 
 
 def test_a_components_weights_come_back(tmp_path: Path) -> None:
-    vae = components.build("vae", TOY.components["vae"])
+    vae = modules.build("vae", TOY.components["vae"])
     vae.save_pretrained(tmp_path / "vae")
-    loaded = components.load("vae", tmp_path)
+    loaded = modules.load("vae", tmp_path)
     torch.testing.assert_close(loaded.state_dict(), vae.state_dict(), rtol=0, atol=0)
 
 
@@ -60,7 +60,7 @@ def test_another_noise_schedule_is_refused_by_name() -> None:
 
 def test_the_schedulers_config_is_stable_diffusions(tmp_path: Path) -> None:
     assert MINI.scheduler is not None
-    components.write_model_folder(tmp_path, {}, MINI.scheduler, guidance_scale=None)
+    modules.write_model_folder(tmp_path, {}, MINI.scheduler, guidance_scale=None)
     config = json.loads((tmp_path / "scheduler" / "scheduler_config.json").read_text("utf-8"))
     assert (config["steps_offset"], config["set_alpha_to_one"], config["clip_sample"]) == (1, False, False)
     assert config["prediction_type"] == "v_prediction"

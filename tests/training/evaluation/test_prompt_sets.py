@@ -9,8 +9,15 @@ from jsd.errors import InvalidInputError
 from jsd.training.batches import training_records
 from jsd.training.corpora.concepts import Concept
 from jsd.training.corpora.corpus import Corpus, is_unseen
-from jsd.training.corpora.styles import STYLES
-from jsd.training.evaluation.prompts import GROUPS, MAX_PROMPTS_PER_GROUP, SPLITS, Prompt, make_prompts, read_prompts
+from jsd.training.corpora.styles import CORPUS_STYLES
+from jsd.training.evaluation.prompt_sets import (
+    GROUPS,
+    MAX_PROMPTS_PER_GROUP,
+    SPLITS,
+    Prompt,
+    make_prompts,
+    read_prompts,
+)
 
 BUILT = Path(__file__).parents[3] / "data" / "mini"
 Key = tuple[str, frozenset[str], str | None]
@@ -91,7 +98,7 @@ def test_unseen_prompts_name_concept_and_style(toy_corpus: Corpus, language: str
         if prompt.style is not None:
             (code,) = prompt.right
             assert getattr(toy_corpus.concepts[code], f"name_{language}") in prompt.text
-            assert any(name in prompt.text for name in getattr(STYLES[prompt.style], f"names_{language}"))
+            assert any(name in prompt.text for name in getattr(CORPUS_STYLES[prompt.style], f"names_{language}"))
 
 
 def test_a_file_of_prompts_is_read(toy_corpus: Corpus, tmp_path: Path) -> None:
