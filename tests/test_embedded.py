@@ -8,6 +8,7 @@ from PIL import Image
 
 from jsd import Pipeline, SamplingOptions
 from jsd.models.folder import verify_folder
+from runs import strip
 from runs.blocks import ROOT
 from runs.export_mini import MAX_BYTES
 
@@ -40,6 +41,7 @@ def test_its_salaryman_in_oil_has_a_suit_on_a_dark_ground(pipeline: Pipeline) ->
 
 
 def test_the_readmes_strip_is_of_these_weights(pipeline: Pipeline) -> None:
-    with Image.open(ROOT / "docs" / "strip.png") as strip:
-        drawn = json.loads(strip.text["jsd"])["pictures"]
+    with Image.open(ROOT / "docs" / "strip.png") as image:
+        drawn = json.loads(image.text["jsd"])["pictures"]
     assert {picture["model_sha256"] for picture in drawn} == {pipeline.provenance["model_sha256"]}
+    assert [(one["prompt"], one["seed"]) for one in drawn] == [(prompt, strip.SEED) for prompt in strip.PROMPTS]
