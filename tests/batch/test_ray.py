@@ -303,7 +303,7 @@ def test_a_worker_whose_model_is_another_says_so_and_where(toy_folder: Path) -> 
     from jsd.batch.ray_engine import Worker
 
     model = ModelChoice(folder=toy_folder, device="cpu", dtype="float32")
-    files = FileChoice(format="png", quality=80, with_metadata=True, num_digits=1)
+    files = FileChoice(with_metadata=True, num_digits=1)
     worker = Worker(model, files, "another digest", torch.get_num_threads(), "ja")
     (answer,) = worker(pyarrow.table({"row": [pickle.dumps(None)]}))["answer"].to_pylist()
     assert pickle.loads(answer)["host"] == socket.gethostname()

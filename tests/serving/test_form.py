@@ -73,7 +73,11 @@ def test_a_strangers_record_is_refused_not_believed(record: dict[str, Any]) -> N
 
 @pytest.mark.parametrize(
     ("typed", "kana"),
-    [("鸚鵡の絵", "オウムの絵"), ("猫の絵\nネガティブ: 鸚鵡", "猫の絵\nネガティブ: オウム"), ("猫の絵\n", "猫の絵\n")],
+    [
+        ("蒟蒻の絵", "こんにゃくの絵"),
+        ("猫の絵\nネガティブ: 蒟蒻", "猫の絵\nネガティブ: こんにゃく"),
+        ("猫の絵\n", "猫の絵\n"),
+    ],
 )
 def test_the_kana_button_loses_nothing_of_the_prompt(typed: str, kana: str) -> None:
     assert in_kana(JapaneseTokenizer.load(ROOT / "weights" / "mini" / "tokenizer"), typed) == kana
