@@ -82,18 +82,30 @@ def scheduler_config(recipe: Recipe, options: TrainOptions) -> dict[str, Any]:
     path = options.base / "scheduler" / "scheduler_config.json"
     check_noise_schedule(path)
     config: dict[str, Any] = read_json(path)
+    others = {
+        "rescale_betas_zero_snr": (None, False),
+        "trained_betas": (None,),
+        "prediction_type": ("epsilon", "v_prediction"),
+    }
+    for name, known in others.items():
+        if config.get(name, known[0]) not in known:
+            raise _unknown_schedule(f"{name} {config[name]}")
     names = ("beta_start", "beta_end", "beta_schedule", "num_train_timesteps")
     return {name: config[name] for name in names} | {"prediction_type": config.get("prediction_type", "epsilon")}
+
+
+def _unknown_schedule(value: str) -> CheckpointError:
+    return CheckpointError(
+        "train.schedule",
+        "training knows the noise schedule scaled_linear, the model folder's is {value}; start from another folder",
+        value=value,
+    )
 
 
 def alphas_cumprod(scheduler: dict[str, Any]) -> Tensor:
     """(T,): the share of signal left at each timestep, for Stable Diffusion's scaled-linear betas."""
     if scheduler["beta_schedule"] != "scaled_linear":
-        raise CheckpointError(
-            "train.schedule",
-            "training knows the noise schedule scaled_linear, the model folder's is {value}; start from another folder",
-            value=scheduler["beta_schedule"],
-        )
+        raise _unknown_schedule(scheduler["beta_schedule"])
     roots = torch.linspace(
         scheduler["beta_start"] ** 0.5, scheduler["beta_end"] ** 0.5, scheduler["num_train_timesteps"]
     )

@@ -218,6 +218,19 @@ def test_a_base_without_a_noise_schedule_is_refused(
     assert not (tmp_path / "latents.pt").exists(), "refused before the pictures are encoded"
 
 
+@pytest.mark.parametrize(
+    "change", [{"prediction_type": "sample"}, {"rescale_betas_zero_snr": True}, {"trained_betas": [0.01] * 1000}]
+)
+def test_a_base_on_other_noise_is_refused(
+    change: dict[str, object], options: TrainOptions, make_toy_folder: Callable[..., Path], tmp_path: Path
+) -> None:
+    base = make_toy_folder(prediction_type="v_prediction")
+    path = base / "scheduler" / "scheduler_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | change), "utf-8")
+    with pytest.raises(CheckpointError, match=next(iter(change))):
+        run_stage(TOY_FULL, "stage1", replace(options, output=tmp_path, base=base))
+
+
 def test_training_without_a_corpus_says_how_to_make_one(options: TrainOptions, tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match="jsd data build"):
         run_stage(TOY, "vae", replace(options, corpus=tmp_path / "none", output=tmp_path / "out"))
