@@ -30,14 +30,7 @@ def choose_placement(device: str | None = None, dtype: str | torch.dtype | None 
     chosen = _choose_device(device)
     if dtype is None:
         return Placement(device=chosen, dtype=fast_dtype(chosen))
-    if dtype not in DTYPES:
-        raise InvalidInputError(
-            "device.dtype",
-            "{field} must be one of {choices}, got {value}; leave it out for the fastest",
-            field="dtype",
-            choices=", ".join(DTYPES),
-            value=repr(dtype),
-        )
+    named = named_dtype(dtype)
     if chosen.type == "cpu" and dtype == "float16":
         raise InvalidInputError(
             "device.cpu_float16",
@@ -46,7 +39,29 @@ def choose_placement(device: str | None = None, dtype: str | torch.dtype | None 
             field="dtype",
             value=dtype,
         )
-    return Placement(device=chosen, dtype=DTYPES[dtype])
+    return Placement(device=chosen, dtype=named)
+
+
+def named_dtype(name: str) -> torch.dtype:
+    if name not in DTYPES:
+        raise InvalidInputError(
+            "device.dtype",
+            "{field} must be one of {choices}, got {value}; leave it out for the fastest",
+            field="dtype",
+            choices=", ".join(DTYPES),
+            value=repr(name),
+        )
+    return DTYPES[name]
+
+
+def unknown_device(device: str, available: str) -> InvalidInputError:
+    return InvalidInputError(
+        "device.unknown",
+        "{field} must be one that this machine has ({choices}), got {value}; leave it out for the fastest",
+        field="device",
+        choices=available,
+        value=repr(device),
+    )
 
 
 def fast_dtype(device: torch.device) -> torch.dtype:
@@ -81,20 +96,8 @@ def _choose_device(device: str | None) -> torch.device:
     try:
         chosen = torch.device(device)
     except RuntimeError as error:
-        raise InvalidInputError(
-            "device.unknown",
-            "{field} must be one that this machine has ({choices}), got {value}; leave it out for the fastest",
-            field="device",
-            choices=available,
-            value=repr(device),
-        ) from error
+        raise unknown_device(device, available) from error
     last = torch.cuda.device_count() - 1 if chosen.type == "cuda" else 0
     if not present.get(chosen.type, False) or (chosen.index is not None and chosen.index > last):
-        raise InvalidInputError(
-            "device.unknown",
-            "{field} must be one that this machine has ({choices}), got {value}; leave it out for the fastest",
-            field="device",
-            choices=available,
-            value=repr(device),
-        )
+        raise unknown_device(device, available)
     return chosen

@@ -9,23 +9,23 @@ import logging
 import os
 import pickle
 import secrets
-import shutil
 import socket
-import tempfile
 import warnings
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from jsd.batch.drawing import Drawn, FileChoice, ModelChoice, draw_row
 from jsd.batch.rows import Row
-from jsd.devices import DTYPES
+from jsd.devices import named_dtype, unknown_device
 from jsd.errors import InvalidInputError, JsdError, MissingExtraError
 from jsd.i18n import language
 from jsd.pipeline import Pipeline
+from jsd.rules import not_one_of
 
 if TYPE_CHECKING:
     import pyarrow
@@ -86,7 +86,11 @@ def draw_on_cluster(
     `address` None: RAY_ADDRESS, else a cluster of this machine alone, for this call. `num_workers` None: as
     `plan_actors` finds.
     """
-    _check_model_choice(model)
+    # Before a cluster is started, which takes a while. Which GPU a worker has is Ray's choice.
+    if model.device not in (None, *DEVICES):
+        raise not_one_of("device", model.device, DEVICES)
+    if model.dtype is not None:
+        named_dtype(model.dtype)
     ray = _import_ray()
     # Rounding differs between numbers of threads: as many as the local engine would have here.
     arguments = (model, files, digest, torch.get_num_threads(), language())
@@ -96,7 +100,10 @@ def draw_on_cluster(
         try:
             # Without prefetching: it would hold a finished row back until the next one is finished.
             for table in answers.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
-                yield from (_drawn(pickle.loads(answer)) for answer in table["answer"].to_pylist())
+                for answer in map(pickle.loads, table["answer"].to_pylist()):
+                    if not isinstance(answer, Drawn):
+                        raise JsdError("batch.worker", "a worker on {host} cannot draw: {reason}", **answer)
+                    yield answer
         except ray.exceptions.RayError as error:
             if isinstance(error, ray.exceptions.RayTaskError):  # an error of ours: with its traceback
                 raise
@@ -116,36 +123,10 @@ def plan_actors(nodes: Iterable[Mapping[str, Any]], device: str | None, num_work
     machines = [node["Resources"] for node in nodes if node["Alive"] and node["Resources"].get("CPU", 0) >= 1]
     num_gpus = sum(int(resources.get("GPU", 0)) for resources in machines)
     if device == "cuda" and num_gpus == 0:
-        raise InvalidInputError(
-            "device.unknown",
-            "{field} must be one that this machine has ({choices}), got {value}; leave it out for the fastest",
-            field="device",
-            choices="cpu",
-            value=repr(device),
-        )
+        raise unknown_device(device, "cpu")
     on_gpu = num_gpus > 0 and device in (None, "cuda")
     num_devices = num_gpus if on_gpu else max(1, len(machines))
     return num_devices if num_workers is None else num_workers, int(on_gpu)
-
-
-def _check_model_choice(model: ModelChoice) -> None:
-    """Before a cluster is started, which takes a while; which GPU a worker has is Ray's choice."""
-    if model.device not in (None, *DEVICES):
-        raise InvalidInputError(
-            "options.choice",
-            "{field} must be one of {choices}; got {value}",
-            field="device",
-            choices=", ".join(DEVICES),
-            value=repr(model.device),
-        )
-    if model.dtype not in (None, *DTYPES):
-        raise InvalidInputError(
-            "device.dtype",
-            "{field} must be one of {choices}, got {value}; leave it out for the fastest",
-            field="dtype",
-            choices=", ".join(DTYPES),
-            value=repr(model.dtype),
-        )
 
 
 def _map_rows(ray: Any, rows: Sequence[Row], arguments: tuple[object, ...], num_actors: int, num_gpus: int) -> Any:
@@ -177,12 +158,6 @@ def _first_line(error: Exception) -> str:
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
-def _drawn(answer: "Drawn | dict[str, str]") -> Drawn:
-    if not isinstance(answer, Drawn):
-        raise JsdError("batch.worker", "a worker on {host} cannot draw: {reason}", **answer)
-    return answer
-
-
 def _with_absolute_paths(row: Row) -> Row:
     """A worker's working folder is another."""
     paths = {name: getattr(row.options, name) for name in ("image", "mask")}
@@ -207,19 +182,16 @@ def _import_ray() -> Any:
 def _cluster(ray: Any, address: str | None, num_workers: int | None, device: str | None) -> Iterator[None]:
     """Connected to a cluster; one that was started here ends here."""
     address = os.environ.get("RAY_ADDRESS") if address is None else address
-    folder = None
-    try:
-        if address is None:
-            # A socket's path has at most 107 bytes, and Ray's names take most of them: not below TMPDIR.
-            folder = tempfile.mkdtemp(prefix="jsd-ray-", dir="/tmp")
-            _start(ray, folder, num_workers, has_gpus=device is None or device == "cuda")
-        else:
-            _connect(ray, address)
-        yield
-    finally:
-        ray.shutdown()
-        if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
+    # A socket's path has at most 107 bytes, and Ray's names take most of them: not below TMPDIR.
+    with TemporaryDirectory(prefix="jsd-ray-", dir="/tmp", ignore_cleanup_errors=True) as folder:
+        try:
+            if address is None:
+                _start(ray, folder, num_workers, has_gpus=device in (None, "cuda"))
+            else:
+                _connect(ray, address)
+            yield
+        finally:
+            ray.shutdown()
 
 
 def _start(ray: Any, folder: str, num_workers: int | None, *, has_gpus: bool) -> None:
@@ -239,23 +211,18 @@ def _start(ray: Any, folder: str, num_workers: int | None, *, has_gpus: bool) ->
 
 
 def _connect(ray: Any, address: str) -> None:
+    host, _colon, port = address.removeprefix("ray://").rpartition(":")
     try:
-        _require_listener(address)
+        if port.isdecimal():
+            # Ray itself tries for minutes to reach a HOST:PORT where nobody listens.
+            socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
         ray.init(address, **QUIET)
     except Exception as error:  # of many kinds, for what an address may be
-        reason = _first_line(error)
         raise InvalidInputError(
             "batch.ray_address",
             "{field} must be HOST:PORT of a running Ray cluster that this machine belongs to, "
             "and {value} is not: {reason}; start one with ray start, or leave {field} out",
             field="ray_address",
             value=address,
-            reason=reason,
+            reason=_first_line(error),
         ) from error
-
-
-def _require_listener(address: str) -> None:
-    """Ray itself tries for minutes to reach a HOST:PORT where nobody listens."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if port.isdecimal():
-        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()

@@ -5,11 +5,9 @@ import hashlib
 import io
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from errno import ENOENT
 from functools import partial
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -33,16 +31,11 @@ class Row:
     options: SamplingOptions
 
 
-@dataclass(frozen=True, kw_only=True)
-class BadRow:
-    number: int
-    error: InvalidInputError
-
-
 def read_rows(
     path: Path, defaults: Mapping[str, object] | None = None, output: Mapping[str, object] | None = None
-) -> list[Row | BadRow]:
-    """The rows in order; InvalidInputError where the file as a whole cannot be read.
+) -> tuple[list[Row], dict[int, InvalidInputError]]:
+    """The rows in order, and by number what is wrong with the others; InvalidInputError where the file as a whole
+    cannot be read.
 
     `defaults`: options of the rows that do not name them; `output`: what all rows ask for beside options, and is no
     default. Pictures are looked for beside the file.
@@ -60,22 +53,35 @@ def read_rows(
             value=path,
             choices=", ".join(readers),
         )
-    values = {} if defaults is None else defaults
-    found = [(number, _caught(read, values)) for number, read in readers[path.suffix.lower()](_text(path))]
-    if not found:
+    rows: list[Row] = []
+    wrong: dict[int, InvalidInputError] = {}
+    seen: Counter[str] = Counter()
+    for number, read in readers[path.suffix.lower()](_text(path)):
+        try:
+            options = SamplingOptions(**{"prompt": None, **(defaults or {}), **read()})
+        except InvalidInputError as error:
+            wrong[number] = error
+            continue
+        asked = json.dumps({**_non_defaults(options), **(output or {})})
+        seen[asked] += 1  # rows that ask for the same get different keys, so that each is drawn
+        key = hashlib.sha256(f"{seen[asked]} {asked}".encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        pictures = {name: getattr(options, name) for name in ("image", "mask")}
+        beside = {name: path.parent / picture for name, picture in pictures.items() if picture is not None}
+        rows.append(Row(number=number, key=key, options=replace(options, **beside)))
+    if not rows and not wrong:
         raise InvalidInputError(
             "batch.no_rows",
             "{field} must hold at least one row, and {value} holds none; write one prompt a line",
             field="FILE",
             value=path,
         )
-    return _with_keys(found, path.parent, {} if output is None else output)
+    return rows, wrong
 
 
 def _text(path: Path) -> str:
     try:
-        if path.exists() and not path.is_file() and not path.is_dir():
-            raise FileNotFoundError(ENOENT, _("it is not a file"))  # a pipe would be waited for, /dev/zero has no end
+        if path.exists() and not path.is_file():
+            raise OSError(0, _("it is not a file"))  # a pipe would be waited for
         data = path.read_bytes()
         # Notepad and Excel begin a file with a byte order mark.
         return data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
@@ -106,9 +112,7 @@ def _lines(text: str, read: Callable[[str], dict[str, Any]]) -> Iterator[tuple[i
 
 def _json_object(line: str) -> dict[str, Any]:
     def no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        for name, times in Counter(name for name, _value in pairs).items():
-            if times > 1:
-                raise _twice(name)
+        _check_once([name for name, _value in pairs])
         return dict(pairs)
 
     try:
@@ -122,18 +126,31 @@ def _json_object(line: str) -> dict[str, Any]:
     return values
 
 
-def _twice(name: str) -> InvalidInputError:
-    return InvalidInputError(
-        "batch.twice", "each name may stand once, and {field} stands twice; remove one", field=name
-    )
-
-
 def _csv_rows(text: str, path: Path) -> Iterator[tuple[int, ReadValues]]:
     csv.field_size_limit(MAX_CELL_CHARACTERS)
-    reader = _cells(text, path)
-    header = [name.strip() for name in next(reader, [])]
+    number, header = 0, None
+    try:
+        for number, cells in enumerate(csv.reader(io.StringIO(text, newline=""), strict=True), start=1):
+            if header is None:
+                header = _header(cells)
+            elif any(cell.strip() != "" for cell in cells):
+                yield number, partial(_values_of_cells, header, cells)
+    except csv.Error as error:
+        raise InvalidInputError(
+            "batch.csv",
+            "{field} must be CSV, and row {row} of {value} is not: {reason}; close its quotes "
+            "and double those inside a cell",
+            field="FILE",
+            value=path,
+            row=number + 1,
+            reason=error,
+        ) from error
+
+
+def _header(cells: list[str]) -> list[str]:
+    header = [name.strip() for name in cells]
     wrong = [repr(name) for name in header if name not in OPTIONS]
-    if header and "prompt" not in header:
+    if "prompt" not in header:
         wrong.append("prompt")
     if wrong:
         raise InvalidInputError(
@@ -143,31 +160,8 @@ def _csv_rows(text: str, path: Path) -> Iterator[tuple[int, ReadValues]]:
             field=wrong[0],
             choices=", ".join(OPTIONS),
         )
-    for name in header:
-        if header.count(name) > 1:
-            raise _twice(name)
-    for number, cells in enumerate(reader, start=2):
-        if any(cell.strip() != "" for cell in cells):
-            yield number, partial(_values_of_cells, header, cells)
-
-
-def _cells(text: str, path: Path) -> Iterator[list[str]]:
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    for number in count(1):
-        try:
-            yield next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            raise InvalidInputError(
-                "batch.csv",
-                "{field} must be CSV, and row {row} of {value} is not: {reason}; close its quotes "
-                "and double those inside a cell",
-                field="FILE",
-                value=path,
-                row=number,
-                reason=error,
-            ) from error
+    _check_once(header)
+    return header
 
 
 def _values_of_cells(header: list[str], cells: list[str]) -> dict[str, Any]:
@@ -185,30 +179,12 @@ def _values_of_cells(header: list[str], cells: list[str]) -> dict[str, Any]:
     return {name: OPTIONS[name].parse(cell) for name, cell in named if cell != "" or name == "prompt"}
 
 
-def _caught(read: ReadValues, defaults: Mapping[str, object]) -> SamplingOptions | InvalidInputError:
-    try:
-        return SamplingOptions(**{"prompt": None, **defaults, **read()})
-    except InvalidInputError as error:
-        return error
-
-
-def _with_keys(
-    found: Iterable[tuple[int, SamplingOptions | InvalidInputError]], folder: Path, output: Mapping[str, object]
-) -> list[Row | BadRow]:
-    """Rows that ask for the same get different keys, so that each is drawn."""
-    rows: list[Row | BadRow] = []
-    seen: Counter[str] = Counter()
-    for number, options in found:
-        if isinstance(options, InvalidInputError):
-            rows.append(BadRow(number=number, error=options))
-            continue
-        text = json.dumps({**_non_defaults(options), **output})
-        seen[text] += 1
-        key = hashlib.sha256(f"{seen[text]} {text}".encode("utf-8", "surrogatepass")).hexdigest()[:16]
-        paths = {name: getattr(options, name) for name in ("image", "mask")}
-        beside = {name: folder / path for name, path in paths.items() if path is not None}
-        rows.append(Row(number=number, key=key, options=replace(options, **beside)))
-    return rows
+def _check_once(names: list[str]) -> None:
+    for name, times in Counter(names).items():
+        if times > 1:
+            raise InvalidInputError(
+                "batch.twice", "each name may stand once, and {field} stands twice; remove one", field=name
+            )
 
 
 def _non_defaults(options: SamplingOptions) -> dict[str, object]:

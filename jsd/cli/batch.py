@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jsd.batch.rows import BadRow, Row, read_rows
+from jsd.batch.rows import Row, read_rows
 from jsd.cli.arguments import add_model_arguments, add_options, add_output_arguments, check_folder, given_options, say
 from jsd.cli.numbers import check_whole, whole
 from jsd.errors import InvalidInputError, JsdError
@@ -58,34 +58,33 @@ def run(args: argparse.Namespace) -> None:
     check_folder(args.output_dir, "output_dir")
     _check_engine(args)
     defaults = _defaults(args)
-    rows = read_rows(args.file, defaults, {"no_metadata": True} if args.no_metadata else {})
-    failures = {row.number: str(row.error) for row in rows if isinstance(row, BadRow)}
+    rows, wrong = read_rows(args.file, defaults, {"no_metadata": True} if args.no_metadata else {})
+    total = len(rows) + len(wrong)
+    failures = {number: str(error) for number, error in wrong.items()}
     for number, words in failures.items():
         say(_("row {number}", number=number) + f": {words}")
-    good = [row for row in rows if isinstance(row, Row)]
 
     from jsd.batch.results import Results
     from jsd.batch.sheet import write_grid, write_page
 
     args.output_dir.mkdir(parents=True, exist_ok=True)
     with closing(Results(args.output_dir)) as results:
-        results.check_records()
         finished = results.finished()
-        left = [row for row in good if row.key not in finished]
-        if len(left) < len(good):
+        left = [row for row in rows if row.key not in finished]
+        if len(left) < len(rows):
             say(
                 _(
                     "{count} of {total} rows are finished already; going on with the others",
-                    count=len(good) - len(left),
-                    total=len(good),
+                    count=len(rows) - len(left),
+                    total=len(rows),
                 )
             )
         if left:
-            drawn = _engine(args, left, results, num_digits=len(str(rows[-1].number)))
-            with closing(drawn), progress_bar(len(good), num_finished=len(good) - len(left)) as bar:
+            drawn = _engine(args, left, results, num_digits=len(str(max([*failures, rows[-1].number]))))
+            with closing(drawn), progress_bar(len(rows), num_finished=len(rows) - len(left)) as bar:
                 failures |= _record(drawn, results, bar)
         finished = results.finished()
-    records = [{**finished[row.key], "row": row.number} for row in good if row.key in finished]
+    records = [{**finished[row.key], "row": row.number} for row in rows if row.key in finished]
     if records:
         print(write_grid(args.output_dir, [name for record in records for name in record["files"]]))
     page = write_page(args.output_dir, args.file.name, records, sorted(failures.items()))
@@ -96,7 +95,7 @@ def run(args: argparse.Namespace) -> None:
             "{count} of {total} rows failed, each named above and in {page}; correct them and "
             "run the same command again: finished rows are kept",
             count=len(failures),
-            total=len(rows),
+            total=total,
             page=page,
         )
 

@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from jsd.atomic import replacing_folder, write_json
-from jsd.devices import DTYPES, choose_placement, dtype_name
+from jsd.devices import choose_placement, dtype_name, named_dtype
 from jsd.errors import InvalidInputError, ModelFolderError
 from jsd.models.configs import read_json
 from jsd.models.folder import open_model_folder
@@ -24,15 +24,7 @@ NOT_COPIED = (".git", ".cache")
 def convert_folder(source: Path | str, destination: Path | str, dtype: str | None = None) -> torch.dtype:
     """Write `source` anew as safetensors; `dtype` None: what runs fastest here. Returns the dtype written."""
     source, destination = Path(source), Path(destination)
-    if dtype is not None and dtype not in DTYPES:
-        raise InvalidInputError(
-            "device.dtype",
-            "{field} must be one of {choices}, got {value}; leave it out for the fastest",
-            field="dtype",
-            choices=", ".join(DTYPES),
-            value=repr(dtype),
-        )
-    target = choose_placement().dtype if dtype is None else DTYPES[dtype]
+    target = choose_placement().dtype if dtype is None else named_dtype(dtype)
     open_model_folder(source)
     with new_folder(destination) as partial:
         _copy_the_rest(source, partial)

@@ -10,7 +10,7 @@ import torch
 from sentencepiece import SentencePieceTrainer
 
 from jsd.atomic import write_json
-from jsd.devices import DTYPES, choose_placement, dtype_name
+from jsd.devices import choose_placement, dtype_name, named_dtype
 from jsd.errors import InvalidInputError
 from jsd.models.components import expected_shapes
 from jsd.models.configs import read_json
@@ -134,15 +134,7 @@ def _classes(component: str) -> dict[str, Any]:
 
 def write_random_folder(folder: Path | str, size: str = "mini", dtype: str | None = None, seed: int = 0) -> torch.dtype:
     """A whole model folder of random weights; one tensor in memory at a time. Returns the dtype written."""
-    if dtype is not None and dtype not in DTYPES:
-        raise InvalidInputError(
-            "device.dtype",
-            "{field} must be one of {choices}, got {value}; leave it out for the fastest",
-            field="dtype",
-            choices=", ".join(DTYPES),
-            value=repr(dtype),
-        )
-    target = choose_placement().dtype if dtype is None else DTYPES[dtype]
+    target = choose_placement().dtype if dtype is None else named_dtype(dtype)
     configs = model_configs(size)
     generator = torch.Generator("cpu").manual_seed(seed)
     with new_folder(Path(folder)) as partial:

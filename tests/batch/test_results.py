@@ -1,9 +1,9 @@
 import json
 import os
 import resource
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,96 +15,93 @@ def lines(folder: Path) -> list[bytes]:
     return (folder / "results.jsonl").read_bytes().splitlines()
 
 
-def test_what_was_appended_is_there_again(tmp_path: Path) -> None:
-    (tmp_path / "a.png").touch()
-    record = {"row": 1, "key": "k", "files": ["a.png"], "prompt": "猫 \ud800"}
-    with closing(Results(tmp_path)) as results:
-        results.append(record, {})
-        assert results.finished() == {"k": record}
-    with closing(Results(tmp_path)) as results:
-        assert results.finished() == {"k": record}
+def a_record(key: str, name: str, **more: Any) -> dict[str, Any]:
+    return {"row": 1, "key": key, "files": [name], "seeds": [0], "options": {"prompt": "猫 \ud800"}, **more}
 
 
-def test_a_row_without_its_pictures_is_not_finished(tmp_path: Path) -> None:
+def test_a_row_is_finished_where_its_line_and_its_pictures_are_there(tmp_path: Path) -> None:
+    record = a_record("k", "a.png")
     with closing(Results(tmp_path)) as results:
-        results.append({"row": 1, "key": "k", "files": ["gone.png"]}, {})
-        results.append({"row": 2, "key": "l", "error": {"code": "x"}}, {})
-        assert results.finished() == {}
+        results.append(record, {"a.png": b"a picture"})
+        results.append(a_record("l", "gone.png"), {})
+        results.append({"row": 3, "key": "m", "error": {"code": "x"}}, {})
+        with pytest.raises(InvalidInputError, match=r"b\.png.*make room"):
+            results.append(a_record("n", "b.png"), {"gone/b.png": b"another"})
+        assert results.finished() == {"k": record}
+    assert (tmp_path / "a.png").read_bytes() == b"a picture"
+    assert len(lines(tmp_path)) == 3, "a line names a picture that is not there"
+    with closing(Results(tmp_path)) as results:
+        assert results.finished() == {"k": record}
+    assert {path.name for path in tmp_path.iterdir()} == {".lock", "a.png", "results.jsonl"}
 
 
 @pytest.mark.parametrize("cut", range(1, 12))
 def test_a_line_cut_short_by_a_kill_is_taken_out(cut: int, tmp_path: Path) -> None:
-    whole = json.dumps({"key": 1}).encode() + b"\n"
+    whole = json.dumps({"key": "1", "error": 1}).encode() + b"\n"
     (tmp_path / "results.jsonl").write_bytes(whole + whole[: cut % len(whole)])
     with closing(Results(tmp_path)) as results:
         assert len(results.records) == 1
-        results.append({"key": 2}, {})
-    assert [json.loads(line)["key"] for line in lines(tmp_path)] == [1, 2]
+        results.append({"key": "2"}, {})
+    assert [json.loads(line)["key"] for line in lines(tmp_path)] == ["1", "2"]
 
 
-def test_a_line_damaged_otherwise_is_named(tmp_path: Path) -> None:
-    (tmp_path / "results.jsonl").write_bytes(b'{"key": 1}\nnonsense\n{"key": 3}\n')
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"nonsense",
+        b"[]",
+        b"[" * 100_000,
+        b'{"key": ' + b"9" * 5_000 + b"}",
+        json.dumps({"key": "k"}).encode(),
+        json.dumps({"key": 1, "error": {}}).encode(),
+        json.dumps(a_record("k", "../a.png")).encode(),
+        json.dumps(a_record("k", "a.png", options={})).encode(),
+        json.dumps(a_record("k", "a.png", options=None)).encode(),
+        json.dumps(a_record("k", "a.png", seeds=[])).encode(),
+        json.dumps(a_record("k", "a.png", files=[], seeds=[])).encode(),
+    ],
+)
+def test_a_line_damaged_otherwise_is_named(line: bytes, tmp_path: Path) -> None:
+    (tmp_path / "results.jsonl").write_bytes(b'{"key": "1", "error": {}}\n' + line + b"\n")
     with pytest.raises(InvalidInputError, match="line 2"):
-        Results(tmp_path)
-    for line in (b"[]\n", b"[" * 100_000 + b"\n", b'{"row": ' + b"9" * 5000 + b"}\n"):
-        (tmp_path / "results.jsonl").write_bytes(line)
-        with pytest.raises(InvalidInputError, match="line 1"):
-            Results(tmp_path)
-
-
-SHOWN = {"row": 1, "key": "k", "files": ["a.png"], "seeds": [1], "options": {"prompt": "猫"}}
-
-
-@pytest.mark.parametrize("change", [{"options": None}, {"options": {}}, {"seeds": None}, {"seeds": []}, {"files": "a"}])
-def test_a_line_without_what_its_pictures_are_shown_by_is_named(change: dict[str, object], tmp_path: Path) -> None:
-    (tmp_path / "results.jsonl").write_text(f"{json.dumps(SHOWN)}\n{json.dumps(SHOWN | change)}\n")
-    with closing(Results(tmp_path)) as results, pytest.raises(InvalidInputError, match="line 2"):
-        results.check_records()
-
-
-@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")], ids=["pipe", "endless"])
-def test_what_is_no_file_is_not_read(make: Callable[[Path], None], tmp_path: Path) -> None:
-    make(tmp_path / "results.jsonl")
-    with pytest.raises(InvalidInputError, match="not a file"):
         Results(tmp_path)
 
 
 def test_a_line_for_which_there_is_no_room_leaves_nothing(tmp_path: Path) -> None:
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     with closing(Results(tmp_path)) as results:
-        results.append({"key": 1}, {})
+        results.append({"key": "1", "error": {}}, {})
         before = (tmp_path / "results.jsonl").read_bytes()
         resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 5, limits[1]))
         try:
             with pytest.raises(InvalidInputError, match="make room"):
-                results.append({"key": 2}, {})
+                results.append({"key": "2", "error": {}}, {})
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         assert (tmp_path / "results.jsonl").read_bytes() == before, "a part of the line stayed"
-        results.append({"key": 3}, {})
-    assert [json.loads(line)["key"] for line in lines(tmp_path)] == [1, 3]
+        results.append({"key": "3", "error": {}}, {})
+    assert [json.loads(line)["key"] for line in lines(tmp_path)] == ["1", "3"]
 
 
-def test_a_rows_pictures_are_there_before_its_line(tmp_path: Path) -> None:
+def test_a_folder_has_one_run_and_the_pictures_of_one_model(tmp_path: Path) -> None:
     with closing(Results(tmp_path)) as results:
-        results.append({"key": "k", "files": ["a.png"]}, {"a.png": b"a picture"})
-        with pytest.raises(InvalidInputError, match=r"b\.png.*make room"):
-            results.append({"key": "l", "files": ["b.png"]}, {"gone/b.png": b"another"})
-        assert set(results.finished()) == {"k"}
-    assert (tmp_path / "a.png").read_bytes() == b"a picture"
-    assert len(lines(tmp_path)) == 1, "a line names a picture that is not there"
-
-
-def test_two_runs_do_not_share_a_folder(tmp_path: Path) -> None:
-    with closing(Results(tmp_path)), pytest.raises(InvalidInputError, match="another run"):
-        Results(tmp_path)
-    Results(tmp_path).close()
-
-
-def test_a_folder_holds_the_pictures_of_one_model(tmp_path: Path) -> None:
-    with closing(Results(tmp_path)) as results:
+        with pytest.raises(InvalidInputError, match="another run"):
+            Results(tmp_path)
         results.append({"key": "k", "error": {}}, {})
-        results.append({"key": "k", "model_sha256": "aaaa"}, {})
+        results.append(a_record("k", "a.png", model_sha256="aaaa"), {})
         results.check_model("aaaa")
         with pytest.raises(InvalidInputError, match="aaaa"):
             results.check_model("bbbb")
+    Results(tmp_path).close()
+
+
+def test_what_cannot_be_a_results_file_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    makers = {"folder": Path.mkdir, "pipe": os.mkfifo, "endless": lambda path: path.symlink_to("/dev/zero")}
+    for name, make in makers.items():
+        (tmp_path / name).mkdir()
+        make(tmp_path / name / "results.jsonl")
+    for name in ("file", *makers):
+        folder = tmp_path / name
+        with pytest.raises(InvalidInputError, match="output_dir"):
+            Results(folder)

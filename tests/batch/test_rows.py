@@ -4,40 +4,37 @@ from pathlib import Path
 
 import pytest
 
-from jsd.batch.rows import BadRow, Row, read_rows
+from jsd.batch.rows import Row, read_rows
 from jsd.errors import InvalidInputError
+from jsd.rules import MAX_CHARACTERS
 
 
-def rows_of(folder: Path, name: str, content: str | bytes) -> list[Row | BadRow]:
+def read(folder: Path, name: str, content: str | bytes) -> tuple[list[Row], dict[int, InvalidInputError]]:
     (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
     return read_rows(folder / name)
 
 
-def good(row: Row | BadRow) -> Row:
-    assert isinstance(row, Row), row
-    return row
-
-
-def bad(row: Row | BadRow) -> InvalidInputError:
-    assert isinstance(row, BadRow), row
-    return row.error
+def good(folder: Path, name: str, content: str | bytes) -> list[Row]:
+    rows, wrong = read(folder, name, content)
+    assert wrong == {}
+    return rows
 
 
 @pytest.mark.parametrize(
-    ("name", "content"),
+    ("name", "content", "numbers"),
     [
-        ("a.jsonl", '{"prompt": "猫、犬", "seed": 3, "guidance_scale": 2.5}\n\n{"prompt": "富士山"}\n'),
-        ("a.csv", 'prompt,seed,guidance_scale\r\n"猫、犬",3,2.5\r\n,,\r\n富士山,,\r\n'),
+        ("a.jsonl", '{"prompt": "猫、犬", "seed": 3, "guidance_scale": 2.5}\n\n{"prompt": "富士山"}\n', [1, 3]),
+        ("a.csv", 'prompt,seed,guidance_scale\r\n"猫、犬",3,2.5\r\n,,\r\n富士山,,\r\n', [2, 4]),
     ],
 )
-def test_a_row_is_sampling_options(name: str, content: str, tmp_path: Path) -> None:
-    first, second = map(good, rows_of(tmp_path, name, content))
-    assert (first.options.prompt, first.options.seed, first.options.guidance_scale) == ("猫、犬", 3, 2.5)
-    assert (second.options.prompt, second.options.seed, second.options.guidance_scale) == ("富士山", None, None)
+def test_a_row_is_sampling_options(name: str, content: str, numbers: list[int], tmp_path: Path) -> None:
+    rows = good(tmp_path, name, content)
+    found = [(row.options.prompt, row.options.seed, row.options.guidance_scale) for row in rows]
+    assert found == [("猫、犬", 3, 2.5), ("富士山", None, None)] and [row.number for row in rows] == numbers
 
 
 def test_a_text_file_is_one_prompt_a_line(tmp_path: Path) -> None:
-    rows = [good(row) for row in rows_of(tmp_path, "a.txt", "猫 油絵\r\n\n  富士山  \n")]
+    rows = good(tmp_path, "a.txt", "猫 油絵\r\n\n  富士山  \n")
     assert [(row.number, row.options.prompt) for row in rows] == [(1, "猫 油絵"), (3, "富士山")]
 
 
@@ -46,64 +43,55 @@ def test_a_text_file_is_one_prompt_a_line(tmp_path: Path) -> None:
     ("name", "content"), [("a.csv", "prompt\n猫\n"), ("a.txt", "猫\n"), ("a.jsonl", '{"prompt": "猫"}\n')]
 )
 def test_a_byte_order_mark_is_no_part_of_the_text(encoding: str, name: str, content: str, tmp_path: Path) -> None:
-    (row,) = rows_of(tmp_path, name, content.encode(encoding))
-    assert good(row).options.prompt == "猫"
+    assert [row.options.prompt for row in good(tmp_path, name, content.encode(encoding))] == ["猫"]
 
 
 def test_a_csv_cell_may_hold_commas_quotes_and_lines_and_a_long_prompt(tmp_path: Path) -> None:
     long = "猫" * 9_000
-    first, second = rows_of(tmp_path, "a.csv", f'prompt\n"a, ""b""\nc"\n{long}\n')
-    assert good(first).options.prompt == 'a, "b"\nc'
-    assert (good(second).number, good(second).options.prompt) == (3, long)
-
-
-def test_a_cell_of_a_megabyte_is_its_rows_mistake(tmp_path: Path) -> None:
-    first, second = rows_of(tmp_path, "a.csv", f"prompt\n{'猫' * 350_000}\n犬\n")
-    assert bad(first).field == "prompt" and good(second).options.prompt == "犬"
-
-
-def test_a_cell_without_an_end_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInputError, match=r"row 2 of .*a\.csv"):
-        rows_of(tmp_path, "a.csv", 'prompt\n"' + "a" * 2**20 + "a")
-
-
-def test_a_quote_that_is_not_closed_does_not_swallow_the_rows_below(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInputError, match=r"row 3 of .*a\.csv is not: unexpected end of data; close its quotes"):
-        rows_of(tmp_path, "a.csv", 'prompt,seed\n"猫、犬",1\n"桜,1\n雲,2\n')
-
-
-def test_what_all_rows_ask_for_is_part_of_what_each_asks_for(tmp_path: Path) -> None:
-    (tmp_path / "a.txt").write_text("猫\n", "utf-8")
-    keys = {good(read_rows(tmp_path / "a.txt", output=output)[0]).key for output in ({}, {"output_format": "webp"})}
-    assert len(keys) == 2
+    rows = good(tmp_path, "a.csv", f'prompt\n"a, ""b""\nc"\n{long}\n')
+    assert [(row.number, row.options.prompt) for row in rows] == [(2, 'a, "b"\nc'), (3, long)]
 
 
 @pytest.mark.parametrize(
-    ("line", "field"),
+    ("name", "line", "field"),
     [
-        ('{"prompt": "猫", "steps": 3}', "steps"),
-        ('{"prompt": "猫", "seed": -1}', "seed"),
-        ('{"prompt": "猫", "prompt": "犬"}', "prompt"),
-        ('{"seed": 1}', "prompt"),
-        ('{"prompt": "猫"', "options"),
-        ('["猫"]', "options"),
-        ("[" * 100_000, "options"),
+        ("a.jsonl", '{"prompt": "猫", "steps": 3}', "steps"),
+        ("a.jsonl", '{"prompt": "猫", "seed": -1}', "seed"),
+        ("a.jsonl", '{"prompt": "猫", "seed": ' + "9" * 5_000 + "}", "options"),
+        ("a.jsonl", '{"prompt": "猫", "prompt": "犬"}', "prompt"),
+        ("a.jsonl", '{"seed": 1}', "prompt"),
+        ("a.jsonl", '{"prompt": "猫"', "options"),
+        ("a.jsonl", '["猫"]', "options"),
+        ("a.jsonl", "[" * 100_000, "options"),
+        ("a.csv", "猫,many", "seed"),
+        ("a.csv", "猫,1.5", "seed"),
+        ("a.csv", "猫,-1", "seed"),
+        ("a.csv", "猫,1,more", "row"),
+        ("a.csv", "猫" * 350_000, "prompt"),
     ],
-    ids=["unknown", "range", "twice", "no prompt", "cut", "no object", "nested"],
+    ids=[
+        "unknown",
+        "range",
+        "digits",
+        "twice",
+        "none",
+        "cut",
+        "list",
+        "nested",
+        "text",
+        "fraction",
+        "negative",
+        "cells",
+        "megabyte",
+    ],
 )
-def test_a_bad_json_row_is_named_and_the_others_stay(line: str, field: str, tmp_path: Path) -> None:
-    first, second, third = rows_of(tmp_path, "a.jsonl", f'{{"prompt": "a"}}\n{line}\n{{"prompt": "b"}}')
-    assert good(first).options.prompt == "a" and good(third).number == 3
-    assert second.number == 2 and bad(second).field == field and "\n" not in str(bad(second))
-
-
-@pytest.mark.parametrize(
-    ("cells", "field"), [("猫,many", "seed"), ("猫,1.5", "seed"), ("猫,-1", "seed"), ("猫,1,more", "row")]
-)
-def test_a_bad_csv_row_is_named_and_the_others_stay(cells: str, field: str, tmp_path: Path) -> None:
-    first, second = rows_of(tmp_path, "a.csv", f"prompt,seed\n{cells}\n犬,2\n")
-    assert first.number == 2 and bad(first).field == field
-    assert good(second).options.seed == 2
+def test_a_bad_row_is_named_in_one_line_and_the_others_stay(name: str, line: str, field: str, tmp_path: Path) -> None:
+    before, after = ("prompt,seed\na,1\n", "b,2\n") if name == "a.csv" else ('{"prompt": "a"}\n', '{"prompt": "b"}')
+    rows, wrong = read(tmp_path, name, f"{before}{line}\n{after}")
+    assert [row.options.prompt for row in rows] == ["a", "b"]
+    (number, error), *_ = wrong.items()
+    assert rows[0].number + 1 == number == rows[1].number - 1
+    assert error.field == field and "\n" not in str(error)
 
 
 @pytest.mark.parametrize(
@@ -112,6 +100,8 @@ def test_a_bad_csv_row_is_named_and_the_others_stay(cells: str, field: str, tmp_
         ("a.csv", "prompt,steps\n猫,3\n", "steps"),
         ("a.csv", "seed\n3\n", "prompt"),
         ("a.csv", "prompt,seed,seed\n猫,1,2\n", "seed stands twice"),
+        ("a.csv", 'prompt\n"' + "a" * 2**20 + "a", "row 2 of"),
+        ("a.csv", 'prompt,seed\n"猫、犬",1\n"桜,1\n雲,2\n', "row 3 of"),
         ("a.csv", "", "at least one row"),
         ("a.csv", "prompt\n", "at least one row"),
         ("a.jsonl", "\n \n", "at least one row"),
@@ -124,42 +114,43 @@ def test_a_file_that_is_wrong_as_a_whole_is_refused_in_one_line(
     name: str, content: str | bytes, words: str, tmp_path: Path
 ) -> None:
     with pytest.raises(InvalidInputError) as caught:
-        rows_of(tmp_path, name, content)
+        read(tmp_path, name, content)
     assert words in str(caught.value) and "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["nowhere.jsonl", ".", "folder.csv", "pipe.jsonl", "endless.txt"])
-def test_a_file_that_is_not_there_is_refused(name: str, tmp_path: Path) -> None:
+def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "folder.csv").mkdir()
-    os.mkfifo(tmp_path / "pipe.jsonl")
+    os.mkfifo(tmp_path / "pipe.csv")
     (tmp_path / "endless.txt").symlink_to("/dev/zero")
-    with pytest.raises(InvalidInputError):
-        read_rows(tmp_path / name)
+    for name in ("nowhere.jsonl", ".", "folder.csv", "pipe.csv", "endless.txt"):
+        with pytest.raises(InvalidInputError):
+            read_rows(tmp_path / name)
 
 
-def test_keys_follow_the_request_not_its_place_or_form(tmp_path: Path) -> None:
-    first, second = map(good, rows_of(tmp_path, "a.jsonl", '{"prompt": "猫", "seed": 1}\n{"prompt": "犬"}'))
-    moved = map(good, rows_of(tmp_path, "b.csv", "seed,prompt\n,犬\n1,猫\n"))
-    assert [row.key for row in moved] == [second.key, first.key]
+def test_keys_follow_the_request_not_its_place_or_form_and_equal_rows_have_different_ones(tmp_path: Path) -> None:
+    first, second = good(tmp_path, "a.jsonl", '{"prompt": "猫", "seed": 1}\n{"prompt": "犬"}')
+    assert [row.key for row in good(tmp_path, "b.csv", "seed,prompt\n,犬\n1,猫\n")] == [second.key, first.key]
+    keys = {row.key for row in good(tmp_path, "a.txt", "猫\n猫\n猫\n")}
+    assert len(keys) == 3 and keys < {row.key for row in good(tmp_path, "a.txt", "猫\n犬\n猫\n猫\n")}
 
 
-def test_equal_rows_have_different_keys(tmp_path: Path) -> None:
-    rows = rows_of(tmp_path, "a.txt", "猫\n猫\n猫\n")
-    assert len({good(row).key for row in rows}) == 3
-    again = rows_of(tmp_path, "a.txt", "猫\n犬\n猫\n猫\n")
-    assert {good(row).key for row in rows} < {good(row).key for row in again}
+def test_what_all_rows_ask_for_is_part_of_what_each_asks_for(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("猫\n", "utf-8")
+    (plain,), (bare,), (styled,) = (
+        read_rows(tmp_path / "a.txt", *asked)[0] for asked in ((), ({}, {"no_metadata": True}), ({"style": "油絵"},))
+    )
+    assert len({plain.key, bare.key, styled.key}) == 3 and styled.options.style == "油絵"
+    (tmp_path / "b.jsonl").write_text('{"prompt": "猫", "style": "水彩画"}\n{"prompt": "猫"}\n', "utf-8")
+    rows, _wrong = read_rows(tmp_path / "b.jsonl", {"style": "油絵"})
+    assert [row.options.style for row in rows] == ["水彩画", "油絵"] and rows[1].key == styled.key
 
 
 def test_pictures_are_looked_for_beside_the_file(tmp_path: Path) -> None:
     row = {"prompt": "猫", "image": "in/a.png", "mask": "/m.png"}
-    options = good(rows_of(tmp_path, "a.jsonl", json.dumps(row))[0]).options
-    assert (options.image, options.mask) == (tmp_path / "in" / "a.png", Path("/m.png"))
+    (found,) = good(tmp_path, "a.jsonl", json.dumps(row))
+    assert (found.options.image, found.options.mask) == (tmp_path / "in" / "a.png", Path("/m.png"))
 
 
-def test_a_row_takes_from_the_command_what_it_does_not_name(tmp_path: Path) -> None:
-    lines = [{"prompt": "猫"}, {"prompt": "猫", "style": "線画"}]
-    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, lines)), "utf-8")
-    taken, named = read_rows(tmp_path / "a.jsonl", {"style": "油絵"})
-    assert (good(taken).options.style, good(named).options.style) == ("油絵", "線画")
-    (written,) = rows_of(tmp_path, "b.jsonl", json.dumps({"prompt": "猫", "style": "油絵"}))
-    assert good(taken).key == good(written).key
+def test_a_prompt_that_is_too_long_is_its_rows_mistake(tmp_path: Path) -> None:
+    rows, wrong = read(tmp_path, "a.txt", f"猫\n{'猫' * (MAX_CHARACTERS + 1)}\n")
+    assert [row.options.prompt for row in rows] == ["猫"] and wrong[2].field == "prompt"

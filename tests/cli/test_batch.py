@@ -125,7 +125,7 @@ def test_a_full_disk_stops_the_run_and_leaves_nothing_half_written(jsd: Jsd, com
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert said.code == 2 and "output" in said.err[-1]
-    assert [path.name for path in out.iterdir()] == ["results.jsonl"]
+    assert {path.name for path in out.iterdir()} == {".lock", "results.jsonl"}
     assert jsd(command).code == 0, "the same command does not go on once there is room"
     assert len(pictures(out)) == 3
 
@@ -176,6 +176,7 @@ def test_a_killed_run_goes_on_where_it_was(jsd: Jsd, command: list[str], file: P
                 break
             assert process.poll() is None, "the run ended by itself"
             time.sleep(0.01)
+        assert jsd(command).refuses("another run")
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
@@ -190,7 +191,7 @@ def test_a_killed_run_goes_on_where_it_was(jsd: Jsd, command: list[str], file: P
     assert [record["row"] for record in records(out)] == list(range(1, count + 1)), "a row was lost or drawn twice"
     assert all(after[name] == before[name] for name in done), "a finished row was drawn again"
     assert set(after) == {name for record in records(out) for name in record["files"]}, "a picture belongs to no row"
-    assert not list(out.glob(".*")), "a half-written file was left"
+    assert not list(out.glob(".*.tmp*")), "a half-written file was left"
 
 
 def test_another_model_is_refused(jsd: Jsd, command: list[str], file: Path, out: Path) -> None:
