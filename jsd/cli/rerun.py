@@ -1,24 +1,21 @@
 """jsd rerun FILE: draw a picture again from what its file says, and say whether it is the same."""
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jsd.cli.arguments import add_options, add_output_arguments, check_folder, given_options, say
-from jsd.errors import GenerationError, ImageFileError, InvalidInputError, ModelFolderError, UnsafeImagesError
+from jsd.errors import GenerationError, InvalidInputError, ModelFolderError, UnsafeImagesError
 from jsd.i18n import _
-from jsd.images.metadata import read_picture_file
 from jsd.models.folder import choose_folder, weights_root
-from jsd.options import MAX_SEED, OPTIONS, SamplingOptions
-from jsd.rules import split_weight, whole_number
+from jsd.options import SamplingOptions
+from jsd.recorded import read_record, recorded_request
+from jsd.rules import split_weight
 
 if TYPE_CHECKING:
     from jsd.job import GeneratedImage
     from jsd.pipeline import Pipeline
 
-# Pillow's name of a file's format -> ours
-FORMATS = {"PNG": "png", "JPEG": "jpg", "WEBP": "webp"}
 # Our own batches hold four; a file may claim anything.
 MAX_BATCH = 64
 
@@ -35,17 +32,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    file = read_picture_file(args.file)
-    record = file.record
-    if record is None:
-        raise ImageFileError(
-            "rerun.no_record",
-            "{field} must be a picture by jsd, and {value} holds no record of ours; jsd info shows what it says",
-            field="FILE",
-            value=args.file,
-        )
+    record = read_record(args.file)
     check_folder(args.output_dir, "output_dir")
-    options = _options({"output_format": FORMATS.get(file.format, "png"), **record}, args)
+    chosen = {name: value for name, value in given_options(args).items() if name not in ("image", "mask", "loras")}
+    loras = [Path(split_weight(one)[0]) for one in vars(args).get("loras", [])]
+    pictures = {"image": args.image, "mask": args.mask}
+    options = recorded_request(record, args.file.parent, chosen=chosen, pictures=pictures, loras=loras)
     folder = _folder(record, args.weights)
 
     # Here, because they import torch: a file that cannot be drawn again is answered before.
@@ -84,46 +76,6 @@ def run(args: argparse.Namespace) -> None:
             here=here,
             there=there,
         )
-
-
-def _options(record: dict[str, Any], args: argparse.Namespace) -> SamplingOptions:
-    known = {key: value for key, value in record.items() if key in OPTIONS}
-    chosen = {name: value for name, value in given_options(args).items() if name not in ("image", "mask", "loras")}
-    options = SamplingOptions(**{"prompt": None, **known, **chosen})
-    whole_number("seed", options.seed, 0, MAX_SEED)
-    for field in ("image", "mask"):
-        name, given = getattr(options, field), getattr(args, field)
-        if name is None:
-            continue
-        # The name alone: a file may not choose a folder of this machine.
-        path = args.file.parent / Path(str(name)).name if given is None else given
-        if not path.is_file():
-            raise InvalidInputError(
-                "rerun.picture_missing",
-                "{field} must be the picture that it was drawn from ({value}), and there is none at "
-                "{path}; pass its path",
-                field=f"--{field}",
-                value=name,
-                path=path,
-            )
-        options = replace(options, **{field: path})
-    return replace(options, loras=tuple(_lora(one, args) for one in options.loras))
-
-
-def _lora(recorded: str, args: argparse.Namespace) -> str:
-    """The file of a record's "NAME:WEIGHT": that --lora names, else the one beside the picture."""
-    name, weight = split_weight(Path(recorded).name)
-    given = [Path(split_weight(one)[0]) for one in vars(args).get("loras", [])]
-    path = next((one for one in given if one.name == name), args.file.parent / name)
-    if not path.is_file():
-        raise InvalidInputError(
-            "rerun.lora_missing",
-            "{field} must be the file that it was drawn with ({value}), and there is none at {path}; pass its path",
-            field="--lora",
-            value=name,
-            path=path,
-        )
-    return f"{path}:{weight}"
 
 
 def _folder(record: dict[str, Any], explicit: Path | None) -> Path:

@@ -1,0 +1,24 @@
+"""jsd mcp [--weights FOLDER] [--device NAME] [--dtype NAME] [--output-dir FOLDER]"""
+
+import argparse
+from pathlib import Path
+
+from jsd.cli.arguments import add_model_arguments, check_folder
+from jsd.i18n import _
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_model_arguments(parser)
+    kept = _("keep the pictures there too; default: they are sent, and not kept")
+    parser.add_argument("--output-dir", type=Path, metavar="FOLDER", help=kept)
+
+
+def run(args: argparse.Namespace) -> None:
+    from jsd.models.folder import choose_folder, open_model_folder
+    from jsd.serving.mcp import serve
+
+    if args.output_dir is not None:
+        check_folder(args.output_dir, "output_dir")
+    serve(
+        open_model_folder(choose_folder(args.weights)), device=args.device, dtype=args.dtype, output_dir=args.output_dir
+    )

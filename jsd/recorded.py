@@ -1,0 +1,74 @@
+"""The request that drew a picture, from the record in its file and the files that lie beside it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from jsd.errors import ImageFileError, InvalidInputError
+from jsd.images.metadata import read_picture_file
+from jsd.options import MAX_SEED, OPTIONS, SamplingOptions
+from jsd.rules import split_weight, whole_number
+
+# Pillow's name of a file's format -> ours
+FORMATS = {"PNG": "png", "JPEG": "jpg", "WEBP": "webp"}
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """ImageFileError where it is no picture of ours."""
+    file = read_picture_file(path)
+    if file.record is None:
+        raise ImageFileError(
+            "rerun.no_record",
+            "{field} must be a picture by jsd, and {value} holds no record of ours; jsd info shows what it says",
+            field="FILE",
+            value=path,
+        )
+    return {"output_format": FORMATS.get(file.format, "png"), **file.record}
+
+
+def recorded_request(
+    record: Mapping[str, Any],
+    beside: Path,
+    *,
+    chosen: Mapping[str, Any],
+    pictures: Mapping[str, Path | None],
+    loras: Sequence[Path] = (),
+) -> SamplingOptions:
+    """With `chosen` options in place of its own. The files that it names are `pictures` and `loras` where these are
+    given, else those of their names in the folder `beside`: a record may not choose a folder of this machine."""
+    known = {key: value for key, value in record.items() if key in OPTIONS}
+    options = SamplingOptions(**{"prompt": None, **known, **chosen})
+    files: dict[str, Any] = {}
+    whole_number("seed", options.seed, 0, MAX_SEED)
+    for field in ("image", "mask"):
+        name, given = getattr(options, field), pictures.get(field)
+        if name is None:
+            continue
+        path = beside / Path(str(name)).name if given is None else given
+        if not path.is_file():
+            raise InvalidInputError(
+                "rerun.picture_missing",
+                "{field} must be the picture that it was drawn from ({value}), and there is none at "
+                "{path}; pass its path",
+                field=field,
+                value=name,
+                path=path,
+            )
+        files[field] = path
+    return replace(options, **files, loras=tuple(_lora(one, beside, loras) for one in options.loras))
+
+
+def _lora(recorded: str, beside: Path, given: Sequence[Path]) -> str:
+    """The file of a record's "NAME:WEIGHT"."""
+    name, weight = split_weight(Path(recorded).name)
+    path = next((one for one in given if one.name == name), beside / name)
+    if not path.is_file():
+        raise InvalidInputError(
+            "rerun.lora_missing",
+            "{field} must be the file that it was drawn with ({value}), and there is none at {path}; pass its path",
+            field="loras",
+            value=name,
+            path=path,
+        )
+    return f"{path}:{weight}"
