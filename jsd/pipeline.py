@@ -130,18 +130,16 @@ class Pipeline:
     @property
     def vae_factor(self) -> int:
         """The side of one latent, px."""
-        return int(2 ** (len(self.vae.config.block_out_channels) - 1))
+        return self.size_limits.factor
 
     @property
     def default_size(self) -> tuple[int, int]:
         """(width, height) that the model was trained on, px."""
-        size = self.unet.config.sample_size
-        height, width = (size, size) if isinstance(size, int) else size
-        return width * self.vae_factor, height * self.vae_factor
+        return self.size_limits.default
 
     @property
     def size_limits(self) -> SizeLimits:
-        return SizeLimits(factor=self.vae_factor, default=self.default_size)
+        return SizeLimits.of(self.unet.config, self.vae.config)
 
     @cached_property
     def provenance(self) -> dict[str, object]:

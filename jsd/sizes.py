@@ -1,7 +1,9 @@
 """Which picture sizes a model folder allows, and which size fits an input picture."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import sqrt
+from typing import Any
 
 from jsd.errors import InvalidInputError
 
@@ -17,6 +19,14 @@ class SizeLimits:
 
     factor: int
     default: tuple[int, int]  # width, height that the model was trained on
+
+    @classmethod
+    def of(cls, unet_config: Mapping[str, Any], vae_config: Mapping[str, Any]) -> "SizeLimits":
+        """What the configs of a model folder say."""
+        factor = 2 ** (len(vae_config["block_out_channels"]) - 1)
+        size = unet_config["sample_size"]
+        height, width = (size, size) if isinstance(size, int) else size
+        return cls(factor=factor, default=(width * factor, height * factor))
 
     @property
     def max_area(self) -> int:
@@ -75,6 +85,24 @@ class SizeLimits:
             size = (self._floor(picture[0] * scale), self._floor(picture[1] * scale))
         self.check(*size)
         return size
+
+    def nearest(self, width: int, height: int) -> tuple[int, int]:
+        """A size that is allowed, in the shape of one that need not be.
+
+        One with too many pixels gets as many as the model was trained on: what it draws best.
+        """
+        too_large = width * height > self.max_area
+        scale = sqrt(self.default[0] * self.default[1] / (width * height)) if too_large else 1.0
+        scale = max(scale, self.min_side / min(width, height))
+        longest = self._floor(self.max_area / self.min_side)
+
+        def allowed(side: float) -> int:
+            return min(max(self._floor(side), self.min_side), longest)
+
+        rounded = allowed(width * scale + self.factor / 2), allowed(height * scale + self.factor / 2)
+        if rounded[0] * rounded[1] <= self.max_area:
+            return rounded
+        return allowed(width * scale), allowed(height * scale)
 
     def _near(self, value: int, other: int, default: int) -> int:
         """A side near `value` that is allowed beside `other`; the model's own where none is."""

@@ -74,3 +74,35 @@ def test_bounds_are_those_of_the_model_not_of_stable_diffusion() -> None:
 def test_a_picture_too_long_for_any_size_is_refused() -> None:
     with pytest.raises(InvalidInputError):
         LIMITS.fit((100_000, 10), None, None)
+
+
+@pytest.mark.parametrize(
+    ("asked", "drawn"),
+    [
+        ((512, 768), (512, 768)),
+        ((1024, 1024), (1024, 1024)),
+        ((500, 700), (504, 704)),
+        ((1024, 1536), (416, 624)),
+        ((2048, 2048), (512, 512)),
+        ((100, 100), (128, 128)),
+        ((64, 256), (128, 512)),
+        ((16383, 1), (8192, 128)),
+    ],
+)
+def test_a_size_that_is_not_drawn_has_a_nearest_one_in_its_shape(
+    asked: tuple[int, int], drawn: tuple[int, int]
+) -> None:
+    assert LIMITS.nearest(*asked) == drawn
+    assert LIMITS.nearest(*reversed(asked)) == tuple(reversed(drawn))
+
+
+@pytest.mark.parametrize(
+    "limits", [LIMITS, SizeLimits(factor=4, default=(32, 32)), SizeLimits(factor=16, default=(128, 96))]
+)
+def test_every_nearest_size_is_allowed_and_an_allowed_one_stays(limits: SizeLimits) -> None:
+    sides = [1, 5, 31, 33, 64, 100, 127, 250, 512, 777, 1025, 16383]
+    for width in sides:
+        for height in sides:
+            near = limits.nearest(width, height)
+            limits.check(*near)
+            assert limits.nearest(*near) == near

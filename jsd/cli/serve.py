@@ -29,6 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--allow-private-addresses", action="store_true", help=private)
     called = _("another name that this server is called by, as of a proxy before it; may be given more than once")
     add("--allow-host", action="append", default=[], metavar="NAME", help=called)
+    apis = _("answer OpenAI's and A1111's clients from other machines too, not from this one alone")
+    add("--clients", action="store_true", help=apis)
     logged = _("log what is said of each prediction, which may quote its prompt")
     add("--log-predictions", action="store_true", help=logged)
 
@@ -36,13 +38,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     from jsd.models.folder import choose_folder, open_model_folder
     from jsd.serving.address import check_address
+    from jsd.serving.clients.studio import ServedModel
     from jsd.serving.cog_server import PREDICTOR, CogServer
     from jsd.serving.front import app
     from jsd.serving.front.line import Line
+    from jsd.serving.guard import LOOPBACK
+    from jsd.serving.key import asked_key
     from jsd.serving.loras import FOLDER as LORAS
     from jsd.serving.settings import ALLOW_PRIVATE, MAX_COST
 
     check_port(args.port, default=DEFAULT_PORT)
+    key = asked_key()
     check_whole("queue", args.queue, 0, MAX_QUEUE)
     check_whole("queue_seconds", args.queue_seconds, 1, MAX_WAIT_SECONDS)
     if args.max_megapixel_steps is not None:
@@ -64,9 +70,10 @@ def run(args: argparse.Namespace) -> None:
     print(folder, flush=True)
     logging.basicConfig(format="%(asctime)s %(message)s")
     logging.getLogger("jsd.serve").setLevel(logging.INFO)
+    model = ServedModel.of_folder(folder) if args.clients or args.host in LOOPBACK else None
     server = CogServer(folder.path.resolve(), log_predictions=args.log_predictions)
     line = Line(length=args.queue, wait_seconds=args.queue_seconds)
-    app.run(server, line, host=args.host, port=args.port, names=args.allow_host)
+    app.run(server, line, host=args.host, port=args.port, names=args.allow_host, model=model, key=key)
 
 
 def _folder(path: Path) -> Path:

@@ -19,6 +19,7 @@ from jsd.models.known import Known
 from jsd.models.verify import verify_folder
 from jsd.models.weights import has_safety_checker
 from jsd.prompting.tokenizer import JapaneseTokenizer
+from jsd.sizes import SizeLimits
 
 __all__ = ["ModelFolder", "choose_folder", "open_model_folder", "verify_folder", "weights_root"]
 
@@ -55,6 +56,10 @@ class ModelFolder:
     def guidance_scale(self) -> float:
         """Of requests that name none."""
         return guidance_scale(self.path)
+
+    @cached_property
+    def size_limits(self) -> SizeLimits:
+        return SizeLimits.of(*(read_json(self.path / part / "config.json") for part in ("unet", "vae")))
 
     @property
     def has_safety_checker(self) -> bool:

@@ -10,11 +10,14 @@ from jsd.rules import split_weight
 FOLDER = "JSD_LORAS"
 
 
+def lora_names() -> list[str]:
+    folder = os.environ.get(FOLDER, "")
+    return sorted(path.name for path in Path(folder).glob("*.safetensors")) if folder != "" else []
+
+
 def served_loras(names: str) -> tuple[str, ...]:
     """ "a.safetensors, b.safetensors:0.7" of a request -> the same in the folder JSD_LORAS; others are refused."""
-    folder = os.environ.get(FOLDER, "")
-    there = sorted(path.name for path in Path(folder).glob("*.safetensors")) if folder != "" else []
-    found = []
+    there, found = lora_names(), []
     for asked in OPTIONS["loras"].check(OPTIONS["loras"].parse(names)):
         name, weight = split_weight(asked)
         if name not in there:
@@ -26,5 +29,5 @@ def served_loras(names: str) -> tuple[str, ...]:
                 choices=", ".join(there) if there else "-",
                 value=repr(name),
             )
-        found.append(f"{Path(folder) / name}:{weight}")
+        found.append(f"{Path(os.environ[FOLDER]) / name}:{weight}")
     return tuple(found)

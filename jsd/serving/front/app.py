@@ -12,16 +12,19 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
-from starlette.routing import Route
+from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
 from jsd.i18n import _
+from jsd.serving.clients import mounts
+from jsd.serving.clients.studio import ServedModel
 from jsd.serving.cog_server import CogServer
 from jsd.serving.front.figures import Figures
 from jsd.serving.front.line import Line, Refused
 from jsd.serving.front.predictions import Answer, Gone, Prediction, Predictions
 from jsd.serving.front.requests import MAX_BODY_BYTES, BadRequest, read_request
 from jsd.serving.guard import Guard
+from jsd.serving.key import Key
 
 SHUTDOWN_SECONDS = 3
 METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"]
@@ -167,7 +170,11 @@ async def _refused(request: Request, error: Exception) -> Response:
     return JSONResponse({"detail": error.detail}, error.status_code, headers=error.headers)
 
 
-def build_app(front: Front, lifespan: Lifespan[Starlette], shut_down: Callable[[], None]) -> Starlette:
+def build_app(
+    front: Front, lifespan: Lifespan[Starlette], shut_down: Callable[[], None], model: ServedModel | None
+) -> Starlette:
+    """`model`: what the clients' APIs say is drawn with; None where they are not answered."""
+
     async def shutdown(request: Request) -> Response:
         shut_down()
         return JSONResponse({})
@@ -182,12 +189,22 @@ def build_app(front: Front, lifespan: Lifespan[Starlette], shut_down: Callable[[
         Route("/shutdown", shutdown, methods=["POST"]),
         Route("/{path:path}", front.other, methods=METHODS),
     ]
-    app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _refused})
+    clients = mounts(Router(routes, redirect_slashes=False), model)
+    app = Starlette(routes=[*clients, *routes], lifespan=lifespan, exception_handlers={HTTPException: _refused})
     app.router.redirect_slashes = False
     return app
 
 
-def run(server: CogServer, line: Line, *, host: str, port: int, names: Sequence[str]) -> None:
+def run(
+    server: CogServer,
+    line: Line,
+    *,
+    host: str,
+    port: int,
+    names: Sequence[str],
+    model: ServedModel | None = None,
+    key: str | None = None,
+) -> None:
     """Answer until interrupted, or told to by POST /shutdown."""
     figures = Figures()
     front = Front(server, line, figures, Predictions(server, line, figures))
@@ -209,7 +226,8 @@ def run(server: CogServer, line: Line, *, host: str, port: int, names: Sequence[
     def shut_down() -> None:
         web.should_exit = True
 
-    app = Guard(build_app(front, lifespan, shut_down), host=host, names=names)
+    app: ASGIApp = build_app(front, lifespan, shut_down, model)
+    app = Guard(app if key is None else Key(app, key), host=host, names=names)
     web = uvicorn.Server(
         uvicorn.Config(
             app,

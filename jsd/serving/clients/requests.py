@@ -1,0 +1,137 @@
+"""Requests of clients in the form that the predictor takes; what the model cannot draw never reaches it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from PIL import Image
+from starlette.exceptions import HTTPException
+from starlette.requests import Request as HttpRequest
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from jsd.errors import InvalidInputError, Note
+from jsd.i18n import _
+from jsd.images import load_image
+from jsd.inputs import load_inputs
+from jsd.options import OPTIONS, SamplingOptions
+from jsd.serving.clients.pictures import middle, to_base64
+from jsd.serving.front.requests import MAX_BODY_BYTES
+from jsd.serving.loras import served_loras
+from jsd.sizes import SizeLimits
+
+
+@dataclass(frozen=True)
+class Request:
+    """`inputs` are the predictor's, but for the pictures."""
+
+    inputs: Mapping[str, Any]
+    image: bytes | None = None
+    mask: Image.Image | None = None  # white is repainted
+    crops: bool = False  # the picture to the shape of width and height, which else stretches it
+    notes: tuple[Note, ...] = ()
+
+
+def prepare(request: Request, limits: SizeLimits, names: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
+    """The predictor's inputs, width and height among them, and what is to be said of them.
+
+    InvalidInputError where the model would refuse them, by the client's own `names` of our inputs.
+    """
+    try:
+        return _prepare(request, limits)
+    except InvalidInputError as error:
+        error.params["field"] = names.get(error.field, error.field)
+        raise
+
+
+def _prepare(request: Request, limits: SizeLimits) -> tuple[dict[str, Any], list[str]]:
+    values = {name: value for name, value in request.inputs.items() if name in OPTIONS and name != "loras"}
+    loras = request.inputs.get("loras", "")
+    if not isinstance(loras, str):
+        loras = ",".join(OPTIONS["loras"].check(loras))
+    served_loras(loras)
+    notes = list(request.notes)
+    width, height = (OPTIONS[side].check(values.get(side)) for side in ("width", "height"))
+    if width is not None and height is not None:
+        size = limits.nearest(width, height)
+        if size != (width, height):
+            notes.append(_fitted((width, height), size, limits))
+            values |= dict(zip(("width", "height"), size, strict=True))
+    image, mask, cropped = _pictures(request, values)
+    values |= {name: picture for name, picture in (("image", image), ("mask", mask)) if picture is not None}
+    drawn = load_inputs(SamplingOptions(**{"prompt": None, **values}), limits)
+    inputs = {**request.inputs, "loras": loras, "width": drawn.size[0], "height": drawn.size[1]}
+    for name, picture in (("image", drawn.image), ("mask", drawn.mask)):
+        inputs[name] = None if picture is None else f"data:image/png;base64,{to_base64(picture)}"
+    given = {name: value for name, value in inputs.items() if value is not None}
+    return given, [str(note) for note in (*notes, *cropped, *drawn.notes)]
+
+
+def _pictures(request: Request, values: Mapping[str, Any]) -> tuple[Image.Image | None, Image.Image | None, list[Note]]:
+    """Image and mask, cropped where the request wants that."""
+    image = None if request.image is None else load_image(request.image, "image")
+    mask, width, height = request.mask, values.get("width"), values.get("height")
+    if image is None or not request.crops or width is None or height is None:
+        return image, mask, []
+    box = middle(image.size, width / height)
+    if box == (0, 0, *image.size):
+        return image, mask, []
+    mask = mask.crop(box) if mask is not None and mask.size == image.size else mask
+    cropped = image.crop(box)
+    size = "x".join(map(str, cropped.size))
+    note = Note(
+        "clients.cropped",
+        "{field}: its middle was taken, {size} px, for the shape of the size",
+        field="image",
+        size=size,
+    )
+    return cropped, mask, [note]
+
+
+def _fitted(asked: tuple[int, int], size: tuple[int, int], limits: SizeLimits) -> Note:
+    return Note(
+        "clients.fitted",
+        "{value} px is no size that this model draws; the picture has {fitted} px, which keeps the shape (sides must "
+        "be multiples of {factor} and at least {low} px, and width x height at most {limit} px)",
+        value="x".join(map(str, asked)),
+        fitted="x".join(map(str, size)),
+        factor=limits.factor,
+        low=limits.min_side,
+        limit=limits.max_area,
+    )
+
+
+def without_effect(field: str, value: object) -> Note:
+    said = {"field": field, "value": repr(value)}
+    return Note("clients.without_effect", "{field}: {value} changes nothing here", **said)
+
+
+async def read_object(request: HttpRequest) -> dict[str, Any]:
+    """The body, one JSON object."""
+    try:
+        body: Any = json.loads(await request.body())
+    except (ValueError, RecursionError) as error:
+        raise HTTPException(400, _("the body must be JSON: {reason}", reason=error)) from error
+    if not isinstance(body, dict):
+        raise HTTPException(400, _("the body must be a JSON object, got {value}", value=type(body).__name__))
+    return body
+
+
+class Bounded:
+    """`app`, for requests of a size that the memory has room for."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        size = 0
+
+        async def counted() -> Message:
+            nonlocal size
+            message = await receive()
+            size += len(message.get("body", b""))
+            if size > MAX_BODY_BYTES:
+                raise HTTPException(413, _("a request may have {limit} MiB", limit=MAX_BODY_BYTES // 2**20))
+            return message
+
+        await self.app(scope, counted, send)

@@ -1,0 +1,187 @@
+"""Who is answered, and how: the key, other machines, what the server refuses; the model's server is a stand-in here."""
+
+import asyncio
+import base64
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import openai
+import pytest
+import uvicorn
+from cog_client import free_port, wait_for
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.testclient import TestClient
+from starlette.types import ASGIApp, Message
+from webuiapi import WebUIApi
+
+from jsd.errors import ServingError
+from jsd.options import OPTIONS
+from jsd.serving.clients import mounts
+from jsd.serving.clients.studio import ServedModel
+from jsd.serving.key import Key, asked_key
+from jsd.sizes import SizeLimits
+
+MODEL = ServedModel(name="toy", limits=SizeLimits(factor=4, default=(32, 32)), created=0)
+KEY = "secret-key"
+
+
+def app(answer: Callable[[Any], Response], model: ServedModel | None = MODEL) -> Starlette:
+    async def predictions(request: Request) -> Response:
+        return answer(await request.json())
+
+    async def health(request: Request) -> Response:
+        return JSONResponse({"status": "READY"})
+
+    own = Starlette(routes=[Route("/predictions", predictions, methods=["POST"])])
+    return Starlette(routes=[*mounts(own, model), Route("/health-check", health)])
+
+
+def unreachable(body: Any) -> Response:
+    raise AssertionError(f"this must not reach the model: {body}")
+
+
+@contextmanager
+def running(answers: ASGIApp) -> Iterator[str]:
+    """A real server of `answers`, for clients that need one."""
+    port = free_port()
+    server = uvicorn.Server(uvicorn.Config(answers, port=port, log_level="error", lifespan="off"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        wait_for(lambda: server.started)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def test_with_the_key_each_client_is_answered_in_its_own_way() -> None:
+    with running(Key(app(unreachable), KEY)) as url:
+        assert [one.id for one in openai.OpenAI(base_url=f"{url}/v1", api_key=KEY).models.list()] == ["toy"]
+        api = WebUIApi(baseurl=f"{url}/sdapi/v1", username="anybody", password=KEY)
+        assert api.util_get_current_model() == "toy"
+        with pytest.raises(openai.AuthenticationError) as caught:
+            openai.OpenAI(base_url=f"{url}/v1", api_key="another").models.list()
+        assert caught.value.code == "invalid_api_key"
+
+
+@pytest.mark.parametrize("path", ["/health-check", "/v1/models", "/sdapi/v1/options", "/nowhere", "/"])
+@pytest.mark.parametrize(
+    "authorization",
+    [None, "", "Bearer", "Bearer ", "Bearer wrong", KEY, f"Basic {KEY}", "Basic !", f"Digest {KEY}"]
+    + [f"Basic {base64.b64encode(text.encode()).decode()}" for text in (f"{KEY}:", "user:wrong", KEY)],
+)
+def test_without_it_no_path_is(path: str, authorization: str | None) -> None:
+    client = TestClient(Key(app(unreachable), KEY))
+    answer = client.get(path, headers={} if authorization is None else {"authorization": authorization})
+    assert answer.status_code == 401 and "www-authenticate" in answer.headers
+    assert isinstance(
+        answer.json()["error" if path.startswith("/v1") else "detail"], dict if path.startswith("/v1") else str
+    )
+
+
+def test_a_key_that_no_client_could_send_is_refused_at_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("JSD_API_KEY", raising=False)
+    assert asked_key() is None
+    monkeypatch.setenv("JSD_API_KEY", KEY)
+    assert asked_key() == KEY
+    for value in ("", " ", "two words", "鍵", "tab\t"):
+        monkeypatch.setenv("JSD_API_KEY", value)
+        with pytest.raises(ServingError, match="JSD_API_KEY"):
+            asked_key()
+
+
+@pytest.mark.parametrize("path", ["/v1/models", "/v1/images/generations", "/sdapi/v1/txt2img"])
+def test_where_the_apis_are_off_the_answer_says_how_to_turn_them_on(path: str) -> None:
+    client = TestClient(app(unreachable, model=None))
+    for answer in (client.get(path), client.post(path, json={})):
+        said = answer.json()["error"]["message"] if path.startswith("/v1") else answer.json()["detail"]
+        assert answer.status_code == 404 and "--clients" in said
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "words"),
+    [
+        (JSONResponse({"detail": "too many wait"}, 429, headers={"retry-after": "7"}), 429, "too many"),
+        (JSONResponse({"detail": [{"loc": ["body", "input", "x"], "msg": "is wrong"}]}, 422), 422, "x: is wrong"),
+        (JSONResponse({"detail": "not up yet"}, 503), 503, "not up"),
+        (JSONResponse({"status": "failed", "error": "lost the prediction", "metrics": {}}), 503, "lost"),
+        (
+            JSONResponse({"status": "failed", "error": "Prediction failed: GenerationError: all black"}),
+            500,
+            "all black",
+        ),
+        (
+            JSONResponse({"status": "failed", "error": "Prediction failed: InvalidInputError: too dear"}),
+            400,
+            "too dear",
+        ),
+        (PlainTextResponse("oops", 500), 500, "again"),
+    ],
+)
+def test_what_the_server_refuses_is_passed_on_in_each_form(answer: Response, status: int, words: str) -> None:
+    client = TestClient(app(lambda body: answer))
+    theirs = client.post("/v1/images/generations", json={"prompt": "猫"})
+    assert theirs.status_code == status and words in theirs.json()["error"]["message"]
+    web_uis = client.post("/sdapi/v1/txt2img", json={"prompt": "猫"})
+    assert web_uis.status_code == status and words in web_uis.json()["detail"]
+    assert theirs.headers.get("retry-after") == web_uis.headers.get("retry-after") == answer.headers.get("retry-after")
+
+
+VALUES = [-1, 1.5, 10**30, True, "", "x", "9" * 500, [], [[]], {}, {"a": [1]}, ["\0"], "\ud83d"]
+OPENAI = [*OPTIONS, "n", "size", "output_format", "output_compression", "quality", "background", "response_format"]
+OPENAI += ["style", "model", "partial_images", "stream", "user"]
+A1111 = [*OPTIONS, "steps", "cfg_scale", "sampler_name", "scheduler", "batch_size", "n_iter", "styles", "init_images"]
+A1111 += ["mask", "override_settings", "denoising_strength", "resize_mode", "alwayson_scripts", "seed", "send_images"]
+
+
+@pytest.mark.parametrize(
+    ("path", "names"), [("v1/images/generations", OPENAI), ("sdapi/v1/txt2img", A1111), ("sdapi/v1/img2img", A1111)]
+)
+def test_whatever_is_sent_is_drawn_or_refused_in_words(path: str, names: list[str]) -> None:
+    picture = base64.b64encode(b"GIF89a\1\0\1\0\x80\0\0\0\0\0\xff\xff\xff,\0\0\0\0\1\0\1\0\0\2\2D\1\0;").decode()
+    reached = []
+    client = TestClient(app(lambda body: reached.append(body) or JSONResponse({"detail": "full"}, 429)))  # type: ignore[func-returns-value]
+    for name in names:
+        for value in VALUES:
+            body = {"prompt": "猫", "init_images": [picture], name: value}
+            answer = client.post(f"/{path}", content=json.dumps(body), headers={"content-type": "application/json"})
+            assert answer.status_code in (400, 422, 429), (name, value, answer.text)
+            assert answer.json().get("error") or answer.json()["detail"], (name, value)
+    for body in reached:
+        for name, value in body["input"].items():
+            if name in OPTIONS and name not in ("image", "mask", "loras"):
+                OPTIONS[name].check(value)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"5", b"\xff", b"[" * 100_000])
+def test_bodies_that_are_no_object(content: bytes) -> None:
+    client = TestClient(app(unreachable))
+    assert client.post("/v1/images/generations", content=content).json()["error"]["type"] == "invalid_request_error"
+    assert client.post("/sdapi/v1/txt2img", content=content).status_code == 400
+
+
+@pytest.mark.parametrize("path", ["/v1/images/edits", "/sdapi/v1/txt2img"])
+def test_a_body_without_end_is_cut_off(path: str) -> None:
+    form = b"multipart/form-data; boundary=x"
+    head = b"--x\r\ncontent-disposition: form-data; name=image; filename=a\r\n\r\n"
+    sent: list[Any] = []
+    num_read = 0
+
+    async def receive() -> Message:
+        nonlocal num_read
+        num_read += 1
+        return {"type": "http.request", "body": head if num_read == 1 else b" " * 2**20, "more_body": num_read < 1000}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": path, "headers": [(b"content-type", form)], "query_string": b""}
+    asyncio.run(app(unreachable)(scope, receive, send))
+    assert sent[0]["status"] == 413 and num_read < 200
