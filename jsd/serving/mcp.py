@@ -15,7 +15,6 @@ import jsd
 from jsd.errors import InvalidInputError, JsdError, MissingExtraError
 from jsd.i18n import N_, _
 from jsd.images.saving import encode_image, unused_path
-from jsd.models.configs import read_json
 from jsd.models.folder import ModelFolder
 from jsd.models.record import folder_licence
 from jsd.options import OPTIONS, SamplingOptions
@@ -132,8 +131,8 @@ class Artist:
         return [] if name == own else [said]
 
     def describe(self) -> dict[str, Any]:
-        limits, path = self.folder.size_limits, self.folder.path
-        concepts = path / "concepts.json"
+        limits, path, tokenizer = self.folder.size_limits, self.folder.path, self.folder.tokenizer
+        known = tokenizer.known
         return {
             "model": path.resolve().name,
             **folder_licence(path),
@@ -144,9 +143,9 @@ class Artist:
                 "max_area": limits.max_area,
             },
             "guidance_scale": self.folder.guidance_scale,
-            "styles": readable_styles(self.folder.tokenizer),
+            "styles": readable_styles(tokenizer) if known is None else list(known.styles),
             "options": {name: _schema(rule, self.folder) for name, rule in OFFERED.items()},
-            **({"concepts": [one["name"] for one in read_json(concepts)["concepts"]]} if concepts.is_file() else {}),
+            "concepts": None if known is None else [concept.name for concept in known.concepts],
         }
 
 

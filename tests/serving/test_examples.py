@@ -13,10 +13,11 @@ from PIL import Image
 
 from runs.blocks import DOCS
 
-DOCUMENTS = [DOCS / "api.md", DOCS / "api.ja.md", DOCS / "cog.md"]
+DOCUMENTS = [DOCS / name for name in ("api.md", "api.ja.md", "cog.md", "clients.md", "clients.ja.md")]
 # Language of a block -> the program that runs it from its standard input.
 PROGRAMS = {"python": [sys.executable, "-"], "js": ["node", "--input-type=module"], "sh": ["sh", "-e"]}
 ADDRESS = "127.0.0.1:5000"
+DRAWING = re.compile(re.escape(ADDRESS) + "/(predictions|v1|sdapi)")
 
 
 def examples(path: Path) -> list[tuple[str, str]]:
@@ -25,7 +26,7 @@ def examples(path: Path) -> list[tuple[str, str]]:
     return [
         (language, text)
         for language, text in found
-        if language in PROGRAMS and f"{ADDRESS}/predictions" in text and (language != "sh" or text.startswith("curl "))
+        if language in PROGRAMS and DRAWING.search(text) and (language != "sh" or text.startswith("curl "))
     ]
 
 

@@ -95,6 +95,7 @@ def test_what_the_model_is_and_pictures_that_are_kept(toy_folder: Path, tmp_path
     async def act(client: Client) -> None:
         said: Any = (await client.call_tool("describe")).structured_content
         assert said["model"] == "toy" and said["sizes"]["default"] == [32, 32] and "油絵" in said["styles"]
+        assert said["concepts"] is None, "nobody can list what this model knows"
         assert set(said["options"]) < set(OPTIONS) and said["options"]["seed"]["maximum"] == 2**32 - 1
         result = await client.call_tool("draw", {**TWO_STEPS, "seed": 5})
         (file,) = result.structured_content["files"]  # type: ignore[index]

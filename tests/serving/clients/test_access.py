@@ -142,7 +142,8 @@ A1111 += ["mask", "override_settings", "denoising_strength", "resize_mode", "alw
 
 
 @pytest.mark.parametrize(
-    ("path", "names"), [("v1/images/generations", OPENAI), ("sdapi/v1/txt2img", A1111), ("sdapi/v1/img2img", A1111)]
+    ("path", "names"),
+    [("v1/images/generations", OPENAI), ("sdapi/v1/txt2img", A1111), ("sdapi/v1/img2img", A1111[len(OPTIONS) :])],
 )
 def test_whatever_is_sent_is_drawn_or_refused_in_words(path: str, names: list[str]) -> None:
     picture = base64.b64encode(b"GIF89a\1\0\1\0\x80\0\0\0\0\0\xff\xff\xff,\0\0\0\0\1\0\1\0\0\2\2D\1\0;").decode()
