@@ -50,16 +50,26 @@ def run(args: argparse.Namespace) -> None:
         check_folder(args.sources, "sources")
     corpus = build_corpus(args.corpus, args.sources) if args.action == "build" else Corpus.load(args.corpus)
     records = corpus.records
-    print(f"{len(records)} pictures of {len(corpus.concepts)} concepts in {args.corpus}")
-    print(f"Japan split: {sum(concept.japan for concept in corpus.concepts.values())} concepts")
-    print(f"sound words: {sum(bool(concept.onomatopoeia) for concept in corpus.concepts.values())} concepts")
+    pairs = {(record.code, record.style) for record in records}
+    unseen = {(record.code, record.style) for record in records if record.unseen}
+    counted = {"pictures": len(records), "concepts": len(corpus.concepts), "folder": args.corpus}
+    print(_("{pictures} pictures of {concepts} concepts in {folder}", **counted))
+    print(_("Japan split: {concepts} concepts", concepts=sum(one.japan for one in corpus.concepts.values())))
     print(
-        f"unseen pairs: {len({(r.code, r.style) for r in records if r.unseen})} of "
-        f"{len({(r.code, r.style) for r in records})} (concept, style) pairs"
+        _("sound words: {concepts} concepts", concepts=sum(bool(one.onomatopoeia) for one in corpus.concepts.values()))
     )
+    print(_("unseen pairs: {unseen} of {pairs} (concept, style) pairs", unseen=len(unseen), pairs=len(pairs)))
     prompts = make_prompts(corpus, "ja", "test")
     for group in GROUPS:
         rights = [prompt.right for prompt in prompts if prompt.group == group]
-        print(f"prompts of the test split, {group}: {len(rights)} for {len(set().union(*rights))} concepts")
+        concepts = len(set().union(*rights))
+        print(
+            _(
+                "prompts of the test split, {group}: {prompts} for {concepts} concepts",
+                group=group,
+                prompts=len(rights),
+                concepts=concepts,
+            )
+        )
     for (source, licence), count in Counter((record.source, record.licence) for record in records).items():
-        print(f"{count:6} pictures from {source}, {licence}")
+        print(_("{count:6} pictures from {source}, {licence}", count=count, source=source, licence=licence))

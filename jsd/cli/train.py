@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 
 from jsd.cli.arguments import check_folder
+from jsd.cli.columns import aligned
 from jsd.cli.numbers import check_whole, number, whole
 from jsd.i18n import N_, _
 
@@ -138,4 +139,4 @@ def run(args: argparse.Namespace) -> None:
         device=device,
         mixed_precision=mixed_precision,
     )
-    print(plan(recipe, args.stage, options) if args.dry_run else run_stage(recipe, args.stage, options))
+    print(aligned(plan(recipe, args.stage, options)) if args.dry_run else run_stage(recipe, args.stage, options))

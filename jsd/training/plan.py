@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from jsd.i18n import _
 from jsd.models.configs import read_json
 from jsd.training import modules
 from jsd.training.recipes import Recipe, Stage
@@ -56,18 +57,17 @@ def _build(recipe: Recipe, stage: Stage, name: str, options: TrainOptions) -> An
     return modules.CLASSES[name].from_config(config)
 
 
-def plan(recipe: Recipe, name: str, options: TrainOptions) -> str:
-    """The plan of a stage, as text."""
+def plan(recipe: Recipe, name: str, options: TrainOptions) -> list[tuple[str, str]]:
+    """The plan of a stage: (what, how much)."""
     stage = recipe.stages[name]
     counts = count_parameters(recipe, stage, options)
-    lines = [f"{key:28} {value}" for key, value in asdict(stage).items()]
+    rows = [(key, str(value)) for key, value in asdict(stage).items()]
     for component, count in counts.items():
-        lines.append(
-            f"{component + (' (trains)' if component in stage.trains else ' (fixed)'):28} {count:,} parameters"
-        )
+        role = _("trains") if component in stage.trains else _("fixed")
+        rows.append((f"{component} ({role})", _("{count:,} parameters", count=count)))
     trained = sum(count for component, count in counts.items() if component in stage.trains)
     frozen = sum(counts.values()) - trained
     size = trained * BYTES_PER_TRAINED_PARAMETER + frozen * BYTES_PER_FROZEN_PARAMETER
-    lines.append(f"{'trainable / frozen':28} {trained:,} / {frozen:,} parameters")
-    lines.append(f"{'weights and optimiser state':28} {size / 2**30:.2f} GiB, activations not counted")
-    return "\n".join(lines)
+    rows.append((_("trainable / frozen"), _("{trained:,} / {frozen:,} parameters", trained=trained, frozen=frozen)))
+    rows.append((_("weights and optimiser state"), _("{size:.2f} GiB, activations not counted", size=size / 2**30)))
+    return rows

@@ -128,6 +128,7 @@ class Run:
             self.records = training_records(corpus, stage.with_japan)
         else:
             self.vae = modules.load("vae", source_folder(recipe, stage, "vae", options)).to(options.device)
+            self.vae.to(memory_format=torch.channels_last)  # a quarter faster on a CPU
             if stage.objective != "reading":
                 self.batches = self._batches()
         if stage.objective == "decoding":

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from jsd.cli.columns import aligned
 from jsd.errors import CheckpointError
 from jsd.models.random import SCHEDULER, model_configs
 from jsd.training.plan import count_parameters, plan
@@ -37,21 +38,21 @@ def test_the_full_models_parameters_are_counted_without_their_memory(options: Tr
 
 
 def test_the_plan_names_what_trains_and_what_is_fixed(options: TrainOptions) -> None:
-    lines = plan(FULL, "stage1", options).splitlines()
+    lines = aligned(plan(FULL, "stage1", options)).splitlines()
     assert f"text_encoder (trains)        {TEXT_ENCODER:,} parameters" in lines
     assert f"unet (fixed)                 {UNET:,} parameters" in lines
     assert f"trainable / frozen           {TEXT_ENCODER:,} / {UNET + VAE:,} parameters" in lines
 
 
 def test_the_plan_has_the_stages_row(options: TrainOptions) -> None:
-    text = plan(FULL, "stage1", options)
+    text = aligned(plan(FULL, "stage1", options))
     for name in ("train_batch_size", "max_train_steps", "learning_rate", "gradient_accumulation_steps"):
         assert f"{name:28} {getattr(FULL.stages['stage1'], name)}" in text
 
 
 def test_the_memory_is_that_of_adamw_in_fp32(options: TrainOptions) -> None:
     size = (TEXT_ENCODER * 20 + (UNET + VAE) * 4) / 2**30
-    assert f"{size:.2f} GiB, activations not counted" in plan(FULL, "stage1", options)
+    assert f"{size:.2f} GiB, activations not counted" in aligned(plan(FULL, "stage1", options))
 
 
 def test_a_plan_writes_nothing(options: TrainOptions) -> None:
@@ -60,7 +61,7 @@ def test_a_plan_writes_nothing(options: TrainOptions) -> None:
 
 
 def test_the_embedded_models_plan_needs_no_folder(tmp_path: Path) -> None:
-    assert "vae (trains)" in plan(MINI, "vae", TrainOptions(tmp_path, tmp_path / "out"))
+    assert "vae (trains)" in aligned(plan(MINI, "vae", TrainOptions(tmp_path, tmp_path / "out")))
 
 
 def test_the_embedded_model_fits_into_its_45_mb(tmp_path: Path) -> None:
@@ -77,7 +78,9 @@ def test_the_image_encoder_of_a_contrastive_stage_is_counted(tmp_path: Path) -> 
     expected = (4 * 9 + 1) * 128 + (128 * 9 + 1) * 128 + (128 * 64 + 1) * 256 + 256 * 256 + 1
     assert counts["image_encoder"] == expected
     trained = counts["text_encoder"] + expected
-    assert f"trainable / frozen           {trained:,} / {counts['vae']:,} parameters" in plan(MINI, "clip_ja", options)
+    assert f"trainable / frozen           {trained:,} / {counts['vae']:,} parameters" in aligned(
+        plan(MINI, "clip_ja", options)
+    )
 
 
 def test_a_plan_without_a_base_folder_asks_for_one(options: TrainOptions) -> None:
