@@ -13,8 +13,7 @@ from runs.blocks import ROOT
 
 SOURCE = Path("checkpoints") / "mini" / "text" / "model"
 MAX_BYTES = 45_000_000
-# Kept from the folder that is replaced.
-MODEL_CARD = "README.md"
+KEPT = ("README.md", "editions.json")  # from the folder that is replaced
 TRAINING = "training.json"  # stage -> its run.json: options, seconds, versions, hardware
 # Options that name folders of the machine that trained.
 FOLDERS = ("corpus", "output", "base", "start_from", "sprites")
@@ -29,8 +28,9 @@ def export(source: Path, destination: Path, max_bytes: int = MAX_BYTES) -> int:
 
     with replacing_folder(destination) as fresh:
         convert_folder(source, fresh, "bfloat16")
-        if (destination / MODEL_CARD).is_file():
-            shutil.copyfile(destination / MODEL_CARD, fresh / MODEL_CARD)
+        for name in KEPT:
+            if (destination / name).is_file():
+                shutil.copyfile(destination / name, fresh / name)
         write_json(fresh / TRAINING, {**_earlier_runs(destination), **read_runs(source)})
         for component in MODELS:
             forget_origin(fresh / component / "config.json")

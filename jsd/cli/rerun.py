@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from jsd.cli.arguments import add_options, add_output_arguments, check_folder, given_options, say
 from jsd.errors import GenerationError, InvalidInputError, ModelFolderError, UnsafeImagesError
 from jsd.i18n import _
+from jsd.models.configs import read_json
 from jsd.models.folder import choose_folder, weights_root
 from jsd.options import SamplingOptions
 from jsd.recorded import read_record, recorded_request
@@ -48,6 +49,17 @@ def run(args: argparse.Namespace) -> None:
     if digest != record.get("model_sha256") and not args.force:
         wanted = str(record.get("model_sha256"))[:10]
         name = record.get("model")
+        commit = _earlier_editions(folder).get(str(record.get("model_sha256")))
+        if commit is not None:
+            raise ModelFolderError(
+                "rerun.earlier_edition",
+                "the picture was drawn by an earlier edition of {model}, with the digest {wanted}; it is in this "
+                "repository's history: git archive {commit} weights/mini | tar -x -C FOLDER, then name it with "
+                "--weights FOLDER/weights/mini, or use --force",
+                model=name,
+                wanted=wanted,
+                commit=commit,
+            )
         raise ModelFolderError(
             "rerun.other_model",
             "the picture was drawn by {model} with the digest {wanted}, and {folder} has "
@@ -83,6 +95,12 @@ def _folder(record: dict[str, Any], explicit: Path | None) -> Path:
     if explicit is None and name == Path(name).name and (weights_root() / name).is_dir():
         return weights_root() / name
     return choose_folder(explicit).path
+
+
+def _earlier_editions(folder: Path) -> dict[str, str]:
+    """digest -> the commit that had it, as the folder's editions.json says."""
+    path = folder / "editions.json"
+    return read_json(path) if path.is_file() else {}
 
 
 def _load(folder: Path, record: dict[str, Any], force: bool) -> "Pipeline":

@@ -11,6 +11,7 @@ from traces import traces
 from cli.conftest import Jsd
 from jsd.images import save_image
 from jsd.images.metadata import read_picture_file
+from jsd.models.record import folder_digest
 
 Drawn = Callable[..., list[Path]]
 
@@ -106,6 +107,9 @@ def test_with_other_weights_it_is_refused_unless_forced(
     words = ["rerun", file, "--weights", other, "--output-dir", tmp_path / "again"]
     said = jsd(words)
     assert said.code == 2 and "digest" in said.err[-1] and not (tmp_path / "again").exists()
+    editions = {folder_digest(toy_folder): "1234abc"}
+    (other / "editions.json").write_text(json.dumps(editions), "utf-8")
+    assert "git archive 1234abc weights/mini" in jsd(words).err[-1], "an earlier edition says where it is to be had"
     assert jsd(words, "--force").code == 0
 
 
