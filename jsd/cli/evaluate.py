@@ -22,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help=_("of the corpus, as jsd data build makes it") + " (%(default)s)",
     )
+    add("--sprites", type=Path, metavar="FOLDER", help=_("of jsd data sprites: their designs count as right, too"))
     add("--prompts", type=Path, metavar="FILE", help=_("other prompts, a line each: group: prompt = emoji"))
     add("--language", choices=("ja", "en"), default="ja", help=_("of the prompts") + " (%(default)s)")
     add("--split", choices=("dev", "test"), default="test", help=_("dev to choose, test to report") + " (%(default)s)")
@@ -40,13 +41,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     from jsd.pipeline import Pipeline
     from jsd.training.corpora.corpus import Corpus
+    from jsd.training.corpora.sprites import SPRITES_FILE, Sprites
     from jsd.training.evaluation.evaluate import evaluate
+    from jsd.training.evaluation.gallery import with_designs
     from jsd.training.evaluation.prompt_sets import make_prompts, read_prompts
 
     check_whole("seeds", args.seeds, 1, MAX_SEEDS)
     SamplingOptions(prompt="", num_inference_steps=args.num_inference_steps, guidance_scale=args.guidance_scale)
     check_folder(args.output, "output")
     corpus = Corpus.load(args.corpus)
+    if args.sprites is not None:
+        corpus = with_designs(corpus, Sprites.load(args.sprites / SPRITES_FILE))
     if args.prompts is None:
         prompts, of = make_prompts(corpus, args.language, args.split), {"language": args.language, "split": args.split}
     else:
@@ -61,7 +66,7 @@ def run(args: argparse.Namespace) -> None:
         guidance_scale=args.guidance_scale,
         output=args.output,
     )
-    for row, label in (("accuracy", _("accuracy")), ("chance", _("chance"))):
+    for row, label in (("accuracy", _("accuracy")), ("chance", _("chance")), ("ceiling", _("ceiling"))):
         cells = [f"{group} {v['top1']} / {v['top5']} ({v['drawings']})" for group, v in report[row].items()]  # type: ignore[attr-defined]
         print(_("{row}, top-1 / top-5 in percent (drawings): {cells}", row=label, cells=", ".join(cells)))
     print(args.output / "report.json")

@@ -19,7 +19,7 @@ def test_it_writes_the_report_and_prints_its_table(
     language: str, jsd: Jsd, command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("JSD_LANG", language)
-    accuracy, chance, path = jsd(command, "--language", language).out
+    accuracy, chance, _, path = jsd(command, "--language", language).out
     report = json.loads(Path(path).read_text("utf-8"))
     assert (report["language"], report["split"], Path(path)) == (language, "dev", tmp_path / "out" / "report.json")
     for row, line in (("accuracy", accuracy), ("chance", chance)):

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from tqdm import tqdm
 
 from jsd.atomic import write_text
 from jsd.images import save_image
+from jsd.images.tensors import image_to_tensor, tensor_to_images
 from jsd.options import SamplingOptions
 from jsd.pipeline import Pipeline
 from jsd.training.corpora.corpus import Corpus
@@ -143,6 +145,8 @@ def evaluate(
     judge = Judge.fit(np.asarray(corpus.pictures))
     found = ranks(corpus, judge, drawings)
     shuffled = mismatched(drawings)
+    right = _references(pipeline, corpus, drawings)
+    references = [replace(drawing, picture=picture) for drawing, picture in zip(drawings, right, strict=True)]
     report: dict[str, object] = {
         "model": None if pipeline.folder is None else os.path.relpath(pipeline.folder),
         "model_sha256": pipeline.provenance.get("model_sha256"),  # a folder that is trained on keeps its name
@@ -153,6 +157,7 @@ def evaluate(
         "gallery": {"pictures": len(corpus.records), "concepts": len(corpus.concepts)},
         "accuracy": accuracy(drawings, found),
         "chance": accuracy(shuffled, ranks(corpus, judge, shuffled)),
+        "ceiling": accuracy(references, ranks(corpus, judge, references)),
         **measures(corpus, drawings),
         "drawings": [
             {"group": d.prompt.group, "prompt": d.prompt.text, "seed": d.seed, "rank": int(rank)}
@@ -163,6 +168,35 @@ def evaluate(
     save_image(contact_sheet(corpus, drawings, found), output / "contact_sheet.png")
     write_text(output / "report.json", json.dumps(report, ensure_ascii=False, indent=1) + "\n")
     return report
+
+
+def _references(pipeline: Pipeline, corpus: Corpus, drawings: list[Drawing]) -> Iterator[np.ndarray]:
+    """For each drawing what would be right, through the VAE: a picture of the corpus, or two side by side.
+
+    The judge's best, where no colour is asked: no picture of the corpus was painted anew.
+    """
+    for drawing in drawings:
+        picture = _right(corpus, drawing.prompt.right, drawing.prompt.style)
+        if drawing.prompt.second is not None:
+            picture = _side_by_side(picture, _right(corpus, drawing.prompt.second, None))
+        size = (drawing.picture.shape[1], drawing.picture.shape[0])
+        pixel_values = image_to_tensor(Image.fromarray(picture).resize(size))
+        (image,) = tensor_to_images(pipeline.decode_latents(pipeline.encode_image(pixel_values)))
+        yield np.asarray(image)
+
+
+def _right(corpus: Corpus, codes: frozenset[str], style: str | None) -> np.ndarray:
+    found = next(record for record in corpus.records if record.code in codes and style in (None, record.style))
+    return np.array(corpus.pictures[found.index])
+
+
+def _side_by_side(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    height, width = one.shape[:2]
+    both = Image.new("RGB", (width, height), "white")
+    for number, picture in enumerate((one, other)):
+        small = Image.fromarray(picture).resize((width // 2, height // 2), Image.Resampling.LANCZOS)
+        both.paste(small, (number * width // 2, height // 4))
+    return np.asarray(both)
 
 
 def contact_sheet(
@@ -183,11 +217,9 @@ def _cells(
 ) -> Iterator[Image.Image]:
     of_group = [(d, rank) for d, rank in zip(drawings, found, strict=True) if d.prompt.group == group]
     for drawing, rank in of_group[:: max(1, len(of_group) // per_group)][:per_group]:
-        right = next(
-            r for r in corpus.records if r.code in drawing.prompt.right and drawing.prompt.style in (None, r.style)
-        )
+        right = _right(corpus, drawing.prompt.right, drawing.prompt.style)
         size = drawing.picture.shape[1]
         cell = Image.fromarray(drawing.picture)
-        cell.paste(Image.fromarray(np.asarray(corpus.pictures[right.index])).resize((size // 3, size // 3)), (0, 0))
+        cell.paste(Image.fromarray(right).resize((size // 3, size // 3)), (0, 0))
         ImageDraw.Draw(cell).rectangle((0, 0, size - 1, size - 1), outline="green" if rank < TOP_K else "red", width=2)
         yield cell

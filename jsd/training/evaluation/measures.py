@@ -11,7 +11,7 @@ from jsd.training.corpora.styles import DEFAULT_STYLE
 from jsd.training.evaluation.drawings import Drawing
 from jsd.training.evaluation.judge import lab_thumbnails
 
-DESIGNS = ("3d", "flat", "noto")  # styles that are drawings of their own, not filters over one
+DESIGNS = ("3d", "flat", "noto", "blob", "twemoji")  # styles that are drawings of their own, not filters over one
 
 
 def measures(corpus: Corpus, drawings: list[Drawing]) -> dict[str, float]:

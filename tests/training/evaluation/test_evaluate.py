@@ -14,8 +14,10 @@ from jsd.pipeline import Pipeline
 from jsd.safety import Verdict
 from jsd.training.corpora.concepts import Concept
 from jsd.training.corpora.corpus import Corpus, Record
+from jsd.training.corpora.sprites import SPRITES_FILE, Sprites
 from jsd.training.evaluation.drawings import Drawing
 from jsd.training.evaluation.evaluate import FIRST_SEED, accuracy, contact_sheet, draw, evaluate, mismatched, ranks
+from jsd.training.evaluation.gallery import on_white, with_designs
 from jsd.training.evaluation.judge import Judge
 from jsd.training.evaluation.prompt_sets import GROUPS, Prompt, make_prompts
 
@@ -149,7 +151,10 @@ def test_the_report_counts_every_drawing(report: tuple[Path, Any], toy_corpus: C
     assert all({"group", "prompt", "seed", "rank"} <= one.keys() for one in drawn)
 
 
-def test_the_report_has_chance_beside_accuracy(report: tuple[Path, Any]) -> None:
+def test_the_report_has_chance_and_ceiling_beside_accuracy(report: tuple[Path, Any]) -> None:
+    assert {cell["drawings"] for cell in report[1]["ceiling"].values()} == {
+        cell["drawings"] for cell in report[1]["accuracy"].values()
+    }
     for row in ("accuracy", "chance"):
         assert set(report[1][row]) <= set(GROUPS)
         assert all({"top1", "top5", "drawings"} == cell.keys() for cell in report[1][row].values())
@@ -207,3 +212,16 @@ def test_a_colour_is_counted_beside_the_subject() -> None:
         "drawings": 2,
         "colour": 50.0,
     }
+
+
+def test_other_designs_are_right_too(toy_corpus: Corpus, toy_sprites: Path) -> None:
+    sprites = Sprites.load(toy_sprites / SPRITES_FILE)
+    gallery = with_designs(toy_corpus, sprites)
+    code = next(iter(toy_corpus.concepts))
+    picture = on_white(sprites.get("twemoji", code), 64)
+    assert picture.shape == (64, 64, 3) and (picture[0, 0] == 255).all()
+    drawings = [Drawing(Prompt("nouns", "", frozenset([code])), 0, picture)]
+    (found,) = (ranks(one, Judge.fit(np.asarray(one.pictures)), drawings) for one in (gallery,))
+    assert found == 0 and len(gallery.records) == len(gallery.pictures)
+    added = [record.style for record in gallery.records[len(toy_corpus.records) :]]
+    assert added.count("twemoji") == 8 and added.count("blob") == 7 and set(added) == {"twemoji", "blob"}
