@@ -160,5 +160,6 @@ def test_the_written_blocks_are_what_their_commands_write(block: str) -> None:
         assert text == write(), f"{name(page)}: run the command that the block names"
 
 
-def test_the_readme_is_one_page() -> None:
+def test_the_readme_is_one_page_that_leads_to_all_others() -> None:
     assert README.stat().st_size < 7_000
+    assert {name(page) for page in TRANSLATED} <= links(README) | {"README.md"}
