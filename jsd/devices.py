@@ -1,10 +1,16 @@
 """Where a model runs, and in which number format: chosen once, by what the hardware does fast."""
 
+import os
+import re
+import shutil
+import warnings
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
-from jsd.errors import InvalidInputError
+from jsd.errors import InvalidInputError, Note
 
 NATIVE_BF16 = (8, 0)  # compute capability
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -25,9 +31,16 @@ def dtype_name(dtype: torch.dtype) -> str:
 
 
 def choose_placement(device: str | None = None, dtype: str | torch.dtype | None = None) -> Placement:
-    """CUDA, else MPS, else the CPU; bfloat16 or float16 where it is fast, else float32. `None`: unset."""
+    """JSD_DEVICE, else CUDA, else MPS, else the CPU; bfloat16 or float16 where it is fast, else float32. `None`: unset.
+
+    Warns with a Note where that is the CPU of a machine that has a GPU.
+    """
     dtype = dtype_name(dtype) if isinstance(dtype, torch.dtype) else dtype
+    device = device_of_environment() if device is None else device
     chosen = _choose_device(device)
+    idle = unusable_gpu() if device is None and chosen.type == "cpu" else None
+    if idle is not None:
+        warnings.warn(idle, stacklevel=3)
     if dtype is None:
         return Placement(device=chosen, dtype=fast_dtype(chosen))
     named = named_dtype(dtype)
@@ -64,6 +77,40 @@ def unknown_device(device: str, available: str) -> InvalidInputError:
     )
 
 
+def device_of_environment() -> str | None:
+    return os.environ.get("JSD_DEVICE") or None
+
+
+def unusable_gpu() -> Note | None:
+    """Of an NVIDIA GPU in this machine that torch cannot use, unless it was hidden on purpose."""
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
+    if hidden or not (Path("/dev/nvidia0").exists() or shutil.which("nvidia-smi")) or _has_cuda():
+        return None
+    return Note(
+        "device.unusable_gpu",
+        "this machine has an NVIDIA GPU (driver {driver}) that torch {torch} ({cuda}) cannot use, and its CPU is "
+        "hundreds of times slower; update the driver or install another build of torch, or ask for the CPU by name: "
+        "JSD_DEVICE=cpu",
+        driver=_driver_version(),
+        torch=torch.__version__,
+        cuda="without CUDA" if torch.version.cuda is None else f"CUDA {torch.version.cuda}",
+    )
+
+
+def _has_cuda() -> bool:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's words for it, which name no remedy of ours
+        return torch.cuda.is_available()
+
+
+def _driver_version() -> str:
+    with suppress(OSError):
+        found = re.search(r"Kernel Module\D*([\d.]+)", Path("/proc/driver/nvidia/version").read_text("utf-8"))
+        if found is not None:
+            return found[1]
+    return "unknown"
+
+
 def fast_dtype(device: torch.device) -> torch.dtype:
     """The format in which `device` runs a UNet fastest.
 
@@ -89,7 +136,7 @@ def synchronize(device: torch.device) -> None:
 
 
 def _choose_device(device: str | None) -> torch.device:
-    present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    present = {"cuda": _has_cuda(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if device is None:
         return torch.device(next(name for name, there in present.items() if there))
     available = ", ".join(name for name, there in present.items() if there)

@@ -1,12 +1,17 @@
 """Which device and number format: decided by what the hardware says, here by one answer of torch each."""
 
+import shutil
+import warnings
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from jsd.devices import choose_placement, fast_dtype
-from jsd.errors import InvalidInputError
+from jsd.errors import InvalidInputError, JsdError, Note
+from jsd.serving.prediction import Service
 
 Machine = Callable[..., None]
 
@@ -107,3 +112,51 @@ def test_the_cpu_refuses_float16_whatever_else_is_there(machine: Machine, there:
         with pytest.raises(InvalidInputError) as caught:
             choose_placement("cpu", dtype)
         assert (caught.value.field, caught.value.code) == ("dtype", code)
+
+
+NVIDIA = {"present": True, "torch_sees_it": False, "hidden": None, "asked": None}
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_said"),
+    [
+        ({}, True),
+        ({"present": False}, False),
+        ({"torch_sees_it": True}, False),
+        ({"hidden": ""}, False),
+        ({"hidden": "0"}, True),
+        ({"asked": "cpu"}, False),
+    ],
+)
+def test_a_gpu_that_torch_cannot_use_is_said_and_fails_the_image_unless_the_cpu_was_asked_for(
+    changes: dict[str, Any], is_said: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    machine = NVIDIA | changes
+    for name, value in (("CUDA_VISIBLE_DEVICES", machine["hidden"]), ("JSD_DEVICE", machine["asked"])):
+        monkeypatch.delenv(name, raising=False)
+        if value is not None:
+            monkeypatch.setenv(name, value)
+    monkeypatch.setattr(shutil, "which", lambda name: "/usr/bin/nvidia-smi" if machine["present"] else None)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: machine["torch_sees_it"])
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5))
+    monkeypatch.setenv("JSD_WEIGHTS", str(tmp_path / "nowhere"))
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        choose_placement()
+    assert [type(one.message) for one in said] == [Note] * is_said
+    assert not is_said or "JSD_DEVICE=cpu" in str(said[0].message)
+    with pytest.raises(JsdError) as error:
+        Service.load()  # there is no model either
+    assert (error.value.code == "device.unusable_gpu") == is_said
+
+
+def test_the_environment_names_the_device_and_an_argument_comes_before_it(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine(T4)
+    monkeypatch.setenv("JSD_DEVICE", "cpu")
+    assert choose_placement().device.type == "cpu"
+    assert choose_placement("cuda").device.type == "cuda"
+    monkeypatch.setenv("JSD_DEVICE", "gpu")
+    with pytest.raises(InvalidInputError, match="gpu"):
+        choose_placement()

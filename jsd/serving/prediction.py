@@ -11,7 +11,8 @@ from cog import CancelationException
 from PIL import Image
 from tqdm import tqdm
 
-from jsd.errors import InvalidInputError, UnsafeImagesError
+from jsd.devices import device_of_environment, unusable_gpu
+from jsd.errors import InvalidInputError, JsdError, UnsafeImagesError
 from jsd.images.tensors import tensor_to_images
 from jsd.job import GeneratedImage, Job
 from jsd.lean import load_alone
@@ -42,6 +43,9 @@ class Service:
     @classmethod
     def load(cls) -> "Service":
         """The chosen model folder (see `choose_folder`), warm: the first prediction waits for nothing."""
+        idle = None if device_of_environment() is not None else unusable_gpu()
+        if idle is not None:  # a service that took the CPU would time out, request by request
+            raise JsdError(idle.code, idle.sentence, **idle.params)
         fetch_if_asked()
         folder = choose_folder()
         pipeline = load_alone(folder)
