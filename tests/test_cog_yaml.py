@@ -112,3 +112,17 @@ def test_the_image_holds_the_weights_and_leaves_the_rest_out() -> None:
     lines = (ROOT / ".dockerignore").read_text("utf-8").splitlines()
     assert not [line for line in lines if "weights" in line and not line.startswith("#")]
     assert {".git", ".venv", "/data", "/checkpoints"} <= set(lines)
+
+
+def test_the_plain_image_serves_is_not_root_and_tells_its_health() -> None:
+    text = (ROOT / "Dockerfile").read_text("utf-8").replace("\\\n", " ")
+    lines = [line.partition(" ") for line in text.splitlines() if line and not line.startswith("#")]
+    said = {key: value for key, _, value in lines}
+    assert said["FROM"] == "python:3.11-slim" and said["USER"] == "jsd"
+    assert json.loads(said["CMD"]) == ["jsd", "serve", "--host", "0.0.0.0"]
+    program = json.loads(said["HEALTHCHECK"].partition("CMD ")[2])[2]
+    compile(program, "HEALTHCHECK", "exec")
+    assert f":{said['EXPOSE']}/health-check" in program
+    left_out = (ROOT / ".dockerignore").read_text("utf-8").splitlines()
+    copied = [word for key, _, value in lines if key == "COPY" for word in value.split()[:-1] if word != "."]
+    assert all((ROOT / name).is_file() and f"/{name}" not in left_out for name in [*copied, "README.md", "LICENSE"])
