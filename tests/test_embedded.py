@@ -1,6 +1,7 @@
 """The embedded model as it is committed: whole, small, and the one that the README's pictures are of."""
 
 import json
+from importlib.resources import files
 
 import numpy as np
 import pytest
@@ -8,6 +9,9 @@ from PIL import Image
 
 from jsd import Pipeline, SamplingOptions
 from jsd.models.folder import verify_folder
+from jsd.prompting.prompts import read_prompt
+from jsd.prompting.tokenizer import JapaneseTokenizer
+from jsd.training.corpora.concepts import read_list
 from runs import strip
 from runs.blocks import ROOT
 from runs.export_mini import MAX_BYTES
@@ -45,3 +49,24 @@ def test_the_readmes_strip_is_of_these_weights(pipeline: Pipeline) -> None:
         drawn = json.loads(image.text["jsd"])["pictures"]
     assert {picture["model_sha256"] for picture in drawn} == {pipeline.provenance["model_sha256"]}
     assert [(one["prompt"], one["seed"]) for one in drawn] == [(prompt, strip.SEED) for prompt in strip.PROMPTS]
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> JapaneseTokenizer:
+    return JapaneseTokenizer.load(FOLDER / "tokenizer")
+
+
+def test_every_kanji_for_everyday_use_is_read(tokenizer: JapaneseTokenizer) -> None:
+    joyo = "".join(read_list("joyo"))
+    assert len(joyo) == 2136 + 4 and not tokenizer.describe(joyo).unread
+
+
+@pytest.mark.parametrize(("name", "low", "high"), [("unknown", 90, 100), ("known", 0, 9)])
+def test_it_warns_of_what_it_does_not_know_and_of_nothing_else(
+    tokenizer: JapaneseTokenizer, name: str, low: int, high: int
+) -> None:
+    """Of 100 prompts of unknown things, and of 200 of known ones; none was in the captions."""
+    lines = (files("jsd.training.evaluation") / "sets" / f"{name}.txt").read_text("utf-8").splitlines()
+    prompts = [line.partition(": ")[2].partition(" = ")[0] for line in lines if not line.startswith("#")]
+    warned = [prompt for prompt in prompts if read_prompt(tokenizer, prompt).near is not None]
+    assert low <= len(warned) <= high, warned
