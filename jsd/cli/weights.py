@@ -173,10 +173,5 @@ def _preview(args: argparse.Namespace) -> None:
     fitted = fit_preview(pipeline.encode_image, pictures)
     path = fitted.save(Path(args.folder))
     print(
-        _(
-            "written: {path} ({count} pictures; colours of 0 to 1 differ by {error:.3f}, root mean square)",
-            path=path,
-            count=fitted.num_pictures,
-            error=fitted.error,
-        )
+        _("written: {path} (colours of 0 to 1 differ by {error:.3f}, root mean square)", path=path, error=fitted.error)
     )
