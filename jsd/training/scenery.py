@@ -29,7 +29,8 @@ class SceneLatents:
         self._shards: dict[int, Tensor] = {}
 
     def get(self, numbers: list[int]) -> Tensor:
-        return torch.stack([self._shard(number // SHARD)[number % SHARD] for number in numbers]).float()
+        # float first: a CPU's autocast has no float16.
+        return torch.stack([self._shard(number // SHARD)[number % SHARD].float() for number in numbers])
 
     def _shard(self, index: int) -> Tensor:
         if index not in self._shards:
