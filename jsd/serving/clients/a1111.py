@@ -8,7 +8,6 @@ from time import monotonic
 from typing import Any
 
 from PIL import Image
-from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, Response
@@ -20,7 +19,7 @@ from jsd.images.parameters import SAMPLERS
 from jsd.options import OPTIONS
 from jsd.prompting.styles import STYLES
 from jsd.serving.clients.a1111_request import MODEL, NAMES, read_request, read_settings
-from jsd.serving.clients.requests import prepare, read_object
+from jsd.serving.clients.requests import read_object
 from jsd.serving.clients.studio import Drawn, NotDrawn, Studio
 from jsd.serving.loras import lora_names
 
@@ -92,10 +91,7 @@ def routes(studio: Studio) -> list[Route]:
 
 
 async def _draw(studio: Studio, http: HttpRequest, body: dict[str, Any], *, has_image: bool) -> Response:
-    def read() -> tuple[dict[str, Any], list[str]]:
-        return prepare(read_request(body, studio.model, has_image=has_image), studio.model.limits, NAMES)
-
-    inputs, notes = await run_in_threadpool(read)
+    inputs, notes = await studio.prepare(lambda: read_request(body, studio.model, has_image=has_image), NAMES)
     try:
         parts = [part async for part in studio.draw(inputs, notes, http.receive)]
     except NotDrawn as error:
@@ -145,7 +141,7 @@ def _info(studio: Studio, inputs: Mapping[str, Any], drawn: Drawn) -> dict[str, 
         "width": inputs["width"],
         "height": inputs["height"],
         "sampler_name": SAMPLERS[inputs.get("scheduler", OPTIONS["scheduler"].default)],
-        "cfg_scale": inputs.get("guidance_scale"),
+        "cfg_scale": inputs.get("guidance_scale", studio.model.guidance_scale),
         "steps": inputs.get("num_inference_steps", OPTIONS["num_inference_steps"].default),
         "batch_size": len(drawn.seeds),
         "denoising_strength": inputs.get("prompt_strength"),

@@ -39,6 +39,7 @@ THEIRS: dict[str, tuple[object, ...]] = {
 }
 LORA = re.compile(r"<lora:([^:<>]+):([^:<>]+)>")
 PREVIEW_EVERY = 10  # the web UI's own
+SIDE = 512  # its own too, where a request names the other one
 MODEL = "sd_model_checkpoint"
 
 
@@ -48,6 +49,8 @@ def read_request(body: Mapping[str, Any], model: ServedModel, *, has_image: bool
     if not has_image:
         inputs.pop("prompt_strength", None)  # of a second pass there
     inputs |= {"prompt": given.get("prompt", ""), "output_format": "png", "preview_every": PREVIEW_EVERY}
+    if ("width" in given) != ("height" in given):
+        inputs = {"width": SIDE, "height": SIDE, **inputs}
     inputs["num_outputs"] = _count(given, "batch_size") * _count(given, "n_iter")
     if given.get("seed", -1) != -1:
         inputs["seed"] = given["seed"]

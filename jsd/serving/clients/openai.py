@@ -6,7 +6,6 @@ import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
-from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request as HttpRequest
@@ -18,7 +17,7 @@ from jsd.i18n import _
 from jsd.options import OPTIONS
 from jsd.rules import not_one_of, whole_number
 from jsd.serving.clients.pictures import transparent_parts
-from jsd.serving.clients.requests import Request, prepare, read_object, without_effect
+from jsd.serving.clients.requests import Request, read_object, without_effect
 from jsd.serving.clients.studio import Drawn, NotDrawn, Studio
 
 # OpenAI's names of our inputs, and back.
@@ -71,13 +70,14 @@ def error_body(status_code: int, message: str, code: str | None = None, param: s
 
 async def _draw(studio: Studio, http: HttpRequest, body: Mapping[str, Any], kind: str) -> Response:
     given = {name: value for name, value in body.items() if value is not None}
-    is_url = _choice(given, "response_format", ("b64_json", "url")) == "url"
+    # The models of that name answered with addresses unless told otherwise, and their clients look for them.
+    usual = ("url", "b64_json") if str(given.get("model", "")).startswith("dall-e") else ("b64_json", "url")
+    is_url = _choice(given, "response_format", usual) == "url"
 
-    def read() -> tuple[dict[str, Any], list[str]]:
-        notes = studio.model.stands_in_for(given.get("model"), "model")
-        return prepare(_request(given, notes, edits=kind == "image_edit"), studio.model.limits, NAMES)
+    def read() -> Request:
+        return _request(given, studio.model.stands_in_for(given.get("model"), "model"), edits=kind == "image_edit")
 
-    inputs, notes = await run_in_threadpool(read)
+    inputs, notes = await studio.prepare(read, NAMES)
     drawing = studio.draw(inputs, notes, http.receive)
     if given.get("stream") in (True, "true"):
         first = await anext(drawing)  # what is refused gets its status, and no stream

@@ -4,7 +4,7 @@ import asyncio
 import base64
 import json
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from time import monotonic
@@ -12,12 +12,14 @@ from typing import Any
 from uuid import uuid4
 
 from PIL import Image
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope
 
 from jsd.errors import Note
 from jsd.i18n import _
 from jsd.models.folder import ModelFolder
+from jsd.serving.clients.requests import Request, prepare
 from jsd.sizes import SizeLimits
 
 # Of the bar that the predictor logs: steps done, and all.
@@ -32,12 +34,14 @@ ASKED_WRONGLY = ("InvalidInputError", "ImageFileError", "UnsafeImagesError", "Mi
 class ServedModel:
     name: str
     limits: SizeLimits
+    guidance_scale: float  # of requests that name none
     created: int  # seconds since 1970
 
     @classmethod
     def of_folder(cls, folder: ModelFolder) -> "ServedModel":
         path = folder.path.resolve()
-        return cls(name=path.name, limits=folder.size_limits, created=int((path / "unet").stat().st_mtime))
+        created = int((path / "unet").stat().st_mtime)
+        return cls(name=path.name, limits=folder.size_limits, guidance_scale=folder.guidance_scale, created=created)
 
     def stands_in_for(self, name: object, field: str) -> list[Note]:
         """What is said where another model was asked for."""
@@ -82,6 +86,13 @@ class Studio:
         self.app = app
         self.model = model
         self.under_way: dict[str, Drawing] = {}  # the first is the one that is drawn
+        self._asking: set[asyncio.Task[None]] = set()  # the loop keeps no tasks
+        self._preparing = asyncio.Semaphore(1)  # an opened picture may take half a gigabyte
+
+    async def prepare(self, read: Callable[[], Request], names: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
+        """What `jsd.serving.clients.requests.prepare` makes of what `read` gives, in a thread, one after the other."""
+        async with self._preparing:
+            return await run_in_threadpool(lambda: prepare(read(), self.model.limits, names))
 
     async def draw(
         self, inputs: Mapping[str, Any], notes: list[str], receive: Receive | None = None
@@ -92,8 +103,11 @@ class Studio:
         drawing = self.under_way[name] = Drawing()
         answer = _Answer()
         asking = asyncio.create_task(self._ask("/predictions", {"id": name, "input": inputs}, answer, receive))
+        self._asking.add(asking)
+        asking.add_done_callback(self._asking.discard)
         asking.add_done_callback(lambda _task: answer.end())
         pictures: list[str] = []
+        completed: dict[str, Any] | None = None
         try:
             async for event, data in answer.events():
                 if event == "output":
@@ -108,15 +122,16 @@ class Studio:
                         drawing.began = monotonic()
                     drawing.step, drawing.num_steps = map(int, steps[-1])
                 elif event == "completed":
-                    yield _drawn(data, pictures, notes)
-                    return
+                    completed = data
             await asking  # which may have failed
-            raise answer.refusal()
+            if completed is None:
+                raise answer.refusal()
+            yield _drawn(completed, pictures, notes)
         except HTTPException as error:
             raise NotDrawn(error.status_code, error.detail) from error
         finally:
-            asking.cancel()
-            await asyncio.gather(asking, return_exceptions=True)
+            # Not cancelled: what it asks must close its own connections, and does where its client goes.
+            answer.is_unheard.set()
             del self.under_way[name]
 
     async def cancel(self) -> None:
@@ -130,10 +145,18 @@ class Studio:
 
         async def read() -> Message:
             nonlocal has_been_read
-            if has_been_read:
-                return await (asyncio.Future() if receive is None else receive())
-            has_been_read = True
-            return {"type": "http.request", "body": content, "more_body": False}
+            if not has_been_read:
+                has_been_read = True
+                return {"type": "http.request", "body": content, "more_body": False}
+            ends: list[asyncio.Future[Any]] = [asyncio.ensure_future(answer.is_unheard.wait())]
+            if receive is not None:
+                ends.append(asyncio.ensure_future(receive()))
+            try:
+                await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for end in ends:
+                    end.cancel()
+            return {"type": "http.disconnect"}
 
         scope: Scope = {
             "type": "http",
@@ -159,6 +182,7 @@ class _Answer:
         self.status_code = 499  # as nginx has it: nobody is left who asks
         self.headers: dict[str, str] = {}
         self.text = b""
+        self.is_unheard = asyncio.Event()
         self._parts: asyncio.Queue[bytes | None] = asyncio.Queue()
 
     async def send(self, message: Message) -> None:

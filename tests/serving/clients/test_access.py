@@ -27,7 +27,7 @@ from jsd.serving.clients.studio import ServedModel
 from jsd.serving.key import Key, asked_key
 from jsd.sizes import SizeLimits
 
-MODEL = ServedModel(name="toy", limits=SizeLimits(factor=4, default=(32, 32)), created=0)
+MODEL = ServedModel(name="toy", limits=SizeLimits(factor=4, default=(32, 32)), guidance_scale=7.5, created=0)
 KEY = "secret-key"
 
 

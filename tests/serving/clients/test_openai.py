@@ -73,12 +73,19 @@ def test_what_is_not_here_is_said_and_the_picture_drawn(client: openai.OpenAI, a
     assert response.model_extra is not None and response.model_extra["model"] == "toy"
 
 
-@pytest.mark.parametrize(("output_format", "format"), [("png", "PNG"), ("webp", "WEBP"), ("jpeg", "JPEG")])
-def test_formats_as_base64_and_as_url(client: openai.OpenAI, output_format: Any, format: str) -> None:
+@pytest.mark.parametrize(
+    ("output_format", "format", "wish"),
+    [
+        ("png", "PNG", {"model": "dall-e-3"}),  # whose clients look for addresses
+        ("webp", "WEBP", {"response_format": "url"}),
+        ("jpeg", "JPEG", {"response_format": "url", "model": "gpt-image-1"}),
+    ],
+)
+def test_formats_as_base64_and_as_url(client: openai.OpenAI, output_format: Any, format: str, wish: Any) -> None:
     asked: dict[str, Any] = {"prompt": "猫", "output_format": output_format, "extra_body": TWO_STEPS}
     response = client.images.generate(**asked, output_compression=50)
     assert pictures(response)[0].format == format and response.output_format == output_format
-    (as_url,) = client.images.generate(**asked, response_format="url").data or []
+    (as_url,) = client.images.generate(**asked, **wish).data or []
     kind, _, content = str(as_url.url).partition(";base64,")
     assert kind == f"data:image/{output_format}" and opened(content).format == format
 
@@ -195,12 +202,23 @@ def test_the_model_is_its_folder(client: openai.OpenAI) -> None:
     assert caught.value.code == "model_not_found" and "toy" in caught.value.message
 
 
-def test_a_client_that_goes_away_is_not_drawn_for(client: openai.OpenAI, server: Server) -> None:
+@pytest.mark.parametrize("streams", [False, True])
+def test_a_client_that_goes_away_is_not_drawn_for(client: openai.OpenAI, server: Server, streams: bool) -> None:
     began = time.monotonic()
     client.images.generate(prompt="猫", extra_body={"num_inference_steps": 20})
     seconds = time.monotonic() - began
-    long = {"num_inference_steps": 500, "num_outputs": 4, "width": 64, "height": 64}
-    with pytest.raises(openai.APITimeoutError):
-        client.with_options(timeout=0.5).images.generate(prompt="猫", extra_body=long)
+    asked: dict[str, Any] = {
+        "prompt": "猫",
+        "n": 4,
+        "size": "64x64",
+        "extra_body": {"num_inference_steps": 500, "preview_every": 2},
+    }
+    logged = server.log.stat().st_size
+    if streams:
+        with client.images.generate(**asked, stream=True) as stream:
+            assert next(iter(stream)).type == "image_generation.partial_image"
+    else:
+        with pytest.raises(openai.APITimeoutError):
+            client.with_options(timeout=0.5).images.generate(**asked)
     wait_for(lambda: server.request("GET", "/health-check")[1]["status"] == "READY", 10 + 5 * seconds)
-    assert b"500/500" not in server.log.read_bytes()
+    assert b"500/500" not in server.log.read_bytes()[logged:]
