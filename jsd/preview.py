@@ -72,7 +72,8 @@ def fit_preview(encode: Callable[[Tensor], Tensor], pictures: Iterable[Image.Ima
     for picture in pictures:
         pixel_values = image_to_tensor(picture)  # (1, 3, H, W)
         latents = encode(pixel_values).float().cpu()  # (1, C, h, w)
-        mean_colours = torch.nn.functional.adaptive_avg_pool2d((pixel_values + 1) / 2, latents.shape[-2:])
+        height, width = latents.shape[-2:]
+        mean_colours = torch.nn.functional.adaptive_avg_pool2d((pixel_values + 1) / 2, (height, width))
         rows.append(latents[0].flatten(1).T)  # (h w, C)
         colours.append(mean_colours[0].flatten(1).T)  # (h w, 3)
     x = torch.nn.functional.pad(torch.cat(rows).double(), (0, 1), value=1)  # (N, C + 1)
