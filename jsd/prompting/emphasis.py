@@ -18,14 +18,15 @@ from jsd.errors import InvalidInputError
 BRACKET_WEIGHT = 1.1
 LOWEST_WEIGHT, HIGHEST_WEIGHT = 0.1, 10.0
 
-# How a sign is typed, whichever input method is on.
-_SIGNS = str.maketrans({**dict.fromkeys("＋﹢", "+"), **dict.fromkeys("－−‐‑‒–—﹣ー", "-")})
-_SIGN = f"[+{re.escape('-')}{''.join(map(chr, _SIGNS))}]"
+# How signs and the decimal point are typed, whichever input method is on.
+_PLUS, _MINUS, _POINT = "+＋﹢", "-－−‐‑‒–—﹣ーｰ⁻", ".．。｡・･"
+_TYPED = str.maketrans(dict.fromkeys(_PLUS, "+") | dict.fromkeys(_MINUS, "-") | dict.fromkeys(_POINT, "."))
+_SIGN, _FRACTION = f"[{re.escape(_PLUS + _MINUS)}]", f"[{re.escape(_POINT + ',，')}]"
 # One pass over the text, each character looked at a bounded number of times: `++` and `*+` never backtrack.
 _SYNTAX = re.compile(
     r"(?P<escaped>[\\＼¥￥][()（）\[\]［］]|\\\\)"
     r"|(?P<open>[(（\[［])"
-    rf"|[:：]\s*+(?P<weight>{_SIGN}*+[.．,，]?+[0-9０-９][0-9０-９.．,，]*+)\s*+[)）]"
+    rf"|[:：]\s*+(?P<weight>{_SIGN}*+\s*+{_FRACTION}?+[0-9０-９](?:[0-9０-９]|{_FRACTION})*+)\s*+[)）]"
     r"|(?P<close>[)）\]］])"
 )
 
@@ -131,6 +132,6 @@ def _pair(marks: Sequence[re.Match[str]]) -> tuple[dict[int, tuple[float, str]],
 def _number(typed: str) -> float:
     """Not a number where it has two points, a decimal comma, two signs."""
     try:
-        return float(typed.translate(_SIGNS).replace("．", "."))
+        return float("".join(typed.split()).translate(_TYPED))
     except ValueError:
         return nan
