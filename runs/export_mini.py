@@ -1,4 +1,5 @@
-"""The last stage's model folder -> weights/mini: bfloat16 safetensors, checked, at most 45 MB in all; and its previews.
+"""The last stage's model folder -> weights/mini: bfloat16 safetensors, checked, at most 45 MB in all; its
+previews; and what the page shows of it.
 
 python -m runs.export_mini [--source FOLDER] [--destination FOLDER] [--corpus FOLDER]
 """
@@ -81,6 +82,7 @@ def write_pictures(corpus: Path, folder: Path, count: int = 64) -> None:
 
 def main() -> None:
     from jsd.cli import main as jsd
+    from runs.page_pictures import write as write_page_pictures
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--source", type=Path, default=SOURCE, help="default: %(default)s")
@@ -92,6 +94,7 @@ def main() -> None:
     with TemporaryDirectory() as pictures:
         write_pictures(args.corpus, Path(pictures))
         jsd(["weights", "preview", str(args.destination), pictures])
+    write_page_pictures(args.destination)
     print(f"{args.destination}: {size_bytes / 1e6:.1f} MB of at most {MAX_BYTES / 1e6:.0f}")
 
 

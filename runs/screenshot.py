@@ -27,7 +27,7 @@ from runs.blocks import ROOT
 
 SCREENSHOT = ROOT / "docs" / "images" / "web.png"
 PROMPT = "富士山 水彩画"
-SIZE = (1280, 1000)
+SIZE, PHONE = (1280, 1000), (390, 844)
 START_SECONDS, SECONDS = 300, 90
 MAX_BYTES = 300_000
 
@@ -99,12 +99,16 @@ def browser(folder: Path, *, language: str = "ja", size: tuple[int, int] = SIZE)
     service = ChromeService(str(shutil.which("chromedriver")), env={**os.environ, "HOME": str(folder)})
     driver = Chrome(options=options, service=service)
     try:
-        # Narrower than a window may be, as a phone is.
-        metrics = {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": False}
-        driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        show_at(driver, size)
         yield driver
     finally:
         driver.quit()
+
+
+def show_at(driver: Any, size: tuple[int, int] = SIZE) -> None:
+    """Narrower than a window may be, as a phone is."""
+    metrics = {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": False}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
 
 
 def wait_for(condition: Any, seconds: float = SECONDS) -> Any:

@@ -1,4 +1,4 @@
-"""jsd web [--host HOST] [--port PORT] [--weights FOLDER] [--device NAME] [--dtype NAME]"""
+"""jsd web [--host HOST] [--port PORT] [--weights FOLDER] [--device NAME] [--dtype NAME] [--allow-host NAME]"""
 
 import argparse
 
@@ -13,10 +13,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--port", type=whole, default=7860, metavar="N", help=_("port to listen on") + " (%(default)s)")
     add_model_arguments(parser)
+    words = _("a name by which a browser may call this server too, such as that of a proxy; may be repeated")
+    parser.add_argument("--allow-host", action="append", default=[], metavar="NAME", help=words)
 
 
 def run(args: argparse.Namespace) -> None:
     from jsd.serving.web import DEFAULT_PORT, serve
 
     check_port(args.port, default=DEFAULT_PORT)
-    serve(args.host, args.port, weights=args.weights, device=args.device, dtype=args.dtype)
+    serve(args.host, args.port, weights=args.weights, device=args.device, dtype=args.dtype, names=args.allow_host)

@@ -63,8 +63,12 @@ def save_picture(
     image: Image.Image, path: Path, *, quality: int = 80, metadata: Mapping[str, object] | None = None
 ) -> None:
     """`jsd.images.save_image` for a caller who did not choose the place."""
-    data = encode_image(image, path, quality=quality, metadata=metadata)
+    write_picture(path, encode_image(image, path, quality=quality, metadata=metadata))
+
+
+def write_picture(path: Path, data: bytes) -> None:
     with _writable():
+        path.parent.mkdir(parents=True, exist_ok=True)
         write_file(path, data)
 
 

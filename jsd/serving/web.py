@@ -1,72 +1,106 @@
 """`jsd web`: one process, one model, the page at an address of this machine, and nothing fetched from any other."""
 
 import os
-from collections.abc import Awaitable, Callable, MutableMapping
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from jsd.errors import MissingExtraError
 from jsd.i18n import _
 from jsd.lean import load_alone
 from jsd.models.folder import choose_folder
 from jsd.serving.address import check_address
+from jsd.serving.guard import Guard
+from jsd.serving.limits import MAX_UPLOAD_BYTES, Limits
 
 DEFAULT_PORT = 7860
-MAX_UPLOAD_BYTES = 50 * 2**20
-# A page left open holds a connection for ever; Ctrl+C waits no longer than this for it.
+# A page left open holds a connection for ever, and a drawing goes on to its next step: the end waits this long.
 SHUTDOWN_SECONDS = 2
+STOP_SECONDS = 10
 # Gradio's frontend writes styles and scripts into the page; where they come from is what matters here.
 POLICY = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; form-action 'self'; base-uri 'self'"
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-AsgiApp = Callable[[Message, Receive, Send], Awaitable[None]]
+PICTURES = "/known"  # where the model's own pictures are served
 
 
 def serve(
-    host: str, port: int, *, weights: Path | None = None, device: str | None = None, dtype: str | None = None
+    host: str,
+    port: int,
+    *,
+    weights: Path | None = None,
+    device: str | None = None,
+    dtype: str | None = None,
+    names: Sequence[str] = (),
 ) -> None:
-    """Answer until interrupted."""
+    """Answer until interrupted; `names` are those of hosts that the page may be called by."""
     check_address(host, port, default=DEFAULT_PORT)
-    # Both are read while Gradio is imported.
-    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
-    try:
-        import uvicorn
+    with temporary_folder() as folder:
+        # All are read while Gradio is imported.
+        os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+        os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+        os.environ["GRADIO_TEMP_DIR"] = str(folder)
+        try:
+            import uvicorn
 
-        from jsd.serving.page import Page
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] not in ("gradio", "uvicorn"):
-            raise
-        raise MissingExtraError("gradio", "web") from error
-    with TemporaryDirectory(prefix="jsd-web-") as folder:
-        os.environ["GRADIO_TEMP_DIR"] = folder  # uploads and pictures: they go when the server does
+            from jsd.serving.page.page import Page
+        except ModuleNotFoundError as error:
+            if error.name is None or error.name.partition(".")[0] not in ("gradio", "uvicorn"):
+                raise
+            raise MissingExtraError("gradio", "web") from error
         chosen = choose_folder(weights)
         pipeline = load_alone(chosen, device, dtype)
         print(*pipeline.introduction(chosen.reason), sep="\n")
-        app = build_app(Page(pipeline))
-        print(
-            _("the page is at {url} ; Ctrl+C ends it", url=f"http://{f'[{host}]' if ':' in host else host}:{port}"),
-            flush=True,
-        )
-        uvicorn.run(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=SHUTDOWN_SECONDS)
+        page = Page(pipeline, folder / "pictures")
+        app = Guard(Limits(build_app(page), folder, kept=page.visitors.folder), host=host, names=names)
+        url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        print(_("the page is at {url} ; Ctrl+C ends it", url=url), flush=True)
+        try:
+            uvicorn.run(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=SHUTDOWN_SECONDS)
+        finally:
+            page.line.close(STOP_SECONDS)
 
 
-def build_app(page: Any) -> AsgiApp:
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """For all that the server writes: it goes when the server does, however it is asked to."""
+
+    def end(number: int, frame: object) -> None:
+        sys.exit(128 + number)
+
+    # uvicorn hears SIGTERM while it runs, and passes it on when it is done; a closed terminal is to be the same.
+    signal.signal(signal.SIGTERM, end)
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, lambda number, frame: signal.raise_signal(signal.SIGTERM))
+    with TemporaryDirectory(prefix="jsd-web-") as name:
+        tempfile.tempdir = name
+        try:
+            yield Path(name)
+        finally:
+            tempfile.tempdir = None
+
+
+def build_app(page: Any) -> ASGIApp:
     import gradio
     from fastapi import FastAPI
+    from fastapi.staticfiles import StaticFiles
 
-    from jsd.serving.page import STYLE, theme
+    from jsd.serving.page.look import HEAD, theme
 
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    if page.known.folder is not None:
+        app.mount(PICTURES, StaticFiles(directory=page.known.folder))
     gradio.mount_gradio_app(
         app,
         page.blocks,
         path="/",
         theme=theme(),
-        css=STYLE,
+        head=HEAD,
         show_error=False,
         footer_links=[],
         run_history=False,
@@ -78,14 +112,26 @@ def build_app(page: Any) -> AsgiApp:
     )
     # Only of what it launched does Gradio check the paths that a client names (processing_utils._check_allowed).
     page.blocks.has_launched = page.blocks.is_running = True
+    ask_nobody()
     return own_host_only(app)
 
 
-def own_host_only(app: AsgiApp) -> AsgiApp:
+def ask_nobody() -> None:
+    """Gradio fetches what a client names by an address of another server; here it does not."""
+    import gradio
+
+    async def refuse(address: str, **_options: object) -> Any:
+        raise ValueError(f"this server asks no other, and was told to fetch {address!r}")
+
+    fetching: Any = vars(gradio.processing_utils)["sh"]
+    fetching.get = fetching.async_validate_url = refuse
+
+
+def own_host_only(app: ASGIApp) -> ASGIApp:
     """`app`, whose pages the browser lets fetch from no other host, and tell none where they are."""
     headers = [(b"content-security-policy", POLICY.encode()), (b"referrer-policy", b"no-referrer")]
 
-    async def answer(scope: Message, receive: Receive, send: Send) -> None:
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         async def send_with_policy(part: Message) -> None:
             if part["type"] == "http.response.start":
                 part["headers"] = [*part.get("headers", ()), *headers]

@@ -1,6 +1,5 @@
 """The web page's inputs as a request, and a picture's record as the page's inputs."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,15 +7,13 @@ from PIL import Image
 
 from jsd.errors import InvalidInputError
 from jsd.options import SamplingOptions
+from jsd.prompting.prompts import read_prompts
 from jsd.prompting.tokenizer import JapaneseTokenizer
-from jsd.serving import markup
-from jsd.serving.form import CANVAS, FORM, from_record, in_kana, not_taken_over, pictures, to_options
+from jsd.serving.page import markup
+from jsd.serving.page.form import CANVAS, FORM, from_record, in_kana, not_taken_over, pictures, restored, to_options
 from runs.blocks import ROOT
 
-
-@pytest.fixture(scope="module")
-def tokenizer(toy_folder: Path) -> JapaneseTokenizer:
-    return JapaneseTokenizer.load(toy_folder / "tokenizer")
+HTML = "<img src=x onerror=alert(1)>\u202e"
 
 
 def filled(**changes: Any) -> dict[str, Any]:
@@ -37,20 +34,20 @@ def painted(size: tuple[int, int] = (8, 8)) -> Image.Image:
     return layer
 
 
-def test_an_untouched_page_asks_for_the_defaults(tokenizer: JapaneseTokenizer) -> None:
+def test_an_untouched_page_asks_for_the_defaults() -> None:
     assert to_options(filled()) == SamplingOptions(prompt="猫")
 
 
-def test_digits_of_a_japanese_keyboard_are_a_number(tokenizer: JapaneseTokenizer) -> None:
+def test_digits_of_a_japanese_keyboard_are_a_number() -> None:
     assert to_options(filled(seed="０", width=" 64 ")).seed == 0
 
 
-def test_a_width_that_is_no_number_is_refused_in_words(tokenizer: JapaneseTokenizer) -> None:
+def test_a_width_that_is_no_number_is_refused_in_words() -> None:
     with pytest.raises(InvalidInputError, match="width must be a whole number from 1 to 16383, got 'wide'"):
         to_options(filled(width="wide"))
 
 
-def test_a_record_fills_the_form_that_draws_it_again(tokenizer: JapaneseTokenizer) -> None:
+def test_a_record_fills_the_form_that_draws_it_again() -> None:
     options = SamplingOptions(prompt="猫", width=32, height=40, seed=0, guidance_scale=3.5, scheduler="DDIM")
     record = {name: getattr(options, name) for name in ("prompt", "width", "height", "seed", "guidance_scale")}
     form = from_record(record | {"scheduler": "DDIM", "num_outputs": 4, "model": "mini"})
@@ -58,9 +55,27 @@ def test_a_record_fills_the_form_that_draws_it_again(tokenizer: JapaneseTokenize
 
 
 def test_what_the_page_cannot_take_over_is_named() -> None:
-    record = {"prompt": "猫", "seed": 0, "image": "photo.png", "mask": None, "long_prompt": "truncate"}
-    assert not_taken_over(record) == ["image", "long_prompt"]
-    assert not_taken_over({"prompt": "猫", "long_prompt": "chunk", "image": None}) == []
+    record = {"prompt": "猫", "seed": 0, "image": "photo.png", "mask": None, "loras": ["ink.safetensors"]}
+    assert not_taken_over(record) == ["image", "loras"]
+    assert not_taken_over({"prompt": "猫", "long_prompt": "chunk", "image": None, "loras": []}) == []
+
+
+def test_no_file_and_no_switch_of_the_checker_is_a_strangers_to_name() -> None:
+    assert not {"image", "mask", "loras", "disable_safety_checker", "safety_threshold"} & set(FORM)
+
+
+def test_what_a_browser_kept_comes_back_as_far_as_the_form_could_have_held_it() -> None:
+    kept = filled(seed="7", num_outputs=2, style="油絵", unknown_words=True, output_format="webp")
+    assert restored(kept) == {name: value for name, value in kept.items() if name != "drawing" and value is not None}
+    strange = {
+        "seed": 7,
+        "num_outputs": 9,
+        "style": [],
+        "unknown_words": "yes",
+        "output_format": "exe",
+        "loras": ["/x"],
+    }
+    assert restored(strange) == {}
 
 
 @pytest.mark.parametrize(
@@ -121,12 +136,26 @@ def test_a_mask_without_a_picture_is_refused(background: Image.Image | None) -> 
         pictures(editor(background, painted()), brush=False)
 
 
-@pytest.mark.parametrize("make", [markup.failed, lambda text: markup.finished(text, [text])])
+def shown(prompt: str, **options: Any) -> str:
+    tokenizer = JapaneseTokenizer.load(ROOT / "weights" / "mini" / "tokenizer")
+    return markup.reading(read_prompts(tokenizer, SamplingOptions(prompt=prompt, **options)))
+
+
+def test_what_is_not_read_is_marked_in_its_place_with_the_kana_that_is() -> None:
+    assert '<mark>蒟蒻</mark><span class="kana">こんにゃく</span>の絵' in shown("蒟蒻の絵")
+    assert "<mark>" not in shown("蒟蒻の絵", unknown_words="replace") + shown("猫の絵")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: markup.failed(HTML),
+        lambda: markup.finished(HTML, [HTML]),
+        lambda: markup.parameters({"prompt": HTML, HTML: HTML}),
+        lambda: markup.prompts([HTML]),
+        lambda: shown(f"{HTML}蒟蒻"),
+    ],
+)
 def test_html_is_shown_as_text(make: Any) -> None:
-    shown = make("<img src=x onerror=alert(1)>")
-    assert "<img" not in shown and "&lt;img src=x" in shown
-
-
-def test_html_in_a_record_is_shown_as_text() -> None:
-    shown = markup.parameters({"prompt": "<script>1</script>", "<b>": "\u202e"})
-    assert "<script" not in shown and "<b>" not in shown and "U+202E" in shown
+    made = make()
+    assert "<img" not in made and "\u202e" not in made and "&lt;" in made

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from http.client import HTTPConnection
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ from urllib.request import Request, urlopen
 from uuid import uuid4
 
 import pytest
+from listening import LISTENING
 
+from jsd.images.metadata import read_picture_file
 from runs.screenshot import free_port, serving
 
 pytestmark = pytest.mark.skipif(find_spec("gradio") is None, reason="the extra web is not installed")
@@ -51,12 +54,16 @@ class Server:
     def temporary(self) -> Path:
         return self.folder / "temporary"
 
+    @property
+    def log(self) -> str:
+        return (self.folder / "log.txt").read_text("utf-8")
+
 
 @pytest.fixture(scope="module")
 def server(toy_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder, port = tmp_path_factory.mktemp("web"), free_port()
     (folder / "temporary").mkdir()
-    command = [sys.executable, "-m", "jsd", "web", "--port", str(port), "--weights", str(toy_folder)]
+    command = [sys.executable, "-c", LISTENING, "web", "--port", str(port), "--weights", str(toy_folder)]
     environment = {"JSD_LANG": "en", "TMPDIR": str(folder / "temporary"), "PLANTED": SECRET}
     with serving(command, port, folder / "log.txt", **environment) as url:
         yield Server(url, folder)
@@ -73,7 +80,8 @@ def poisoned(kind: str, value: Any, path: str, *, every: bool) -> Any:
 
 
 def test_no_file_of_the_machine_is_served(server: Server, tmp_path: Path) -> None:
-    """Each function of the page is asked for a secret, in each of its inputs and in what it is told of the event."""
+    """Each function of the page is asked for a secret, in each of its inputs and in what it is told of the event; nor
+    is anything fetched from elsewhere."""
     inside, outside = server.temporary / "planted.txt", tmp_path / "planted.txt"
     for path in (inside, outside):
         path.write_text(SECRET)
@@ -104,3 +112,67 @@ def test_no_file_of_the_machine_is_served(server: Server, tmp_path: Path) -> Non
     assert not [answer for answer in said if SECRET in answer]
     copies = [path for path in server.temporary.rglob("*") if path.is_file() and SECRET.encode() in path.read_bytes()]
     assert copies == [inside], "a copy in Gradio's folder is what it serves"
+    assert "outside:" not in server.log
+
+
+def test_gradios_client_draws_by_the_names_of_the_options(server: Server) -> None:
+    from gradio_client import Client
+
+    client = Client(server.url, verbose=False)
+    answer = client.predict(prompt="猫", seed="7", num_inference_steps=2, width="32", api_name="/draw")
+    ((picture,),) = [part for part in answer if isinstance(part, list)]
+    values = read_picture_file(Path(picture["image"])).values
+    assert Path(picture["image"]).name == "jsd-7.png"
+    assert (values["prompt"], values["seed"], values["width"]) == ("猫", 7, 32)
+
+
+def test_who_waits_is_told_the_place_and_the_seconds(server: Server) -> None:
+    from gradio_client import Client
+
+    first, second = Client(server.url, verbose=False), Client(server.url, verbose=False)
+    long = first.submit(prompt="猫", num_inference_steps=500, num_outputs=4, api_name="/draw")
+    while "Step" not in str(long.outputs()[-1:]):
+        assert not long.done()
+    short = second.submit(prompt="犬", num_inference_steps=1, api_name="/draw")
+    said = str([short.result(), short.outputs()])
+    assert "Visitors before you: 1." in said and "Your turn comes in about" in said
+    assert "1 picture(s)" in said
+
+
+@pytest.mark.parametrize(
+    ("path", "num_bytes", "headers", "status"),
+    [
+        ("gradio_api/upload", 51 * 2**20, {}, 413),
+        ("gradio_api/queue/join", 5 * 2**20, {}, 413),
+        ("gradio_api/queue/join", 10, {"Origin": "https://elsewhere.example"}, 403),
+        ("gradio_api/queue/join", 10, {"Host": "elsewhere.example"}, 403),
+    ],
+)
+def test_what_is_too_large_or_comes_from_elsewhere_is_refused_before_it_is_read(
+    server: Server, path: str, num_bytes: int, headers: dict[str, str], status: int
+) -> None:
+    host, port = server.url.removeprefix("http://").rstrip("/").split(":")
+    connection = HTTPConnection(host, int(port), timeout=60)
+    connection.putrequest("POST", f"/{path}", skip_host="Host" in headers)
+    for name, value in {**headers, "Content-Length": str(num_bytes)}.items():
+        connection.putheader(name, value)
+    connection.endheaders()  # and not a byte of the body
+    answer = connection.getresponse()
+    assert answer.status == status
+    assert answer.getheader("X-Content-Type-Options") == "nosniff"
+    connection.close()
+
+
+def test_sigterm_leaves_nothing_behind(toy_folder: Path, tmp_path: Path) -> None:
+    """While a picture is being drawn, with others kept."""
+    from gradio_client import Client
+
+    temporary, port = tmp_path / "temporary", free_port()
+    temporary.mkdir()
+    command = [sys.executable, "-m", "jsd", "web", "--port", str(port), "--weights", str(toy_folder)]
+    with serving(command, port, tmp_path / "log.txt", TMPDIR=str(temporary), JSD_LANG="en") as url:
+        client = Client(url, verbose=False)
+        client.predict(prompt="猫", num_inference_steps=1, api_name="/draw")
+        assert list(temporary.rglob("jsd-*.png"))
+        client.submit(prompt="猫", num_inference_steps=500, num_outputs=4, api_name="/draw")
+    assert not list(temporary.iterdir())

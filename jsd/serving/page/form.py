@@ -1,33 +1,31 @@
 """Between the web page's inputs and `SamplingOptions`; knows nothing of Gradio."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from PIL import Image, ImageChops
 
+from jsd.errors import InvalidInputError
 from jsd.options import OPTIONS, SamplingOptions, mask_alone
 from jsd.prompting.negative import split_negative
 from jsd.prompting.prompts import read_prompts
 from jsd.prompting.tokenizer import JapaneseTokenizer
 
-# Inputs of the page that are options by themselves.
-PLAIN = (
-    "prompt",
-    "negative_prompt",
-    "style",
-    "width",
-    "height",
-    "num_outputs",
-    "num_inference_steps",
-    "guidance_scale",
-    "scheduler",
-    "seed",
-    "prompt_strength",
+# Inputs of the page that are options by themselves: the texts, and whatever is a number or a choice, but not how strict
+# the safety checker is. Another option may name a file, and a stranger names none.
+TEXTS = ("prompt", "negative_prompt")
+PLAIN = tuple(
+    name
+    for name, rule in OPTIONS.items()
+    if name in TEXTS
+    or ((rule.choices or rule.type in (int, float)) and name not in ("unknown_words", "safety_threshold"))
 )
 # Options that are not on the page, and pictures, of which a record has the names alone.
-ELSEWHERE = ("image", "mask", "long_prompt", "disable_safety_checker", "safety_threshold")
+ELSEWHERE = tuple(name for name in OPTIONS if name not in (*PLAIN, "unknown_words"))
 # Typed into a text box: empty is unset.
 TYPED = ("width", "height", "seed")
+MAX_TYPED = 20  # characters
 # unknown_words: whether they are replaced; drawing and brush: see `pictures`.
 FORM = (*PLAIN, "unknown_words", "drawing", "brush")
 # The image editor's canvas as long as no picture is on it, in pixels; a picture brings its own size.
@@ -50,9 +48,26 @@ def from_record(record: Mapping[str, Any]) -> dict[str, Any]:
     return form | {"unknown_words": options.unknown_words == OPTIONS["unknown_words"].choices[1]}
 
 
+def restored(form: Mapping[str, Any]) -> dict[str, Any]:
+    """Of what a browser kept of the form, all that the form could have held."""
+    kept: dict[str, Any] = {}
+    for name in (*PLAIN, "unknown_words", "brush"):
+        value = form.get(name)
+        rule = OPTIONS.get(name)
+        if type(value) is bool and name in ("unknown_words", "brush"):
+            kept[name] = value
+        elif isinstance(value, str) and name in TYPED:
+            kept[name] = value[:MAX_TYPED]
+        elif value is not None and rule is not None and name not in (*TYPED, "unknown_words"):
+            with suppress(InvalidInputError):
+                kept[name] = rule.check(value)
+    return kept
+
+
 def not_taken_over(record: Mapping[str, Any]) -> list[str]:
     """What of a picture's record the page has no input for, or cannot fill: with these the picture was another."""
-    return [name for name in ELSEWHERE if record.get(name, OPTIONS[name].default) != OPTIONS[name].default]
+    values = {name: record.get(name, OPTIONS[name].default) for name in ELSEWHERE}
+    return [name for name, value in values.items() if value != OPTIONS[name].default and value != []]
 
 
 def in_kana(tokenizer: JapaneseTokenizer, prompt: str) -> str:
