@@ -1,4 +1,4 @@
-"""The README's picture of `jsd web`: the page in a real Chromium, after it has drawn the embedded model's answer.
+"""The pictures of `jsd web` in the docs, as on a desk and on a phone: the page in a real Chromium, after it has drawn.
 
     python -m runs.screenshot
 
@@ -25,8 +25,8 @@ from PIL import Image
 
 from runs.blocks import ROOT
 
-SCREENSHOT = ROOT / "docs" / "images" / "web.png"
-PROMPT = "富士山 水彩画"
+IMAGES = ROOT / "docs" / "images"
+PROMPT = "サラリーマン 油絵"
 SIZE, PHONE = (1280, 1000), (390, 844)
 START_SECONDS, SECONDS = 300, 90
 MAX_BYTES = 300_000
@@ -127,16 +127,21 @@ def wait_for(condition: Any, seconds: float = SECONDS) -> Any:
         time.sleep(0.1)
 
 
-def take(driver: Any, url: str, prompt: str) -> bytes:
-    """Draw `prompt` on the page and choose the picture -> a PNG of the page."""
+def take(driver: Any, url: str, prompt: str, size: tuple[int, int]) -> bytes:
+    """A visitor draws `prompt` -> a PNG of the page."""
+    show_at(driver, size)
     driver.get(url)
-    wait_for(lambda: driver.find_element("css selector", "#prompt textarea")).send_keys(prompt)
+    driver.execute_script("sessionStorage.clear(); localStorage.clear()")
+    driver.get(url)
     wait_for(lambda: driver.find_element("css selector", "#reading .tokens"))
+    field = driver.find_element("css selector", "#prompt textarea")
+    field.clear()
+    field.send_keys(prompt)
     driver.find_element("id", "draw").click()
     wait_for(lambda: driver.find_element("css selector", "#status .finished"))
-    wait_for(lambda: driver.find_element("css selector", "#gallery .thumbnail-item img")).click()
     wait_for(lambda: driver.find_element("css selector", "#parameters table"))
-    time.sleep(1)
+    driver.execute_script("document.activeElement.blur(); scrollTo(0, 0)")
+    time.sleep(2)
     picture: bytes = driver.get_screenshot_as_png()
     return picture
 
@@ -166,8 +171,9 @@ def main() -> None:
     with TemporaryDirectory() as name:
         folder = Path(name)
         with serving(command, port, folder / "log.txt") as url, browser(folder) as driver:
-            write(take(driver, url, PROMPT), SCREENSHOT)
-    print(SCREENSHOT.relative_to(ROOT))
+            for name, size in (("web.png", SIZE), ("web-phone.png", PHONE)):
+                write(take(driver, url, PROMPT, size), IMAGES / name)
+                print((IMAGES / name).relative_to(ROOT))
 
 
 if __name__ == "__main__":

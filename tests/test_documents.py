@@ -111,8 +111,8 @@ def test_every_command_of_jsd_is_shown() -> None:
     assert set(COMMANDS) - shown == set()
 
 
-# Those of these two ask a server: tests/serving runs them.
-@pytest.mark.parametrize("path", [page for page in PAGES if page.stem not in ("api", "clients")], ids=name)
+# Those of these ask a server: tests/serving runs them.
+@pytest.mark.parametrize("path", [page for page in PAGES if page.stem not in ("api", "clients", "page")], ids=name)
 def test_the_python_runs(path: Path, toy_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("JSD_WEIGHTS", str(toy_folder))

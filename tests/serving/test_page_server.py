@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,7 @@ import pytest
 from listening import LISTENING
 
 from jsd.images.metadata import read_picture_file
+from runs.blocks import DOCS
 from runs.screenshot import free_port, serving
 
 pytestmark = pytest.mark.skipif(find_spec("gradio") is None, reason="the extra web is not installed")
@@ -115,15 +117,14 @@ def test_no_file_of_the_machine_is_served(server: Server, tmp_path: Path) -> Non
     assert "outside:" not in server.log
 
 
-def test_gradios_client_draws_by_the_names_of_the_options(server: Server) -> None:
-    from gradio_client import Client
-
-    client = Client(server.url, verbose=False)
-    answer = client.predict(prompt="猫", seed="7", num_inference_steps=2, width="32", api_name="/draw")
-    ((picture,),) = [part for part in answer if isinstance(part, list)]
+def test_gradios_client_draws_as_the_documents_say(server: Server) -> None:
+    (text,) = re.findall(r"^```python\n(.*?)^```", (DOCS / "page.md").read_text("utf-8"), re.DOTALL | re.MULTILINE)
+    said: dict[str, Any] = {}
+    exec(text.replace("http://127.0.0.1:7860", server.url).replace('seed="7"', 'seed="7", width="32"'), said)
+    ((picture,),) = [part for part in said["answer"] if isinstance(part, list)]
     values = read_picture_file(Path(picture["image"])).values
     assert Path(picture["image"]).name == "jsd-7.png"
-    assert (values["prompt"], values["seed"], values["width"]) == ("猫", 7, 32)
+    assert (values["prompt"], values["seed"], values["width"]) == ("富士山 水彩画", 7, 32)
 
 
 def test_who_waits_is_told_the_place_and_the_seconds(server: Server) -> None:

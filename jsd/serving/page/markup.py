@@ -144,6 +144,7 @@ def words(concepts: KnownConcepts | None, wanted: str = "") -> str:
     if wanted == "":
         found, title = list(concepts.concepts), _("Things: {count}", count=len(concepts.concepts))
     elif found := concepts.search(wanted):
+        found.sort(key=lambda one: normal(wanted) not in map(normal, (one.name, *one.spellings)))
         title = _("Things that are called so: {count}", count=len(found))
     else:
         found = [concepts.by_spelling[normal(name)] for name in concepts.near(wanted)]
