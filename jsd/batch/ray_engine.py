@@ -91,7 +91,8 @@ def draw_on_cluster(
         raise not_one_of("device", model.device, DEVICES)
     if model.dtype is not None:
         named_dtype(model.dtype)
-    ray = _import_ray()
+    address = os.environ.get("RAY_ADDRESS") if address is None else address
+    ray = _import_ray(is_alone=address is None)
     # Rounding differs between numbers of threads: as many as the local engine would have here.
     arguments = (model, files, digest, torch.get_num_threads(), language())
     with _cluster(ray, address, num_workers, model.device):
@@ -165,10 +166,14 @@ def _with_absolute_paths(row: Row) -> Row:
     return replace(row, options=replace(row.options, **absolute))
 
 
-def _import_ray() -> Any:
+def _import_ray(*, is_alone: bool) -> Any:
     # Read when it is imported.
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    if is_alone:
+        # Off Linux by default: then all of its processes listen on 127.0.0.1, else on every network.
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # of its workers, as in jsd.cli
     try:
         import ray
         import ray.data
@@ -181,12 +186,12 @@ def _import_ray() -> Any:
 @contextmanager
 def _cluster(ray: Any, address: str | None, num_workers: int | None, device: str | None) -> Iterator[None]:
     """Connected to a cluster; one that was started here ends here."""
-    address = os.environ.get("RAY_ADDRESS") if address is None else address
     # A socket's path has at most 107 bytes, and Ray's names take most of them: not below TMPDIR.
     with TemporaryDirectory(prefix="jsd-ray-", dir="/tmp", ignore_cleanup_errors=True) as folder:
         try:
             if address is None:
-                _start(ray, folder, num_workers, has_gpus=device in (None, "cuda"))
+                # Ray opens its own folder to all users; the one around it stays ours.
+                _start(ray, f"{folder}/r", num_workers, has_gpus=device in (None, "cuda"))
             else:
                 _connect(ray, address)
             yield
