@@ -14,5 +14,5 @@ ENV HF_HUB_OFFLINE=1 OMP_WAIT_POLICY=passive PYTHONUNBUFFERED=1
 EXPOSE 5000
 # Up, and able to draw: Cog's word for it is READY, or BUSY while it does.
 HEALTHCHECK --interval=30s --timeout=30s --start-period=120s CMD ["python", "-c", \
-    "import json, sys, urllib.request as r; sys.exit(json.load(r.urlopen('http://127.0.0.1:5000/health-check'))['status'] not in ('READY', 'BUSY'))"]
+    "import json, os, sys, urllib.request as r; asked = r.Request('http://127.0.0.1:5000/health-check', headers={'Authorization': 'Bearer ' + os.environ.get('JSD_API_KEY', '')}); sys.exit(json.load(r.urlopen(asked))['status'] not in ('READY', 'BUSY'))"]
 CMD ["jsd", "serve", "--host", "0.0.0.0"]

@@ -3,9 +3,13 @@
 import asyncio
 import base64
 import json
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import openai
@@ -69,6 +73,18 @@ def test_with_the_key_each_client_is_answered_in_its_own_way() -> None:
         with pytest.raises(openai.AuthenticationError) as caught:
             openai.OpenAI(base_url=f"{url}/v1", api_key="another").models.list()
         assert caught.value.code == "invalid_api_key"
+
+
+def test_the_plain_images_health_check_brings_it() -> None:
+    line = (
+        (Path(__file__).parents[3] / "Dockerfile").read_text("utf-8").replace("\\\n", " ").partition("HEALTHCHECK")[2]
+    )
+    program = json.loads(line.partition("CMD ")[2].partition("\n")[0])[2]
+    with running(Key(app(unreachable), KEY)) as url:
+        for key, exit_code in ((KEY, 0), ("another", 1)):
+            words = [sys.executable, "-c", program.replace("http://127.0.0.1:5000", url)]
+            environment = {**os.environ, "JSD_API_KEY": key, "no_proxy": "127.0.0.1"}
+            assert subprocess.run(words, env=environment, capture_output=True).returncode == exit_code
 
 
 @pytest.mark.parametrize("path", ["/health-check", "/v1/models", "/sdapi/v1/options", "/nowhere", "/"])
