@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).parent
-# Folders and files that `make test-quick` leaves out: servers, a browser, Ray, training.
-SLOW = ("serving", "training", "batch/test_ray.py")
+# Folders and files that `make test-quick` leaves out: servers, a browser, Ray, training, a wheel.
+SLOW = ("serving", "training", "batch/test_ray.py", "test_wheel.py")
 # Folders of rinna's vocabulary: as `jsd weights fetch` leaves it, or beside the repository.
 RELEASED = (TESTS.parent / "weights" / "rinna" / "tokenizer", TESTS.parents[1] / "shared" / "data" / "rinna-tokenizer")
 

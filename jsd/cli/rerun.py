@@ -8,7 +8,7 @@ from jsd.cli.arguments import add_options, add_output_arguments, check_folder, g
 from jsd.errors import GenerationError, InvalidInputError, ModelFolderError, UnsafeImagesError
 from jsd.i18n import _
 from jsd.models.configs import read_json
-from jsd.models.folder import choose_folder, weights_root
+from jsd.models.folder import choose_folder, folder_named
 from jsd.options import SamplingOptions
 from jsd.recorded import read_record, recorded_request
 from jsd.rules import split_weight
@@ -91,10 +91,8 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _folder(record: dict[str, Any], explicit: Path | None) -> Path:
-    name = str(record.get("model"))
-    if explicit is None and name == Path(name).name and (weights_root() / name).is_dir():
-        return weights_root() / name
-    return choose_folder(explicit).path
+    named = folder_named(str(record.get("model"))) if explicit is None else None
+    return named if named is not None else choose_folder(explicit).path
 
 
 def _earlier_editions(folder: Path) -> dict[str, str]:

@@ -62,8 +62,7 @@ def run(args: argparse.Namespace) -> None:
     if not PREDICTOR.is_file():
         raise ServingError(
             "serve.no_predictor",
-            "jsd serve runs from a checkout of the repository and {path} does not exist; clone the repository and run "
-            "it there",
+            "{path} must be there, and is not; clone the repository and run jsd serve there, or install jsd anew",
             path=PREDICTOR,
         )
     open_model_folder(folder.path)  # what setup() refuses, the server would log and go on without

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
+from jsd.beside import BUNDLE, weights_root
 from jsd.cli.numbers import check_whole, whole
 from jsd.errors import JsdError, ModelFolderError
 from jsd.i18n import _
-from jsd.models.folder import choose_folder, verify_folder, weights_root
+from jsd.models.folder import choose_folder, verify_folder
 from jsd.models.record import OPENRAIL_RESTRICTIONS
 from jsd.models.weights import MODELS, WEIGHT_STEMS, find_weights
 from jsd.options import MAX_SEED
@@ -58,7 +59,7 @@ def run(args: argparse.Namespace) -> None:
 
 def _list(args: argparse.Namespace) -> None:
     root = weights_root()
-    folders = sorted(path for path in root.glob("[!.]*") if path.is_dir())
+    folders = sorted(path for place in (root, BUNDLE / "weights") for path in place.glob("[!.]*") if path.is_dir())
     named = os.environ.get("JSD_WEIGHTS", "")
     if named != "" and Path(named) not in folders:
         folders.append(Path(named))

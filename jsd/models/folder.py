@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from jsd.beside import BUNDLE, weights_root
 from jsd.errors import InvalidInputError, ModelFolderError
 from jsd.i18n import _
 from jsd.models.configs import guidance_scale, read_json
@@ -21,7 +22,7 @@ from jsd.models.weights import has_safety_checker
 from jsd.prompting.tokenizer import JapaneseTokenizer
 from jsd.sizes import SizeLimits
 
-__all__ = ["ModelFolder", "choose_folder", "open_model_folder", "verify_folder", "weights_root"]
+__all__ = ["ModelFolder", "choose_folder", "folder_named", "open_model_folder", "verify_folder", "weights_root"]
 
 EMBEDDED = "mini"
 FULL_SIZE = ("rinna", "tohoku-sdxl")  # as `jsd weights fetch` calls their folders; the first that is there is used
@@ -66,9 +67,11 @@ class ModelFolder:
         return has_safety_checker(self.path)
 
 
-def weights_root() -> Path:
-    """`weights/` beside the package: of the checkout, or of Cog's /src."""
-    return Path(__file__).resolve().parents[2] / "weights"
+def folder_named(name: str) -> Path | None:
+    """The model folder of that name among those that are kept, or the embedded model; a path is no name."""
+    if name in ("", "..") or name != Path(name).name:
+        return None
+    return next((place / name for place in (weights_root(), BUNDLE / "weights") if (place / name).is_dir()), None)
 
 
 def choose_folder(explicit: ModelFolder | Path | str | None = None) -> ModelFolder:
@@ -87,14 +90,14 @@ def choose_folder(explicit: ModelFolder | Path | str | None = None) -> ModelFold
                     value=value,
                 )
             return ModelFolder(Path(value), _("--weights") if field == "weights" else _("JSD_WEIGHTS"))
-    root = weights_root()
     for name in (*FULL_SIZE, EMBEDDED):
-        if (root / name).is_dir():
-            return ModelFolder(root / name, _("the embedded model") if name == EMBEDDED else _("found in weights/"))
+        path = folder_named(name)
+        if path is not None:
+            return ModelFolder(path, _("the embedded model") if name == EMBEDDED else _("found in weights/"))
     raise ModelFolderError(
         "weights.none",
         "no model folder was named and {root} holds none; name one with --weights or JSD_WEIGHTS",
-        root=root,
+        root=weights_root(),
     )
 
 

@@ -15,7 +15,7 @@ from jsd.errors import InvalidInputError
 from jsd.models.components import expected_shapes
 from jsd.models.configs import read_json
 from jsd.models.convert import new_folder
-from jsd.models.folder import EMBEDDED, weights_root
+from jsd.models.folder import EMBEDDED, folder_named
 from jsd.models.weights import MODELS, WEIGHT_STEMS, Shapes
 from jsd.prompting.tokenizer import VOCABULARY_FILE
 
@@ -121,7 +121,8 @@ def model_configs(size: str) -> dict[str, dict[str, Any]]:
     if size == "sdxl":
         return {name: {**_classes(name), **config} for name, config in STABLE_DIFFUSION_XL.items()}
     if size == "mini":
-        return {component: read_json(weights_root() / EMBEDDED / component / "config.json") for component in MODELS}
+        embedded = folder_named(EMBEDDED) or Path(EMBEDDED)
+        return {component: read_json(embedded / component / "config.json") for component in MODELS}
     return {name: {**_classes(name), **config} for name, config in STABLE_DIFFUSION_V1.items()}
 
 

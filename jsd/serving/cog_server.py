@@ -18,11 +18,11 @@ from time import monotonic
 
 import httpx
 
-import jsd
+from jsd.beside import ROOT
 from jsd.errors import ServingError
 from jsd.i18n import _
 
-PREDICTOR = Path(jsd.__file__).parents[1] / "predict.py"
+PREDICTOR = ROOT / "predict.py"
 # What `cog build` would write into the image; `make schema` writes it when predict.py changes.
 SCHEMA = Path(__file__).with_name("openapi_schema.json")
 # Where Cog's server looks for it, from the folder that it runs in.

@@ -1,0 +1,19 @@
+"""What pyproject.toml cannot say: a wheel carries the predictor and the embedded model, which lie beside jsd."""
+
+import shutil
+from pathlib import Path
+
+from setuptools import setup
+from setuptools.command.build_py import build_py
+
+
+class BuildWithBundle(build_py):
+    def run(self) -> None:
+        super().run()
+        if not self.editable_mode:
+            bundle = Path(self.build_lib) / "jsd" / "_bundle"
+            shutil.copytree("weights/mini", bundle / "weights" / "mini", dirs_exist_ok=True)
+            shutil.copyfile("predict.py", bundle / "predict.py")
+
+
+setup(cmdclass={"build_py": BuildWithBundle})
