@@ -17,7 +17,16 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 
 ROOT = Path(__file__).resolve().parents[1]
-LOAD = "import sys; from jsd import Pipeline; Pipeline.load(sys.argv[1], 'cpu', sys.argv[2])"
+# As the programs of each version load a model.
+LOAD = """
+import sys
+try:
+    from jsd.lean import load_alone as load
+except ImportError:
+    from jsd import Pipeline
+    load = Pipeline.load
+load(sys.argv[1], "cpu", sys.argv[2])
+"""
 
 
 def run_once(tree: Path, arguments: Sequence[str]) -> tuple[float, float]:
