@@ -1,0 +1,197 @@
+"""Anybody's pictures: every form of a source gives the same records, and nothing in it stops the reading."""
+
+import io
+import json
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+from PIL import Image
+
+from jsd.errors import CorpusError
+from jsd.training.corpora.readers import read_source
+from jsd.training.corpora.records import Noted, Picture, Record, pictures, usable
+
+# datasets leaves metadata.csv open, webdataset a tar that is damaged.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+CAPTIONS = {"a.png": "赤い丸", "b.png": "青い丸"}
+
+
+def png(colour: object = "red", size: tuple[int, int] = (80, 64), mode: str = "RGB", **options: object) -> bytes:
+    file = io.BytesIO()
+    Image.new(mode, size, colour).save(file, **{"format": "PNG", **options})  # type: ignore[arg-type]
+    return file.getvalue()
+
+
+def folder(place: Path) -> Path:
+    for name, text in CAPTIONS.items():
+        (place / name).write_bytes(png())
+        (place / name).with_suffix(".txt").write_text(text)
+    return place
+
+
+def imagefolder(place: Path, suffix: str = "jsonl") -> Path:
+    for name in CAPTIONS:
+        (place / name).write_bytes(png())
+    rows = [{"file_name": name, "text": text} for name, text in CAPTIONS.items()]
+    lines = [json.dumps(row) for row in rows]
+    if suffix == "csv":
+        lines = ["file_name,text", *(",".join(row.values()) for row in rows)]
+    (place / f"metadata.{suffix}").write_text("\n".join(lines))
+    return place
+
+
+def webdataset(place: Path, names: tuple[str, ...] = tuple(CAPTIONS)) -> Path:
+    """As img2dataset writes it: the caption in .txt and in .json."""
+    with tarfile.open(place / "00000.tar", "w") as archive:
+        for name in names:
+            text = CAPTIONS[name]
+            files = {".png": png(), ".txt": text.encode(), ".json": json.dumps({"caption": text, "n": 1}).encode()}
+            for suffix, data in files.items():
+                member = tarfile.TarInfo(Path(name).stem + suffix)
+                member.size = len(data)
+                archive.addfile(member, io.BytesIO(data))
+    return place
+
+
+def parquet(place: Path, image: Callable[[str], object] = lambda name: {"bytes": png(), "path": name}) -> Path:
+    rows = [{"image": image(name), "text": text} for name, text in CAPTIONS.items()]
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), place / "part.parquet")
+    return place
+
+
+def paths(place: Path) -> Path:
+    for name in CAPTIONS:
+        (place / name).write_bytes(png())
+    return parquet(place, image=str)
+
+
+@pytest.mark.parametrize(
+    ("make", "keys"),
+    [
+        (folder, ["a.png", "b.png"]),
+        (imagefolder, ["a.png", "b.png"]),
+        (lambda place: imagefolder(place, "csv"), ["a.png", "b.png"]),
+        (webdataset, ["00000.tar/a.png", "00000.tar/b.png"]),
+        (parquet, ["part.parquet/0", "part.parquet/1"]),
+        (paths, ["part.parquet/0", "part.parquet/1"]),
+        (lambda place: webdataset(place) / "00000.tar", ["00000.tar/a.png", "00000.tar/b.png"]),
+    ],
+)
+def test_every_form_gives_keys_pictures_and_captions(
+    tmp_path: Path, make: Callable[[Path], Path], keys: list[str]
+) -> None:
+    noted: list[Noted] = []
+    found = list(pictures(read_source(make(tmp_path)), noted))
+    assert [one.record.key for one in found] == keys and noted == []
+    assert [one.record.captions for one in found] == [(text,) for text in CAPTIONS.values()]
+    assert {one.image.size for one in found} == {(80, 64)}
+    assert {one.record.image for one in found} == {png()}, "a plain picture stays byte for byte"
+
+
+def test_kohya_folders_repeat_and_name_what_no_text_names(tmp_path: Path) -> None:
+    place = tmp_path / "10_太郎 猫"
+    place.mkdir()
+    (place / "a.png").write_bytes(png())
+    (place / "b.png").write_bytes(png())
+    (place / "b.txt").write_text("太郎\n庭の太郎\n")
+    one, two = pictures(read_source(tmp_path), [])
+    assert (one.record.key, one.record.captions, one.record.repeats) == ("10_太郎 猫/a.png", ("太郎 猫",), 10)
+    assert two.record.captions == ("太郎", "庭の太郎"), "each line is a caption"
+
+
+def turned() -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return png(format="JPEG", exif=exif)
+
+
+def animated() -> bytes:
+    return png(format="GIF", save_all=True, append_images=[Image.new("RGB", (80, 64), "blue")])
+
+
+@pytest.mark.parametrize(
+    ("data", "reason", "size"),
+    [
+        (b"no picture", "damaged", None),
+        (png(size=(300, 300))[:200], "damaged", None),
+        (b"", "damaged", None),
+        (png(size=(63, 200)), "tiny", None),
+        (Path("absent.png"), "missing", None),
+        (animated(), "animated", (80, 64)),
+        (png((0, 99, 99, 0), mode="CMYK", format="JPEG"), "CMYK", (80, 64)),
+        (png(40_000, mode="I;16"), "16 bit", (80, 64)),
+        (turned(), "rotated", (64, 80)),
+    ],
+)
+def test_odd_pictures_are_made_plain_or_left_out(data: bytes | Path, reason: str, size: tuple[int, int] | None) -> None:
+    (found,) = usable([Record("it.png", data, ("猫",))])
+    (note,) = [one for one in found if isinstance(one, Noted)]
+    assert (note.key, note.reason, note.taken) == ("it.png", reason, size is not None)
+    sizes = [Image.open(io.BytesIO(one.record.image)).size for one in found if isinstance(one, Picture)]
+    assert sizes == ([] if size is None else [size])
+
+
+@pytest.mark.parametrize(
+    ("records", "reason"),
+    [
+        ([Record("a.png", png(), ("猫",)), Record("a.png", png("blue"), ("犬",))], "duplicate name"),
+        ([Record("b.png", png(), ("猫",)), Record("a.png", png(), (" \n",))], "no caption"),
+        ([Record("b.png", png(), ("猫",)), Record("a.png", png(), ())], "no caption"),
+    ],
+)
+def test_without_a_caption_or_a_name_of_its_own_a_picture_is_left_out(records: list[Record], reason: str) -> None:
+    noted: list[Noted] = []
+    assert len(list(pictures(records, noted))) == 1
+    assert [(one.key, one.reason, one.taken) for one in noted] == [("a.png", reason, False)]
+
+
+@pytest.mark.parametrize("keep", [3000, 600, 1])
+def test_a_cut_tar_is_named_and_what_stands_before_the_cut_is_read(tmp_path: Path, keep: int) -> None:
+    shard = webdataset(tmp_path) / "00000.tar"
+    shard.write_bytes(shard.read_bytes()[:keep])
+    noted: list[Noted] = []
+    found = list(pictures(read_source(tmp_path), noted))
+    assert len(found) == (1 if keep == 3000 else 0)
+    assert ("00000.tar", "damaged") in [(one.key, one.reason) for one in noted]
+
+
+def test_a_name_twice_in_a_tar_is_left_out(tmp_path: Path) -> None:
+    noted: list[Noted] = []
+    assert len(list(pictures(read_source(webdataset(tmp_path, ("a.png", "a.png"))), noted))) == 1
+    assert [(one.key, one.reason) for one in noted] == [("00000.tar/a.png", "duplicate name")]
+
+
+def test_a_damaged_parquet_file_is_named_and_the_next_is_read(tmp_path: Path) -> None:
+    (parquet(tmp_path) / "bad.parquet").write_bytes(b"PAR1 no more")
+    noted: list[Noted] = []
+    assert len(list(pictures(read_source(tmp_path), noted))) == 2
+    assert [(one.key, one.reason) for one in noted] == [("bad.parquet", "damaged")]
+
+
+@pytest.mark.parametrize(
+    ("files", "word"),
+    [
+        (None, "check the path"),
+        ({}, "metadata.jsonl"),
+        ({"letter.txt": b"x"}, "metadata.jsonl"),
+        ({"metadata.jsonl": b'{"file_name": "a.png"', "a.png": png()}, "file_name"),
+    ],
+)
+def test_a_wrong_source_is_one_line_with_a_remedy(tmp_path: Path, files: dict[str, bytes] | None, word: str) -> None:
+    for name, data in (files or {}).items():
+        (tmp_path / name).write_bytes(data)
+    with pytest.raises(CorpusError) as caught:
+        list(read_source(tmp_path if files is not None else tmp_path / "none"))
+    assert word in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_parquet_file_without_pictures_names_the_flag(tmp_path: Path) -> None:
+    pyarrow.parquet.write_table(pyarrow.table({"photo": [png()], "text": ["猫"]}), tmp_path / "a.parquet")
+    with pytest.raises(CorpusError, match="--image-column"):
+        list(read_source(tmp_path))
+    (record,) = read_source(tmp_path, image="photo")
+    assert isinstance(record, Record) and record.captions == ("猫",)
