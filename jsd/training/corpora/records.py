@@ -1,0 +1,132 @@
+"""Anybody's pictures as records: what a source holds, read one by one, and what makes a picture usable.
+
+A source is a folder of pictures with a .txt beside each (kohya's layout too), a Hugging Face imagefolder, WebDataset
+tar shards, parquet, or what `jsd data import` wrote: parquet again.
+"""
+
+import random
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from PIL import ExifTags, Image
+
+from jsd.errors import ImageFileError
+from jsd.images.opening import exif_value, load_image, open_image
+from jsd.models.record import pixel_digest
+
+MIN_SIDE_PX = 64
+FAITHFUL = ("PNG", "JPEG", "WEBP")  # kept byte for byte where nothing has to be changed
+# Reasons that leave a picture out, and changes that make one usable.
+MISSING, DAMAGED, TINY, NO_CAPTION, DUPLICATE = "missing", "damaged", "tiny", "no caption", "duplicate name"
+ANIMATED, CMYK, ROTATED, DEEP = "animated", "CMYK", "rotated", "16 bit"
+
+
+@dataclass(frozen=True)
+class Record:
+    """One picture. `key` is its file's path in the source."""
+
+    key: str
+    image: bytes | Path
+    captions: tuple[str, ...]
+    weights: tuple[float, ...] = ()  # of the captions, in proportion; none: all alike
+    columns: dict[str, Any] = field(default_factory=dict)  # whatever else the source says
+
+    @property
+    def repeats(self) -> float:
+        """How often it is shown, against another picture: kohya's NN_name."""
+        return float(self.columns.get("repeats") or 1)
+
+    def caption(self, rng: random.Random) -> str:
+        return rng.choices(self.captions, self.weights or None)[0]
+
+
+@dataclass(frozen=True)
+class Noted:
+    """A picture that is left out, or (`taken`) changed to be usable."""
+
+    key: str
+    reason: str
+    detail: str = ""
+    taken: bool = False
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A usable record: decoded (RGB, upright), and `record.image` the bytes of just that picture."""
+
+    record: Record
+    image: Image.Image
+
+
+def usable(source: Iterable[Record | Noted], seen: set[int] | None = None) -> Iterator[list[Picture | Noted]]:
+    """What became of each item of a source: a picture, notes, or both. Nothing of a picture's file raises.
+
+    `seen`: the hashes of the keys that came before.
+    """
+    seen = set() if seen is None else seen
+    for item in source:
+        if isinstance(item, Noted):
+            yield [item]
+            continue
+        name = hash(item.key)
+        captions = tuple(text for text in (" ".join(one.split()) for one in item.captions) if text)
+        if name in seen:
+            yield [Noted(item.key, DUPLICATE)]
+            continue
+        seen.add(name)
+        if not captions:
+            yield [Noted(item.key, NO_CAPTION)]
+            continue
+        weights = item.weights if len(item.weights) == len(captions) else ()
+        yield list(_decoded(replace(item, captions=captions, weights=weights)))
+
+
+def pictures(source: Iterable[Record | Noted], noted: list[Noted]) -> Iterator[Picture]:
+    """The usable pictures of a source; what there is to say of the others is appended to `noted`."""
+    for found in usable(source):
+        noted += [one for one in found if isinstance(one, Noted)]
+        yield from (one for one in found if isinstance(one, Picture))
+
+
+def _decoded(record: Record) -> Iterator[Picture | Noted]:
+    try:
+        with open_image(record.image, "image") as opened:
+            changes = list(_changes(opened))
+            faithful = (
+                opened.format in FAITHFUL and not changes and opened.mode == "RGB" and "icc_profile" not in opened.info
+            )
+        image = load_image(record.image, "image")
+    except ImageFileError as error:
+        reason = MISSING if error.code == "image.missing" else DAMAGED
+        yield Noted(record.key, reason, str(error.params.get("reason", "")))
+        return
+    if min(image.size) < MIN_SIDE_PX:
+        yield Noted(record.key, TINY, f"{image.width}x{image.height}")
+        return
+    yield from (Noted(record.key, change, taken=True) for change in changes)
+    data = (
+        (record.image if isinstance(record.image, bytes) else record.image.read_bytes()) if faithful else encoded(image)
+    )
+    known = {"width": image.width, "height": image.height, "digest": pixel_digest(image)[:16]}
+    yield Picture(replace(record, image=data, columns={**record.columns, **known}), image)
+
+
+def _changes(opened: Image.Image) -> Iterator[str]:
+    if getattr(opened, "is_animated", False):
+        yield ANIMATED  # its first frame is taken
+    if opened.mode == "CMYK":
+        yield CMYK
+    if opened.mode.startswith("I"):
+        yield DEEP
+    if exif_value(opened, ExifTags.Base.Orientation) not in (None, 1):
+        yield ROTATED
+
+
+def encoded(image: Image.Image) -> bytes:
+    """Without loss."""
+    file = BytesIO()
+    image.save(file, "PNG", compress_level=4)
+    return file.getvalue()
