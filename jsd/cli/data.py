@@ -1,20 +1,36 @@
-"""jsd data: build the corpus and its sprites from published packages, or describe it."""
+"""jsd data: pictures of anybody made into a corpus, looked at, scored, filtered; or the embedded model's own built."""
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jsd.cli.arguments import check_folder
-from jsd.i18n import _
+from jsd.cli.columns import aligned
+from jsd.cli.numbers import check_whole, whole
+from jsd.i18n import N_, _
+
+if TYPE_CHECKING:
+    from jsd.training.corpora.records import Noted, Record
+
+MAX_COUNT = 10**9
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    _add_import(
+        actions.add_parser("import", help=_("make a corpus of a folder of pictures, WebDataset or parquet files"))
+    )
     build = actions.add_parser("build", help=_("fetch the pinned packages and make pictures and captions from them"))
     sprites = actions.add_parser("sprites", help=_("fetch the pinned packages and pack what scenes are composed of"))
-    sprites.add_argument(
-        "--output", type=Path, default=Path("data/scenes"), metavar="FOLDER", help=_("gets the file") + " (%(default)s)"
+    _add_output(sprites, Path("data/scenes"), _("gets the file"))
+    describe = actions.add_parser(
+        "describe", help=_("count pictures, sizes, captions; of the embedded model's also licences")
     )
-    describe = actions.add_parser("describe", help=_("count pictures and concepts, with sources and licences"))
+    describe.add_argument("folder", nargs="?", type=Path, metavar="FOLDER", help=_("that jsd data import wrote"))
+    describe.add_argument(
+        "--weights", type=Path, metavar="FOLDER", help=_("model folder whose vocabulary reads the captions")
+    )
     for action in (build, sprites):
         action.add_argument(
             "--sources",
@@ -33,7 +49,114 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         )
 
 
+def _add_output(parser: argparse.ArgumentParser, default: Path, said: str) -> None:
+    parser.add_argument("--output", type=Path, default=default, metavar="FOLDER", help=f"{said} (%(default)s)")
+
+
+def _add_import(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "source",
+        type=Path,
+        metavar="SOURCE",
+        help=_(
+            "folder of pictures with .txt files or metadata.jsonl, .tar or .parquet files, a corpus of jsd data "
+            "build, or sprites.zip for composed scenes"
+        ),
+    )
+    _add_output(parser, Path("data/mine"), _("gets the corpus"))
+    parser.add_argument("--image-column", metavar="NAME", help=_("of parquet files: the pictures"))
+    parser.add_argument(
+        "--caption-column", metavar="NAME", help=_("where captions stand, if it is not text or caption")
+    )
+    parser.add_argument("--seed", type=whole, default=0, metavar="N", help=_("of composed scenes") + " (%(default)s)")
+    said = _("of composed scenes: how many")
+    parser.add_argument("--count", type=whole, default=1000, metavar="N", help=f"{said} (%(default)s)")
+    parser.add_argument(
+        "--corpus",
+        type=Path,
+        default=Path("data/mini"),
+        metavar="FOLDER",
+        help=_("whose concepts scenes show") + " (%(default)s)",
+    )
+
+
 def run(args: argparse.Namespace) -> None:
+    if args.action == "import":
+        _import(args)
+    elif args.action == "describe" and args.folder is not None:
+        _describe(args)
+    else:
+        _built(args)
+
+
+def _import(args: argparse.Namespace) -> None:
+    from jsd.training.corpora.shards import LEFT_OUT_FILE, fingerprint, import_pictures, summed
+
+    check_folder(args.output, "output")
+    for field in ("seed", "count"):
+        check_whole(field, getattr(args, field), 0, MAX_COUNT)
+    items = _source(args)
+    names = ("image_column", "caption_column", "seed", "count")
+    description = {
+        "source": str(args.source.absolute()),
+        "files": fingerprint(args.source),
+        **{name: getattr(args, name) for name in names},
+    }
+    from tqdm import tqdm
+
+    with tqdm(unit="picture", desc=str(args.source)) as bar:
+
+        def tell(num_read: int) -> None:
+            bar.update(num_read - bar.n)
+
+        shards, noted = import_pictures(items, description, args.output, tell)
+    print(_("{pictures:,} pictures in {folder}", pictures=len(shards), folder=args.output))
+    for reason, taken, count, names_ in summed(noted):
+        said = _("made plain") if taken else _("left out")
+        print(f"{said}, {_(reason)}: {count:,}  {', '.join(names_)}{' …' if count > len(names_) else ''}")
+    if noted:
+        print(args.output / LEFT_OUT_FILE)
+
+
+def _source(args: argparse.Namespace) -> "Iterator[Record | Noted]":
+    if (args.source / "pictures.npy").is_file():
+        from jsd.training.corpora.made import read_corpus
+
+        return read_corpus(args.source)
+    if args.source.name == "sprites.zip":
+        from jsd.training.corpora.made import compose_scenes
+
+        return compose_scenes(args.source, args.corpus, args.seed, args.count)
+    from jsd.training.corpora.readers import read_source
+
+    return read_source(args.source, args.image_column, args.caption_column)
+
+
+def _describe(args: argparse.Namespace) -> None:
+    from jsd.models.folder import choose_folder
+    from jsd.training.corpora.describing import SHEET, describe, write_sheet
+    from jsd.training.corpora.shards import Shards
+
+    shards = Shards.load(args.folder)
+    print(aligned(list(describe(shards, choose_folder(args.weights).tokenizer))))
+    print(write_sheet(shards, args.folder / SHEET))
+
+
+# What `jsd data import` says of pictures.
+REASONS = (
+    N_("missing"),
+    N_("damaged"),
+    N_("tiny"),
+    N_("no caption"),
+    N_("duplicate name"),
+    N_("animated"),
+    N_("CMYK"),
+    N_("rotated"),
+    N_("16 bit"),
+)
+
+
+def _built(args: argparse.Namespace) -> None:
     from collections import Counter
 
     from jsd.training.corpora.corpus import Corpus, build_corpus

@@ -3,10 +3,11 @@ from dataclasses import dataclass
 
 import pytest
 from toy_corpus import toy_corpus, toy_corpus_folder
+from toy_sprites import toy_sprites
 
 from jsd.cli import main
 
-__all__ = ["toy_corpus", "toy_corpus_folder"]
+__all__ = ["toy_corpus", "toy_corpus_folder", "toy_sprites"]
 
 
 @dataclass(frozen=True)

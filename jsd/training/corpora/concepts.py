@@ -45,33 +45,29 @@ def read_list(name: str) -> list[str]:
 
 def select_concepts(sources: Path) -> list[Concept]:
     """The concepts of the embedded model's corpus, in Unicode's order."""
+    left_out = set(read_list("left_out"))
+    return [
+        one
+        for one in named_concepts(sources)
+        if one.japan or _kept(one.emoji, one.group, bool(one.onomatopoeia), left_out)
+    ]
+
+
+def named_concepts(sources: Path) -> list[Concept]:
+    """Every emoji that has a name in both languages, in Unicode's order; in one tone of skin."""
     japanese, english = _annotations(sources, "ja"), _annotations(sources, "en")
     japan = set(read_list("japan"))
-    left_out = set(read_list("left_out"))
     sound_words = [*read_list("onomatopoeia"), *read_list("japanglish")]
     concepts = []
     for emoji, group in _groups(sources).items():
         if emoji not in japanese or emoji not in english:
             continue
         name_ja, keywords_ja, package = japanese[emoji]
-        found = tuple(word for word in sound_words if word in keywords_ja)
-        if not (emoji in japan or _kept(emoji, group, bool(found), left_out)):
-            continue
         name_en, keywords_en, _ = english[emoji]
-        concepts.append(
-            Concept(
-                emoji,
-                group,
-                name_ja,
-                name_en,
-                keywords_ja,
-                keywords_en,
-                emoji in japan,
-                found,
-                f"{package.name} {package.version}",
-                package.licence,
-            )
-        )
+        found = tuple(word for word in sound_words if word in keywords_ja)
+        origin = (f"{package.name} {package.version}", package.licence)
+        words = (name_ja, name_en, keywords_ja, keywords_en)
+        concepts.append(Concept(emoji, group, *words, emoji in japan, found, *origin))
     return concepts
 
 

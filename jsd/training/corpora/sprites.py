@@ -84,7 +84,7 @@ def build_sprites(codes: list[str], sources: Path, folder: Path) -> Path:
             source = {**SOURCES, **SPRITE_SOURCES}[name]
             package = fetch_source(source, sources)
             found = 0
-            for code, drawing in tqdm(_drawings(package, set(codes), _names(sources)), desc=design):
+            for code, drawing in tqdm(read_drawings(package, set(codes), icon_names(sources)), desc=design):
                 archive.writestr(f"{design}/{code}.webp", _packed(drawing))
                 found += 1
             index[design] = {"source": f"{name} {source.version}", "licence": source.licence, "sprites": found}
@@ -94,7 +94,7 @@ def build_sprites(codes: list[str], sources: Path, folder: Path) -> Path:
     return folder / SPRITES_FILE
 
 
-def _names(sources: Path) -> dict[str, str]:
+def icon_names(sources: Path) -> dict[str, str]:
     """name of an icon -> code; Noto's first set has the names of its second, and no codes."""
     found: dict[str, str] = {}
     for name in ("@iconify-json/noto", "@iconify-json/twemoji"):
@@ -109,7 +109,7 @@ def _plain(code: str) -> str:
     return "-".join(point.lstrip("0") for point in code.lower().split("-") if point != "fe0f")
 
 
-def _drawings(package: Path, codes: set[str], names: Mapping[str, str]) -> Iterator[tuple[str, Image.Image]]:
+def read_drawings(package: Path, codes: set[str], names: Mapping[str, str]) -> Iterator[tuple[str, Image.Image]]:
     """Of a package of picture files, or of an icon set of iconify."""
     done = set()
     for name, content in read_members(package, (".webp", ".svg", "icons.json")):

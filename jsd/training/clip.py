@@ -1,0 +1,209 @@
+"""`clip_ja` as a scorer: a Japanese CLIP of every emoji with a Japanese name, trained on several designs of each.
+
+Both halves are transformers' own classes in one VisionTextDualEncoderModel, so the folder opens with AutoModel. A step
+shows two designs of each concept, on other grounds, sizes and hues; both are to be near the caption and near each other
+(Radford et al., arXiv 2103.00020; SLIP, arXiv 2112.12750, adds the second pull likewise).
+"""
+
+import math
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from jsd.atomic import replacing_file
+from jsd.prompting.tokenizer import JapaneseTokenizer
+from jsd.scoring import read_captions
+from jsd.training.corpora.concepts import Concept, distinctive_keywords, named_concepts
+from jsd.training.corpora.phrases import SLOT
+from jsd.training.corpora.sources import SOURCES, SPRITE_SOURCES, fetch_source
+from jsd.training.corpora.sprites import DESIGNS, icon_names, read_drawings
+from jsd.training.corpora.words import read_modifiers, read_vocabulary
+from jsd.training.objectives import Losses
+from jsd.training.recipes import Stage
+
+SIZE_PX = 64
+HELD_OUT = "twemoji"  # the design that is never shown: what the scorer is measured on
+STAGE = Stage(
+    "clip_ja", "contrastive", ("scorer",), {}, "ja", True, 96, 900, 1.5e-3, 60, ema_decay=0.99, caption_dropout=0.0
+)
+VISION = {
+    "image_size": SIZE_PX,
+    "patch_size": 4,
+    "num_stages": 3,
+    "hidden_sizes": [48, 96, 192],
+    "depths": [2, 2, 2],
+    "layer_scale_init_value": 1.0,  # the class's own, 1e-6, is for networks of a hundred layers
+    "hidden_size": 192,  # of the last stage, where VisionTextDualEncoderModel looks for it
+}
+TEXT = {"hidden_size": 192, "intermediate_size": 768, "num_hidden_layers": 2, "num_attention_heads": 4}
+PROJECTION = 192
+BETWEEN_DESIGNS = 0.5  # weight of the pull between two designs of a concept
+# How a caption calls its concept, in shares.
+NAME, KEYWORD, SPELLING = 0.45, 0.25, 0.3
+DRESSED = 0.4  # of the captions have words around it that change nothing
+
+
+@dataclass(frozen=True)
+class Drawings:
+    """Every concept that two designs and more have: sprites[design] (N, S, S, 4), and which of them are there (N,)."""
+
+    concepts: list[Concept]
+    sprites: Mapping[str, NDArray[np.uint8]]
+    present: Mapping[str, NDArray[np.bool_]]
+
+
+def load_drawings(sources: Path, cache: Path) -> Drawings:
+    """Of the packages in `sources`; kept in `cache`, since drawing them takes minutes."""
+    concepts = named_concepts(sources)
+    if not cache.is_file():
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        drawn = {design: _draw(design, concepts, sources) for design in DESIGNS}
+        with replacing_file(cache) as temporary:
+            np.savez(temporary, **drawn)  # type: ignore[arg-type]
+    with np.load(cache) as kept:
+        sprites = {design: kept[design] for design in DESIGNS}
+    present = {design: sprites[design][..., 3].any(axis=(1, 2)) for design in DESIGNS}
+    chosen = np.flatnonzero(sum(one.astype(int) for one in present.values()) >= 2)
+    return Drawings(
+        [concepts[i] for i in chosen],
+        {design: one[chosen] for design, one in sprites.items()},
+        {design: one[chosen] for design, one in present.items()},
+    )
+
+
+def _draw(design: str, concepts: Sequence[Concept], sources: Path) -> NDArray[np.uint8]:
+    rows = {concept.code: row for row, concept in enumerate(concepts)}
+    sprites = np.zeros((len(concepts), SIZE_PX, SIZE_PX, 4), np.uint8)
+    package = fetch_source({**SOURCES, **SPRITE_SOURCES}[DESIGNS[design]], sources)
+    for code, drawing in tqdm(read_drawings(package, set(rows), icon_names(sources)), desc=design):
+        whole = drawing.convert("RGBA")
+        whole = whole.crop(whole.getchannel("A").getbbox())
+        whole.thumbnail((SIZE_PX, SIZE_PX), Image.Resampling.LANCZOS)
+        corner = ((SIZE_PX - whole.width) // 2, (SIZE_PX - whole.height) // 2)
+        square = Image.new("RGBA", (SIZE_PX, SIZE_PX))
+        square.paste(whole, corner)
+        sprites[rows[code]] = np.asarray(square)
+    return sprites
+
+
+class Captions:
+    """What a concept may be called, drawn anew at every step."""
+
+    def __init__(self, concepts: Sequence[Concept]) -> None:
+        self.concepts = concepts
+        self.keywords = distinctive_keywords(list(concepts), "ja")
+        vocabulary = read_vocabulary()
+        self.spellings = {
+            emoji: [one.text for one in some if one.level != "keyword" and vocabulary.meanings[one.text][0] == emoji]
+            for emoji, some in vocabulary.spellings.items()
+        }
+        self.templates = [one.template for one in read_modifiers() if one.fits == "any" and one.slot != "place"]
+
+    def draw(self, row: int, rng: random.Random) -> str:
+        concept = self.concepts[row]
+        ways: list[tuple[Sequence[str], float]] = [((concept.name_ja,), NAME)]
+        ways.append((self.keywords[concept.emoji], KEYWORD))
+        ways.append((self.spellings.get(concept.emoji, ()), SPELLING))
+        ways = [(words, share) for words, share in ways if words]
+        (words,) = rng.choices([words for words, _ in ways], [share for _, share in ways])
+        text = rng.choice(words)
+        return rng.choice(self.templates).replace(SLOT, text) if rng.random() < DRESSED else text
+
+
+class Pairs:
+    """The loss of a step, a function of the seed and the step."""
+
+    def __init__(
+        self, drawings: Drawings, designs: Sequence[str], tokenizer: JapaneseTokenizer, batch_size: int, seed: int
+    ) -> None:
+        """`designs`: those that are shown."""
+        self.sprites = np.stack([drawings.sprites[design] for design in designs])  # (K, N, S, S, 4)
+        present = np.stack([drawings.present[design] for design in designs])  # (K, N)
+        self.designs = [np.flatnonzero(present[:, row]) for row in range(present.shape[1])]
+        self.rows = np.flatnonzero(present.any(axis=0))
+        self.captions = Captions(drawings.concepts)
+        self.tokenizer, self.batch_size, self.seed = tokenizer, batch_size, seed
+
+    def loss(self, model: nn.Module, step: int) -> Losses:
+        rng = np.random.default_rng((self.seed, step))
+        words = random.Random(f"{self.seed}/clip/{step}")
+        rows = rng.choice(self.rows, self.batch_size, replace=False)
+        shown = [[rng.choice(self.designs[row], 1 + (len(self.designs[row]) > 1), replace=False) for row in rows]]
+        pairs = [(some[0], some[-1]) for some in shown[0]]
+        sprites = np.concatenate([self.sprites[[pair[i] for pair in pairs], rows] for i in (0, 1)])
+        pictures = augmented(torch.from_numpy(sprites), torch.Generator().manual_seed((self.seed << 32) + step))
+        texts = read_captions([self.captions.draw(int(row), words) for row in rows], self.tokenizer)
+        images = _features(model.get_image_features(pixel_values=pictures))  # type: ignore[operator]
+        captions = _features(model.get_text_features(**texts))  # type: ignore[operator]
+        first, second = images.chunk(2)
+        scale = model.logit_scale.exp().clamp(max=100)  # type: ignore[operator]
+        target = torch.arange(len(rows))
+        losses = [(1.0, captions, first), (1.0, captions, second), (BETWEEN_DESIGNS, first, second)]
+        total = torch.zeros(())
+        for weight, one, other in losses:
+            logits = scale * one @ other.T
+            total = total + weight * (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
+        right = (captions @ first.T).argmax(dim=1) == target
+        return total / sum(weight for weight, _, _ in losses), {"accuracy": right.float().mean()}
+
+
+def _features(output: Any) -> Tensor:
+    return F.normalize(output.pooler_output.float(), dim=-1)
+
+
+def augmented(sprites: Tensor, generator: torch.Generator) -> Tensor:
+    """(B, S, S, 4) bytes -> pixel_values (B, 3, S, S) in [-1, 1]: moved, turned, scaled, on a ground, in other hues."""
+    count = len(sprites)
+
+    def uniform(low: float, high: float, *shape: int) -> Tensor:
+        return low + (high - low) * torch.rand(count, *shape, generator=generator)
+
+    layers = sprites.permute(0, 3, 1, 2).float() / 255  # (B, 4, S, S)
+    colours, alpha = layers[:, :3], layers[:, 3:]
+    zoom, angle = uniform(1.0, 1.7), uniform(-0.2, 0.2)
+    room = (zoom - 1)[:, None] * uniform(-1, 1, 2)
+    affine = torch.stack([zoom * angle.cos(), -zoom * angle.sin(), zoom * angle.sin(), zoom * angle.cos()], dim=1)
+    theta = torch.cat([affine.view(count, 2, 2), room[..., None]], dim=2)
+    grid = F.affine_grid(theta, [count, 4, *layers.shape[2:]], align_corners=False)
+    moved = F.grid_sample(torch.cat([colours * alpha, alpha], dim=1), grid, align_corners=False)
+    ground = torch.where(uniform(0, 1, 1) < 0.6, torch.ones(count, 3), uniform(0, 1, 3))[..., None, None]
+    picture = moved[:, :3] + (1 - moved[:, 3:]) * ground
+    turn = torch.where(uniform(0, 1) < 0.5, uniform(-0.25, 0.25), torch.zeros(count))
+    picture = torch.einsum("bij,bjhw->bihw", _hue(turn), picture)
+    grey = picture.mean(dim=1, keepdim=True)
+    fade = torch.where(uniform(0, 1) < 0.1, torch.zeros(count), uniform(0.6, 1.2))[:, None, None, None]
+    picture = grey + fade * (picture - grey)
+    return ((picture * uniform(0.8, 1.1)[:, None, None, None]).clamp(0, 1)) * 2 - 1
+
+
+def _hue(turn: Tensor) -> Tensor:
+    """(B,) radians -> (B, 3, 3): rotations about the axis of the greys."""
+    cos, sin = turn.cos()[:, None, None], turn.sin()[:, None, None] / math.sqrt(3)
+    axis = torch.tensor([[0.0, -1, 1], [1, 0, -1], [-1, 1, 0]])
+    return cos * torch.eye(3) + (1 - cos) / 3 + sin * axis
+
+
+def build_clip(tokenizer: JapaneseTokenizer) -> Any:
+    from transformers import BertConfig, ConvNextConfig, VisionTextDualEncoderConfig, VisionTextDualEncoderModel
+
+    text = BertConfig(
+        vocab_size=tokenizer.vocab_size,
+        max_position_embeddings=tokenizer.model_max_length,
+        pad_token_id=tokenizer.pad_token_id,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+        **TEXT,
+    )
+    vision = ConvNextConfig(**VISION)
+    config = VisionTextDualEncoderConfig.from_vision_text_configs(vision, text, projection_dim=PROJECTION)
+    return VisionTextDualEncoderModel(config)

@@ -1,0 +1,230 @@
+"""A corpus of anybody's pictures on the disk: shards of parquet, in which every picture can be used as it is.
+
+    FOLDER/corpus.json             what was imported, how many records each shard has
+    FOLDER/shards/00000.parquet    key, image (bytes), captions, weights, width, height, digest, the source's columns
+    FOLDER/left_out.jsonl          key, reason, detail, taken: what was left out, or changed to be usable
+
+`datasets`, `pyarrow` and Ray Data read the shards without this package.
+"""
+
+import hashlib
+import io
+import json
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from jsd.atomic import write_file, write_json, write_text
+from jsd.errors import CorpusError, InvalidInputError, MissingExtraError
+from jsd.training.corpora.readers import STATE_FILE
+from jsd.training.corpora.records import Noted, Picture, Record, usable
+
+RECORDS_A_SHARD, BYTES_A_SHARD = 1000, 200_000_000
+FIXED = ("key", "image", "captions", "weights")
+LEFT_OUT_FILE, SHARDS = "left_out.jsonl", "shards"
+ABOUT = b"jsd"  # in a shard's own metadata: how much of the source it covers, and what was left out
+
+
+@dataclass(frozen=True)
+class Shards:
+    folder: Path
+    counts: tuple[int, ...]  # records of each shard
+
+    @classmethod
+    def load(cls, folder: Path) -> "Shards":
+        state = read_state(folder)
+        if state is None or "counts" not in state:
+            raise CorpusError(
+                "shards.absent",
+                "there are no imported pictures in {folder}, or not all of them yet; run: jsd data import SOURCE "
+                "--output {folder}",
+                folder=folder,
+            )
+        return cls(folder, tuple(state["counts"]))
+
+    def __len__(self) -> int:
+        return sum(self.counts)
+
+    @cached_property
+    def digest(self) -> str:
+        """Of all keys, captions and pictures: two imports of the same files have the same."""
+        whole = hashlib.sha256()
+        for index in range(len(self.counts)):
+            for row in self.table(index, ["key", "captions", "weights", "digest"]).to_pylist():
+                whole.update(repr(row).encode())
+        return whole.hexdigest()
+
+    def path(self, index: int) -> Path:
+        return shard_path(self.folder, index)
+
+    def table(self, index: int, columns: Sequence[str] | None = None) -> Any:
+        """A pyarrow table of one shard; CorpusError names it where it cannot be read."""
+        arrow, parquet = import_arrow()
+        try:
+            table = parquet.read_table(self.path(index), columns=columns)
+        except (OSError, arrow.ArrowException) as error:
+            raise CorpusError(
+                "shards.damaged",
+                "the shard {path} cannot be read: {reason}; remove {folder} and import the pictures again",
+                path=self.path(index),
+                reason=str(error).partition("\n")[0],
+                folder=self.folder,
+            ) from error
+        return table
+
+    def records(self, index: int) -> Iterator[Record]:
+        for row in self.table(index).to_pylist():
+            key, image, captions, weights = (row.pop(name) for name in FIXED)
+            yield Record(key, image, tuple(captions), tuple(weights or ()), row)
+
+
+def shard_path(folder: Path, index: int) -> Path:
+    return folder / SHARDS / f"{index:05}.parquet"
+
+
+def import_arrow() -> tuple[Any, Any]:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise MissingExtraError("pyarrow", "train") from None
+    return pyarrow, pyarrow.parquet
+
+
+def shard_bytes(records: Sequence[Record], about: dict[str, Any]) -> bytes:
+    """The file of a shard. A column holds what pyarrow makes of its values, or their JSON where they are mixed."""
+    arrow, parquet = import_arrow()
+    columns: dict[str, Any] = {
+        "key": arrow.array([one.key for one in records], arrow.string()),
+        "image": arrow.array([one.image for one in records], arrow.binary()),
+        "captions": arrow.array([list(one.captions) for one in records], arrow.list_(arrow.string())),
+        "weights": arrow.array([list(one.weights) for one in records], arrow.list_(arrow.float64())),
+    }
+    for name in dict.fromkeys(name for one in records for name in one.columns if name not in FIXED):
+        values = [one.columns.get(name) for one in records]
+        try:
+            columns[name] = arrow.array(values)
+        except (arrow.ArrowException, TypeError, ValueError, OverflowError):
+            columns[name] = arrow.array([json.dumps(value, ensure_ascii=False, default=str) for value in values])
+    table = arrow.table(columns).replace_schema_metadata({ABOUT: json.dumps(about, ensure_ascii=False)})
+    file = io.BytesIO()
+    parquet.write_table(table, file, row_group_size=100)
+    return file.getvalue()
+
+
+def read_about(path: Path) -> dict[str, Any] | None:
+    """What a shard says of itself; None where it cannot be read."""
+    arrow, parquet = import_arrow()
+    try:
+        about: dict[str, Any] = json.loads(parquet.read_schema(path).metadata[ABOUT])
+    except (OSError, KeyError, TypeError, ValueError, arrow.ArrowException):
+        return None
+    return about
+
+
+def read_state(folder: Path) -> dict[str, Any] | None:
+    try:
+        state = json.loads((folder / STATE_FILE).read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    return state if isinstance(state, dict) else None
+
+
+def open_output(folder: Path, description: dict[str, Any]) -> None:
+    """A folder that is new, or one that the same work was begun in; what another import left in it goes."""
+    state = read_state(folder)
+    if state is None and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InvalidInputError(
+            "shards.occupied",
+            "{field} must be a new folder or one made by jsd data, and {value} holds something else; name another",
+            field="output",
+            value=folder,
+        )
+    if state is None or state.get("description") != description:
+        shutil.rmtree(folder, ignore_errors=True)
+        write_json(folder / STATE_FILE, {"description": description})
+    (folder / SHARDS).mkdir(parents=True, exist_ok=True)
+
+
+def close_output(folder: Path, description: dict[str, Any], counts: Sequence[int]) -> Shards:
+    write_json(folder / STATE_FILE, {"description": description, "records": sum(counts), "counts": list(counts)})
+    return Shards.load(folder)
+
+
+def fingerprint(source: Path) -> str:
+    """Of the names, sizes and times of a source's files."""
+    whole = hashlib.sha256()
+    for path in sorted(source.rglob("*")) if source.is_dir() else [source]:
+        stat = path.stat() if path.exists() else None
+        whole.update(repr((str(path), stat and stat.st_size, stat and stat.st_mtime_ns)).encode("utf-8", "replace"))
+    return whole.hexdigest()[:16]
+
+
+def import_pictures(
+    items: Iterable[Record | Noted],
+    description: dict[str, Any],
+    folder: Path,
+    tell: Callable[[int], None],
+    records_a_shard: int = RECORDS_A_SHARD,
+) -> tuple[Shards, list[Noted]]:
+    """Write the usable pictures of a source, or go on with that; `tell` hears how many items were read."""
+    import_arrow()
+    open_output(folder, description)
+    counts, noted, seen, num_read = _finished(folder)
+    records: list[Record] = []
+    new: list[Noted] = []
+    before = num_read
+
+    def flush() -> None:
+        if not records and not new:
+            return
+        about = {"read": num_read - before, "records": len(records), "noted": [asdict(one) for one in new]}
+        write_file(shard_path(folder, len(counts)), shard_bytes(records, about), sync=True)
+        counts.append(len(records))
+        noted.extend(new)
+
+    for found in usable(islice(items, num_read, None), seen):
+        num_read += 1
+        tell(num_read)
+        records += [one.record for one in found if isinstance(one, Picture)]
+        new += [one for one in found if isinstance(one, Noted)]
+        size_bytes = sum(len(one.image) for one in records if isinstance(one.image, bytes)) if len(records) > 50 else 0
+        if len(records) >= records_a_shard or len(new) >= records_a_shard or size_bytes > BYTES_A_SHARD:
+            flush()
+            records, new, before = [], [], num_read
+    flush()
+    lines = "".join(json.dumps(asdict(one), ensure_ascii=False) + "\n" for one in noted)
+    write_text(folder / LEFT_OUT_FILE, lines.encode("utf-8", "replace").decode())
+    return close_output(folder, description, counts), noted
+
+
+def _finished(folder: Path) -> tuple[list[int], list[Noted], set[int], int]:
+    """Of the shards that are there: records of each, what was left out, keys seen, how much of the source was read."""
+    counts: list[int] = []
+    noted: list[Noted] = []
+    seen: set[int] = set()
+    num_read = 0
+    shards = Shards(folder, ())
+    while (about := read_about(shards.path(len(counts)))) is not None:
+        seen.update(map(hash, shards.table(len(counts), ["key"])["key"].to_pylist()))
+        new = [Noted(**one) for one in about["noted"]]
+        seen.update(hash(one.key) for one in new)
+        noted += new
+        counts.append(about["records"])
+        num_read += about["read"]
+    return counts, noted, seen, num_read
+
+
+def summed(noted: Iterable[Noted]) -> list[tuple[str, bool, int, list[str]]]:
+    """(reason, taken, how many, the first names), the most frequent first."""
+    noted = list(noted)
+    counted = Counter((one.reason, one.taken) for one in noted)
+    return [
+        (reason, taken, count, [one.key for one in noted if (one.reason, one.taken) == (reason, taken)][:3])
+        for (reason, taken), count in counted.most_common()
+    ]

@@ -1,0 +1,64 @@
+"""Train `clip_ja`, the scorer beside the embedded model, and write it into weights/clip_ja: at most 10 MB.
+
+python -m runs.train_clip [--sources data/sources] [--output checkpoints/clip_ja] [--destination weights/clip_ja]
+"""
+
+import argparse
+import shutil
+from pathlib import Path
+
+from runs.blocks import ROOT
+
+MAX_BYTES = 10_000_000
+
+
+def main() -> None:
+    import torch
+
+    from jsd.atomic import replacing_folder
+    from jsd.models.folder import weights_root
+    from jsd.prompting.tokenizer import JapaneseTokenizer
+    from jsd.training.clip import HELD_OUT, STAGE, Pairs, build_clip, load_drawings
+    from jsd.training.corpora.sprites import DESIGNS
+    from jsd.training.logs import Log
+    from jsd.training.loop import train
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sources", type=Path, default=Path("data/sources"), help="default: %(default)s")
+    parser.add_argument("--output", type=Path, default=Path("checkpoints/clip_ja"), help="default: %(default)s")
+    parser.add_argument("--destination", type=Path, default=ROOT / "weights" / "clip_ja", help="default: %(default)s")
+    args = parser.parse_args()
+    vocabulary = weights_root() / "mini" / "tokenizer"
+    tokenizer = JapaneseTokenizer.load(vocabulary)
+    drawings = load_drawings(args.sources, args.output / "sprites.npz")
+    designs = [design for design in DESIGNS if design != HELD_OUT]
+    torch.manual_seed(0)
+    model = build_clip(tokenizer)
+    pairs = Pairs(drawings, designs, tokenizer, STAGE.train_batch_size, seed=0)
+    with Log(args.output) as log:
+        ema, seconds = train(
+            STAGE,
+            torch.nn.ModuleDict({"scorer": model}),
+            lambda step: pairs.loss(model, step),
+            args.output,
+            settings={"designs": " ".join(designs), "concepts": len(drawings.concepts)},
+            checkpointing_steps=100,
+            autocast=torch.autocast("cpu", torch.bfloat16, enabled=False),
+            log=log.write,
+            sample=lambda step: None,
+        )
+    ema.copy_to(model.parameters())
+    with replacing_folder(args.destination) as folder:
+        model.half().save_pretrained(folder)
+        shutil.copytree(vocabulary, folder / "tokenizer")
+        card = args.destination / "README.md"
+        if card.is_file():
+            shutil.copyfile(card, folder / card.name)
+        size_bytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+        if size_bytes > MAX_BYTES:
+            raise SystemExit(f"the folder must not exceed {MAX_BYTES:,} bytes, and has {size_bytes:,}")
+    print(f"{args.destination}: {size_bytes / 1e6:.1f} MB, {len(drawings.concepts)} concepts, {seconds:.0f} s")
+
+
+if __name__ == "__main__":
+    main()

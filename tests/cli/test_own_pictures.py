@@ -1,0 +1,75 @@
+"""`jsd data` on a folder of somebody's own pictures, as they would run it."""
+
+import json
+from pathlib import Path
+
+import pytest
+from conftest import write_toy_folder
+from training.corpora.test_records import animated, png, turned
+
+from cli.conftest import Jsd
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Six good pictures, two of them the same; and one of everything that may be wrong."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    files = {f"{number}.png": png((number // 2 * 40, 0, 0)) for number in range(4)}
+    files |= {"4.png": png("green"), "5.png": png("blue", (100, 90))}
+    odd = {"damaged.png": b"?", "tiny.png": png(size=(9, 9)), "animated.gif": animated(), "turned.jpg": turned()}
+    odd |= {"deep.png": png(40_000, mode="I;16"), "cmyk.jpg": png((0, 9, 9, 0), mode="CMYK", format="JPEG")}
+    for name, data in {**files, **odd, "empty.png": png("pink")}.items():
+        (folder / name).write_bytes(data)
+        (folder / name).with_suffix(".txt").write_text("" if name == "empty.png" else "富士山と𰻞")
+    return folder
+
+
+def test_odd_pictures_never_stop_an_import_and_each_is_told(jsd: Jsd, photos: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    said = jsd("data", "import", photos, "--output", mine)
+    assert said.code == 0 and said.out[0].startswith("10 pictures")
+    told = {line.split(",")[1].split(":")[0].strip(): line for line in said.out[1:-1]}
+    expected = {"damaged": "damaged.png", "tiny": "tiny.png", "no caption": "empty.png", "animated": "animated.gif"}
+    expected |= {"rotated": "turned.jpg", "16 bit": "deep.png", "CMYK": "cmyk.jpg"}
+    assert all(f"{reason}: 1  {name}" in told[reason] for reason, name in expected.items()) and len(told) == 7
+    left_out = [json.loads(line) for line in (mine / "left_out.jsonl").read_text().splitlines()]
+    assert {(one["reason"], one["key"]) for one in left_out} == set(expected.items())
+    assert jsd("data", "import", photos, "--output", mine).out == said.out, "again, nothing is left to do"
+
+
+def test_describe_counts_and_shows(jsd: Jsd, photos: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    jsd("data", "import", photos, "--output", mine)
+    *rows, sheet = jsd("data", "describe", mine, "--weights", write_toy_folder(tmp_path / "toy")).out
+    table = {line.split("  ")[0].strip(): line for line in rows}
+    assert "10" in table["pictures"] and "64 to 90" in table["height, px"]
+    assert "𰻞 (1)" in table["characters that the vocabulary lacks"]
+    assert "0.png = 1.png; 2.png = 3.png" in table["pictures that are there twice"]
+    page = Path(sheet).read_text()
+    assert page.count("<img") == 10 and "富士山" in page
+    assert len(list(Path(sheet).parent.glob("*.jpg"))) == 10
+
+
+@pytest.mark.parametrize("embedded", ["corpus", "scenes"])
+def test_the_embedded_models_pictures_are_a_source_like_any_other(
+    jsd: Jsd, toy_corpus_folder: Path, toy_sprites: Path, tmp_path: Path, embedded: str
+) -> None:
+    source = {"corpus": toy_corpus_folder, "scenes": toy_sprites / "sprites.zip"}[embedded]
+    words = ["data", "import", source, "--output", tmp_path / "mine", "--corpus", toy_corpus_folder, "--count", 5]
+    assert jsd(*words).out[0].startswith({"corpus": "88", "scenes": "5"}[embedded] + " pictures")
+
+
+@pytest.mark.parametrize(
+    ("words", "remedy"),
+    [
+        (["import", "absent"], "check the path"),
+        (["import", "."], "metadata.jsonl"),
+        (["describe", "absent"], "jsd data import"),
+    ],
+)
+def test_a_wrong_folder_is_one_line(
+    jsd: Jsd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], remedy: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert jsd("data", *words).refuses(remedy)
