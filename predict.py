@@ -93,6 +93,12 @@ class Predictor(BaseRunner):
             ge=1,
             le=16383,
         ),
+        upscale: int | None = Input(
+            description="How many times as large. Unset: 4 where the model has an upscaler, else 1. 拡大の倍率。",
+            default=None,
+            ge=1,
+            le=4,
+        ),
         num_outputs: int = Input(description="Number of pictures. 枚数。", default=1, ge=1, le=4),
         num_inference_steps: int = Input(
             description="Denoising steps. ノイズ除去のステップ数。", default=25, ge=1, le=500
@@ -187,6 +193,7 @@ class Predictor(BaseRunner):
             long_prompt=long_prompt,
             width=width,
             height=height,
+            upscale=upscale,
             num_outputs=num_outputs,
             num_inference_steps=num_inference_steps,
             guidance_scale=guidance_scale,

@@ -79,6 +79,7 @@ class Job:
     latents: Tensor  # (B, C, h, w) float32
     inputs: InputPictures
     lora_files: list[dict[str, object]]  # name, weight, SHA-256
+    upscale: int
     output_notes: tuple[Note, ...] = ()  # of the files: what they cannot hold
     seconds: dict[str, float] = field(default_factory=dict)
     withheld: list[Note] = field(default_factory=list)  # the pictures that the safety checker flagged

@@ -48,6 +48,9 @@ class SamplingOptions:
     prompt_strength: float = option(0.8, N_("With image: 0 keeps the picture, 1 nothing of it."), (0, 1))
     width: int | None = option(None, N_("Width in pixels. Unset: the image's or the model's own."), (1, MAX_SIDE_PX))
     height: int | None = option(None, N_("Height in pixels. Unset: the image's or the model's own."), (1, MAX_SIDE_PX))
+    upscale: int | None = option(
+        None, N_("How many times as large. Unset: 4 where the model has an upscaler, else 1."), (1, 4)
+    )
     num_outputs: int = option(1, N_("Number of pictures."), (1, 4))
     num_inference_steps: int = option(25, N_("Denoising steps."), (1, 500))
     guidance_scale: float | None = option(None, N_("Weight of the prompt. Unset: the model's own."), GUIDANCE_LIMITS)

@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
-from jsd import sampling, vae
+from jsd import sampling, upscaling, vae
 from jsd.conditioning import TextEncoders
 from jsd.devices import choose_placement, dtype_name, synchronize
 from jsd.errors import GenerationError, Note, UnsafeImagesError
@@ -30,6 +30,7 @@ from jsd.models.components import load_components
 from jsd.models.configs import GUIDANCE_SCALE
 from jsd.models.folder import ModelFolder, choose_folder, open_model_folder
 from jsd.models.lora import Adapters
+from jsd.models.weights import FACTOR
 from jsd.options import MAX_SEED, SamplingOptions, shared_options
 from jsd.prompting.prompts import Prompts, read_prompt, read_prompts, shared_num_windows
 from jsd.prompting.tokenizer import JapaneseTokenizer
@@ -69,6 +70,7 @@ class Pipeline:
     guidance_scale: float = GUIDANCE_SCALE  # of requests that name none
     safety_checker: SafetyChecker | None = None
     text_encoder_2: Any = None  # of SDXL: transformers.CLIPTextModelWithProjection
+    upscaler: Any = None  # jsd.upscaling.Upscaler
     zero_empty_negative: bool = False  # SDXL's force_zeros_for_empty_prompt
 
     @classmethod
@@ -138,6 +140,11 @@ class Pipeline:
         return self.size_limits.default
 
     @property
+    def upscale(self) -> int:
+        """Of requests that name none."""
+        return 1 if self.upscaler is None else FACTOR
+
+    @property
     def size_limits(self) -> SizeLimits:
         return SizeLimits.of(self.unet.config, self.vae.config)
 
@@ -182,7 +189,14 @@ class Pipeline:
         inputs = load_inputs(shared, self.size_limits)
         width, height = inputs.size
         guidance = self.guidance_scale if shared.guidance_scale is None else shared.guidance_scale
-        resolved: dict[str, Any] = {"width": width, "height": height, "guidance_scale": guidance, "num_outputs": 1}
+        upscale = self.upscale if shared.upscale is None else shared.upscale
+        resolved: dict[str, Any] = {
+            "width": width,
+            "height": height,
+            "upscale": upscale,
+            "guidance_scale": guidance,
+            "num_outputs": 1,
+        }
         rows = [
             (seed, replace(request, **resolved, seed=seed), read)
             for request in requests
@@ -221,17 +235,21 @@ class Pipeline:
             latents=start.latents,
             inputs=inputs,
             lora_files=self.adapters.records,
-            output_notes=self._output_notes(each, prompts),
+            upscale=upscale,
+            output_notes=self._output_notes(each, prompts, upscale),
             seconds={"encode": perf_counter() - began},
         )
 
-    def _output_notes(self, options: Sequence[SamplingOptions], prompts: Sequence[Prompts]) -> tuple[Note, ...]:
-        """Of the longest text; a JPEG alone has a limit."""
+    def _output_notes(
+        self, options: Sequence[SamplingOptions], prompts: Sequence[Prompts], upscale: int
+    ) -> tuple[Note, ...]:
+        """Of the size; and, of the longest text, of what a JPEG cannot hold."""
+        notes = [] if self.upscaler is not None else upscaling.notes(upscale)
         if options[0].output_format != "jpg":
-            return ()
+            return tuple(notes)
         said = (recorded(one) | self.provenance | read.provenance() for one, read in zip(options, prompts, strict=True))
         note = left_out("jpg", max(said, key=lambda metadata: len(str(metadata))))
-        return () if note is None else (note,)
+        return tuple(notes) if note is None else (*notes, note)
 
     def denoise(self, job: Job) -> Iterator[DenoisingState]:
         """A state after each step; a caller that stops iterating stops the work."""
@@ -277,6 +295,8 @@ class Pipeline:
             picture = self._decode_picture(job, index)
             with _out_of_memory():
                 withheld = withhold(self.safety_checker, picture, one)
+                if withheld is None:
+                    picture = upscaling.enlarge_image(self.upscaler, picture, job.upscale)
             seconds = perf_counter() - began
             job.seconds["decode"] += seconds
             if withheld is not None:

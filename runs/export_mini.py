@@ -17,7 +17,7 @@ MAX_BYTES = 45_000_000
 KEPT = ("README.md", "editions.json")  # from the folder that is replaced
 TRAINING = "training.json"  # stage -> its run.json: options, seconds, versions, hardware
 # Options that name folders of the machine that trained.
-FOLDERS = ("corpus", "output", "base", "start_from", "sprites")
+FOLDERS = ("corpus", "output", "base", "start_from", "sprites", "sources")
 
 
 def export(source: Path, destination: Path, max_bytes: int = MAX_BYTES) -> int:

@@ -32,6 +32,7 @@ TOY = Recipe(
             "mid_block_add_attention": False,
         },
         "text_encoder": TEXT_ENCODER,
+        "upscaler": {"channels": 4, "num_blocks": 1},
         "unet": {
             **MINI.components["unet"],
             "sample_size": 8,

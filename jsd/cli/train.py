@@ -39,6 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help=_("that scenes are composed of, as jsd data sprites makes it") + " (%(default)s)",
     )
+    sources = Path("data/sources")
+    add("--sources", type=Path, default=sources, metavar="FOLDER", help=_("where packages are kept") + " (%(default)s)")
     add("--base", type=Path, metavar="FOLDER", help=_("Stable Diffusion v1 folder that --recipe full starts from"))
     add(
         "--start-from",
@@ -132,6 +134,7 @@ def run(args: argparse.Namespace) -> None:
         corpus=args.corpus,
         output=output,
         sprites=args.sprites,
+        sources=args.sources,
         base=args.base,
         start_from=args.start_from,
         seed=args.seed,

@@ -57,6 +57,7 @@ def to_parameters(metadata: Mapping[str, object], version: str) -> str | None:
         "CFG scale": get("guidance_scale"),
         "Seed": get("seed"),
         "Size": f"{get('width')}x{get('height')}" if "width" in metadata else None,
+        "Hires upscale": None if get("upscale", 1) == 1 else get("upscale"),
         "Model hash": None if get("model_sha256") is None else str(get("model_sha256"))[:10],
         "Model": get("model"),
         "Denoising strength": None if get("image") is None else get("prompt_strength"),

@@ -10,9 +10,9 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from jsd.models.configs import read_json
-from jsd.models.weights import CHECKER, SECOND_ENCODER, Shapes, find_weights, networks_of
+from jsd.models.weights import CHECKER, SECOND_ENCODER, UPSCALER, Shapes, find_weights, networks_of
 
-CONVOLUTIONAL = ("unet", "vae")
+CONVOLUTIONAL = ("unet", "vae", UPSCALER)
 INITIALISERS = frozenset(name for name in dir(torch.nn.init) if re.fullmatch("[a-z].*_", name))
 
 
@@ -46,7 +46,10 @@ def build(component: str, config: dict[str, Any]) -> Any:
             from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
             from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
-            return {"unet": UNet2DConditionModel, "vae": AutoencoderKL}[component].from_config(config)
+            from jsd.models.upscaler import Upscaler
+
+            classes = {"unet": UNet2DConditionModel, "vae": AutoencoderKL, UPSCALER: Upscaler}
+            return classes[component].from_config(config)
         if component == CHECKER:
             from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
             from transformers.models.clip.configuration_clip import CLIPConfig

@@ -18,7 +18,7 @@ from jsd.i18n import _
 from jsd.models.configs import guidance_scale, read_json
 from jsd.models.known import Known
 from jsd.models.verify import verify_folder
-from jsd.models.weights import has_safety_checker
+from jsd.models.weights import FACTOR, UPSCALER, has_safety_checker
 from jsd.prompting.tokenizer import JapaneseTokenizer
 from jsd.sizes import SizeLimits
 
@@ -61,6 +61,11 @@ class ModelFolder:
     @cached_property
     def size_limits(self) -> SizeLimits:
         return SizeLimits.of(*(read_json(self.path / part / "config.json") for part in ("unet", "vae")))
+
+    @property
+    def upscale(self) -> int:
+        """Of requests that name none."""
+        return FACTOR if (self.path / UPSCALER).is_dir() else 1
 
     @property
     def has_safety_checker(self) -> bool:

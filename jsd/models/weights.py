@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 MODELS = ("text_encoder", "unet", "vae")
 SECOND_ENCODER = "text_encoder_2"  # of SDXL
+UPSCALER = "upscaler"  # of pictures, after the VAE: see `jsd.models.upscaler`
+FACTOR = 4  # how many times as large it makes them
 CHECKER = "safety_checker"
 # component -> the names that transformers and diffusers give its file: (.safetensors, .bin)
 WEIGHT_STEMS = {
@@ -32,6 +34,7 @@ WEIGHT_STEMS = {
     SECOND_ENCODER: ("model", "pytorch_model"),
     "unet": ("diffusion_pytorch_model", "diffusion_pytorch_model"),
     "vae": ("diffusion_pytorch_model", "diffusion_pytorch_model"),
+    UPSCALER: ("diffusion_pytorch_model", "diffusion_pytorch_model"),
     CHECKER: ("model", "pytorch_model"),
 }
 # What is read at once, so that no more than this lies in memory beside the tensors that were read before.
@@ -75,8 +78,9 @@ class Weights:
 
 
 def networks_of(folder: Path) -> tuple[str, ...]:
-    """The networks that draw: of Stable Diffusion v1, or of SDXL, whose folder has a second text encoder."""
-    return (*MODELS, SECOND_ENCODER) if (folder / SECOND_ENCODER).is_dir() else MODELS
+    """The networks that draw: of Stable Diffusion v1, or of SDXL, whose folder has a second text encoder; and the
+    upscaler that a folder may bring."""
+    return (*MODELS, *(name for name in (SECOND_ENCODER, UPSCALER) if (folder / name).is_dir()))
 
 
 def has_safety_checker(folder: Path) -> bool:

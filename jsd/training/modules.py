@@ -12,9 +12,15 @@ from transformers import CLIPTextConfig, CLIPTextModel
 
 from jsd.atomic import write_json
 from jsd.models.configs import GENERATION_CONFIG
+from jsd.models.upscaler import Upscaler
 from jsd.prompting.tokenizer import JapaneseTokenizer
 
-CLASSES: dict[str, Any] = {"vae": AutoencoderKL, "unet": UNet2DConditionModel, "text_encoder": CLIPTextModel}
+CLASSES: dict[str, Any] = {
+    "vae": AutoencoderKL,
+    "unet": UNet2DConditionModel,
+    "text_encoder": CLIPTextModel,
+    "upscaler": Upscaler,
+}
 INITIAL_LOGVAR = -4.0
 MODEL_INDEX = {
     "_class_name": "StableDiffusionPipeline",

@@ -49,6 +49,15 @@ def decoding_loss(vae: Any, latents: Tensor, pixel_values: Tensor, generator: to
     return reconstruction_loss(vae.decode(noisy).sample.float(), pixel_values)
 
 
+def upscaling_loss(upscaler: torch.nn.Module, small: Tensor, large: Tensor) -> Losses:
+    """Reconstruction of the large picture; where that is less than four times as large, of what shrinks to it.
+
+    small (B, 3, h, w), large (B, 3, H, W), in [0, 1].
+    """
+    enlarged = upscaler(small).float()
+    return reconstruction_loss(F.avg_pool2d(enlarged, enlarged.shape[-1] // large.shape[-1]), large)
+
+
 def contrastive_loss(text_features: Tensor, image_features: Tensor, logit_scale: Tensor, concepts: Tensor) -> Losses:
     """CLIP's symmetric cross-entropy (Radford et al., arXiv 2103.00020).
 

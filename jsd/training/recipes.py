@@ -5,7 +5,7 @@ The method is Japanese Stable Diffusion's (model card of rinna/japanese-stable-d
 trains both.
 `vae`, `clip_en` and `base` make the stand-in for Stable Diffusion v1-4, which is trained on English captions;
 `decoder` sharpens what stage2 draws; `text` teaches another encoder to read what people write; `joint` trains
-both halves on composed scenes.
+both halves on composed scenes; `upscaler` makes what the VAE gives back four times as large.
 """
 
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ class Stage:
     """One row. Rates are per optimiser step; counts are optimiser steps or samples, as named."""
 
     name: str
-    objective: str  # "autoencoding", "contrastive", "denoising", "decoding" or "reading"
+    objective: str  # "autoencoding", "contrastive", "denoising", "decoding", "reading" or "upscaling"
     trains: tuple[str, ...]  # components, or parts of one; everything else stays bit-identical
     starts_from: dict[
         str, str
@@ -107,6 +107,7 @@ MINI_STAGES = _stages(
           caption_dropout=0.06, vocabulary=PHRASES),
     Stage("joint", "denoising", BOTH, _all("text"), "ja", True, 64, 20_000, 4e-4, 200,
           ema_decay=0.999, vocabulary=PHRASES, scenes=0.7, text_weight=0.2),
+    Stage("upscaler", "upscaling", ("upscaler",), {"vae": "decoder"}, None, True, 16, 4000, 1e-3, 100, ema_decay=0.999),
 )
 FULL_STAGES = _stages(
     Stage("stage1", "denoising", ("text_encoder",), {"vae": "base", "unet": "base"}, "ja", True, 16, 200_000, 1e-4,
@@ -138,6 +139,7 @@ MINI = Recipe(
             "num_attention_heads": 4,
             "hidden_act": "quick_gelu",
         },
+        "upscaler": {"channels": 64, "num_blocks": 6},
         "unet": {
             "sample_size": 16,
             "in_channels": 4,

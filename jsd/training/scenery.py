@@ -16,7 +16,7 @@ from jsd.training.latents import encode_pictures
 from jsd.training.loop import save_atomically
 
 SHARD = 1024  # scenes
-FIRST_SHARDS, STEPS_PER_SHARD, MAX_SHARDS = 4, 48, 384  # a new shard every so many steps
+FIRST_SHARDS, STEPS_PER_SHARD, MAX_SHARDS = 4, 96, 384  # a new shard every so many steps
 ENCODED = 32  # at once
 
 

@@ -20,6 +20,7 @@ from jsd.prompting.tokenizer import JapaneseTokenizer
 from jsd.training import modules
 from jsd.training.batches import CaptionedLatents, crops, decoded_pictures, training_records
 from jsd.training.corpora.corpus import Corpus
+from jsd.training.corpora.enlarged import EnlargedPictures, build_enlarged
 from jsd.training.corpora.phrases import DRESSES, Phrases
 from jsd.training.corpora.scenes import Scenes
 from jsd.training.corpora.sprites import SPRITES_FILE, Sprites
@@ -27,7 +28,14 @@ from jsd.training.corpora.words import read_vocabulary
 from jsd.training.latents import corpus_latents, encode_corpus
 from jsd.training.logs import Log, draw_samples, reconstruct
 from jsd.training.loop import CHECKPOINT_FILE, check_settings, train
-from jsd.training.objectives import Losses, autoencoding_loss, contrastive_loss, decoding_loss, denoising_loss
+from jsd.training.objectives import (
+    Losses,
+    autoencoding_loss,
+    contrastive_loss,
+    decoding_loss,
+    denoising_loss,
+    upscaling_loss,
+)
 from jsd.training.reading import Reading, Teacher, reread
 from jsd.training.recipes import PHRASES, STYLES_DRAWN, Recipe, Stage
 from jsd.training.scenery import MixedLatents, SceneLatents
@@ -43,6 +51,7 @@ MODULES = {
     "denoising": ("text_encoder", "unet"),
     "decoding": ("text_encoder", "unet", "vae"),
     "reading": ("text_encoder", "unet"),
+    "upscaling": ("upscaler",),
 }
 
 
@@ -129,7 +138,7 @@ class Run:
         else:
             self.vae = modules.load("vae", source_folder(recipe, stage, "vae", options)).to(options.device)
             self.vae.to(memory_format=torch.channels_last)  # a quarter faster on a CPU
-            if stage.objective != "reading":
+            if stage.objective not in ("reading", "upscaling"):
                 self.batches = self._batches()
         if stage.objective == "decoding":
             self.latents = self._latents(corpus.pictures.shape[1])
@@ -138,6 +147,7 @@ class Run:
             "contrastive": self._contrastive,
             "denoising": self._denoising,
             "decoding": self._decoding,
+            "upscaling": self._upscaling,
             "reading": lambda step: self.reading.loss(self.modules["text_encoder"], step),
         }
         self.loss = losses[stage.objective]
@@ -276,6 +286,19 @@ class Run:
             )
         )
         return decoding_loss(self.vae, latents, pixel_values, step_generator(seed, step))
+
+    @cached_property
+    def _enlarged(self) -> EnlargedPictures:
+        """Made from the packages beside the corpus, once."""
+        folder, seed = self.options.output / f"enlarged_{self.options.seed}", self.options.seed
+        if not folder.exists():
+            build_enlarged(list(self.corpus.concepts), self.options.sources, self.vae, folder, seed)
+        return EnlargedPictures(folder)
+
+    def _upscaling(self, step: int) -> Losses:
+        batch = self._enlarged.batch(self.stage.train_batch_size, self.options.seed, step)
+        small, large = (tensor.to(self.options.device) for tensor in batch)
+        return upscaling_loss(self.modules["upscaler"], small, large)
 
     def sample(self, path: Path) -> None:
         """What the stage makes by now, as a PNG grid; a contrastive stage makes no pictures."""

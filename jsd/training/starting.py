@@ -19,6 +19,7 @@ class TrainOptions:
     corpus: Path
     output: Path  # holds one folder for each stage
     sprites: Path | None = None  # the file that scenes are composed of
+    sources: Path = Path("data/sources")  # packages of drawings, fetched where they are missing
     base: Path | None = None  # a Stable Diffusion v1 folder, for recipes that start from one
     start_from: Path | None = None  # a model folder to take everything from, instead of the stages before
     seed: int = 0

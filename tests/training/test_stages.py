@@ -15,15 +15,19 @@ from toy_recipe import TEXT_ENCODER, TOY, TOY_FULL
 import jsd
 from jsd.errors import CheckpointError, CorpusError, ModelFolderError
 from jsd.models.folder import verify_folder
+from jsd.models.upscaler import Upscaler
+from jsd.training.corpora.enlarged import EnlargedPictures
 from jsd.training.recipes import FULL, MINI, RECIPES, Recipe
 from jsd.training.stages import Run, run_stage, step_generator
 from jsd.training.starting import TrainOptions
 
 
 @pytest.fixture(scope="module")
-def options(toy_corpus_folder: Path, toy_sprites: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainOptions:
+def options(
+    toy_corpus_folder: Path, toy_sprites: Path, sources: Path, tmp_path_factory: pytest.TempPathFactory
+) -> TrainOptions:
     output = tmp_path_factory.mktemp("toy") / "toy"
-    return TrainOptions(toy_corpus_folder, output, sprites=toy_sprites, mixed_precision="no")
+    return TrainOptions(toy_corpus_folder, output, sprites=toy_sprites, sources=sources, mixed_precision="no")
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +88,17 @@ def test_the_decoder_stage_changes_the_decoder_alone(trained: Path) -> None:
     assert kept == before.keys() - decoding, "pictures are encoded as before, so the UNet fits"
     assert same(trained / "decoder/model", trained / "stage2/model", "unet")
     assert same(trained / "decoder/model", trained / "stage2/model", "text_encoder")
+
+
+def test_the_upscaler_stage_writes_an_upscaler_that_learnt(trained: Path) -> None:
+    upscaler = Upscaler.from_pretrained(trained / "upscaler" / "model" / "upscaler")
+    enlarged = EnlargedPictures(trained / "enlarged_0")
+    for step in (0, 1):  # 3D, and vectors
+        small, large = enlarged.batch(4, seed=0, step=step)
+        assert upscaler(small).shape[-1] == 160
+        assert large.shape[-1] in (80, 160)
+        # A small picture shows what the large one does.
+        assert (torch.nn.functional.avg_pool2d(large, large.shape[-1] // 40) - small).abs().mean() < 0.5
 
 
 def test_base_changes_the_text_encoder_that_clip_warmed_up(trained: Path) -> None:

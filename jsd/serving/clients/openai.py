@@ -196,7 +196,7 @@ def _format(inputs: Mapping[str, Any]) -> str:
 
 
 def _described(inputs: Mapping[str, Any]) -> dict[str, Any]:
-    size = f"{inputs['width']}x{inputs['height']}"
+    size = "x".join(str(inputs["upscale"] * inputs[side]) for side in ("width", "height"))
     return {"output_format": _format(inputs), "size": size, "background": "opaque"}
 
 

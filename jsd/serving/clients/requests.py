@@ -32,19 +32,22 @@ class Request:
     notes: tuple[Note, ...] = ()
 
 
-def prepare(request: Request, limits: SizeLimits, names: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
-    """The predictor's inputs, width and height among them, and what is to be said of them.
+def prepare(
+    request: Request, limits: SizeLimits, upscale: int, names: Mapping[str, str]
+) -> tuple[dict[str, Any], list[str]]:
+    """The predictor's inputs, width, height and upscale among them, and what is to be said of them. The size that a
+    client asks for is that of the picture it gets; `upscale` is of requests that name none.
 
     InvalidInputError where the model would refuse them, by the client's own `names` of our inputs.
     """
     try:
-        return _prepare(request, limits)
+        return _prepare(request, limits, upscale)
     except InvalidInputError as error:
         error.params["field"] = names.get(error.field, error.field)
         raise
 
 
-def _prepare(request: Request, limits: SizeLimits) -> tuple[dict[str, Any], list[str]]:
+def _prepare(request: Request, limits: SizeLimits, upscale: int) -> tuple[dict[str, Any], list[str]]:
     values = {name: value for name, value in request.inputs.items() if name in OPTIONS and name != "loras"}
     loras = request.inputs.get("loras", "")
     if not isinstance(loras, str):
@@ -52,15 +55,18 @@ def _prepare(request: Request, limits: SizeLimits) -> tuple[dict[str, Any], list
     served_loras(loras)
     notes = list(request.notes)
     width, height = (OPTIONS[side].check(values.get(side)) for side in ("width", "height"))
+    asked = OPTIONS["upscale"].check(values.get("upscale"))
+    upscale = upscale if asked is None else asked
     if width is not None and height is not None:
-        size = limits.nearest(width, height)
-        if size != (width, height):
-            notes.append(_fitted((width, height), size, limits))
-            values |= dict(zip(("width", "height"), size, strict=True))
+        size = limits.nearest(max(1, round(width / upscale)), max(1, round(height / upscale)))
+        if (upscale * size[0], upscale * size[1]) != (width, height):
+            notes.append(_fitted((width, height), size, limits, upscale))
+        values |= dict(zip(("width", "height"), size, strict=True))
     image, mask, cropped = _pictures(request, values)
     values |= {name: picture for name, picture in (("image", image), ("mask", mask)) if picture is not None}
     drawn = load_inputs(SamplingOptions(**{"prompt": None, **values}), limits)
-    inputs = {**request.inputs, "loras": loras, "width": drawn.size[0], "height": drawn.size[1]}
+    inputs = {**request.inputs, "loras": loras, "upscale": upscale}
+    inputs |= {"width": drawn.size[0], "height": drawn.size[1]}
     for name, picture in (("image", drawn.image), ("mask", drawn.mask)):
         inputs[name] = None if picture is None else f"data:image/png;base64,{to_base64(picture)}"
     given = {name: value for name, value in inputs.items() if value is not None}
@@ -88,16 +94,16 @@ def _pictures(request: Request, values: Mapping[str, Any]) -> tuple[Image.Image 
     return cropped, mask, [note]
 
 
-def _fitted(asked: tuple[int, int], size: tuple[int, int], limits: SizeLimits) -> Note:
+def _fitted(asked: tuple[int, int], size: tuple[int, int], limits: SizeLimits, upscale: int) -> Note:
     return Note(
         "clients.fitted",
         "{value} px is no size that this model draws; the picture has {fitted} px, which keeps the shape (sides must "
         "be multiples of {factor} and at least {low} px, and width x height at most {limit} px)",
         value="x".join(map(str, asked)),
-        fitted="x".join(map(str, size)),
-        factor=limits.factor,
-        low=limits.min_side,
-        limit=limits.max_area,
+        fitted="x".join(str(upscale * side) for side in size),
+        factor=upscale * limits.factor,
+        low=upscale * limits.min_side,
+        limit=upscale**2 * limits.max_area,
     )
 
 

@@ -35,13 +35,20 @@ class ServedModel:
     name: str
     limits: SizeLimits
     guidance_scale: float  # of requests that name none
+    upscale: int  # of them too
     created: int  # seconds since 1970
 
     @classmethod
     def of_folder(cls, folder: ModelFolder) -> "ServedModel":
         path = folder.path.resolve()
         created = int((path / "unet").stat().st_mtime)
-        return cls(name=path.name, limits=folder.size_limits, guidance_scale=folder.guidance_scale, created=created)
+        return cls(
+            name=path.name,
+            limits=folder.size_limits,
+            guidance_scale=folder.guidance_scale,
+            upscale=folder.upscale,
+            created=created,
+        )
 
     def stands_in_for(self, name: object, field: str) -> list[Note]:
         """What is said where another model was asked for."""
@@ -92,13 +99,13 @@ class Studio:
     async def prepare(self, read: Callable[[], Request], names: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
         """What `jsd.serving.clients.requests.prepare` makes of what `read` gives, in a thread, one after the other."""
         async with self._preparing:
-            return await run_in_threadpool(lambda: prepare(read(), self.model.limits, names))
+            return await run_in_threadpool(lambda: prepare(read(), self.model.limits, self.model.upscale, names))
 
     async def draw(
         self, inputs: Mapping[str, Any], notes: list[str], receive: Receive | None = None
     ) -> AsyncIterator[str | Drawn]:
         """Each preview in base64, then what was drawn; NotDrawn where nothing was. It ends where `receive` says that
-        its client has gone. `inputs` name width and height; `notes` are put before the prediction's own."""
+        its client has gone. `inputs` name width, height and upscale; `notes` are put before the prediction's own."""
         name = f"client-{uuid4().hex}"
         drawing = self.under_way[name] = Drawing()
         answer = _Answer()
@@ -112,7 +119,7 @@ class Studio:
             async for event, data in answer.events():
                 if event == "output":
                     picture = data["chunk"].partition(";base64,")[2]
-                    if _height(picture) == inputs["height"]:
+                    if _height(picture) == inputs["upscale"] * inputs["height"]:
                         pictures.append(picture)
                     else:
                         drawing.preview = picture

@@ -127,6 +127,7 @@ class Layout:
                 self._choice("scheduler")
                 self._choice("long_prompt")
             with gr.Row():
+                self._choice("upscale", [1, 2, 4])
                 self._choice("output_format")
                 self._slider("output_quality", step=1)
             said = {"label": N_("Replace words that the model cannot read by their kana")}
@@ -160,11 +161,10 @@ class Layout:
 
     def _choice(self, name: str, choices: list[Any] | None = None) -> None:
         choices = list(OPTIONS[name].choices) if choices is None else choices
-        self.form[name] = self.words.add_choice(name, choices, value=OPTIONS[name].default, min_width=140)
+        self.form[name] = self.words.add_choice(name, choices, value=self._default(name), min_width=140)
 
     def _slider(self, name: str, step: float) -> None:
-        rule = OPTIONS[name]
-        value = getattr(self._pipeline, name) if rule.default is None else rule.default
+        rule, value = OPTIONS[name], self._default(name)
         self.form[name] = self.words.add(
             gr.Slider,
             {"label": LABELS[name]},
@@ -175,6 +175,11 @@ class Layout:
             min_width=140,
             elem_id=name,
         )
+
+    def _default(self, name: str) -> object:
+        """What is unset is the model's own."""
+        value = OPTIONS[name].default
+        return getattr(self._pipeline, name) if value is None else value
 
     def inputs(self) -> list[Any]:
         return list(self.form.values())

@@ -20,6 +20,7 @@ LABELS = {
     "prompt_strength": N_("Change to the picture"),
     "width": N_("Width (px)"),
     "height": N_("Height (px)"),
+    "upscale": N_("Enlarged (times)"),
     "num_outputs": N_("Number of pictures"),
     "num_inference_steps": N_("Steps"),
     "guidance_scale": N_("Guidance"),

@@ -109,8 +109,10 @@ def _plain(code: str) -> str:
     return "-".join(point.lstrip("0") for point in code.lower().split("-") if point != "fe0f")
 
 
-def read_drawings(package: Path, codes: set[str], names: Mapping[str, str]) -> Iterator[tuple[str, Image.Image]]:
-    """Of a package of picture files, or of an icon set of iconify."""
+def read_drawings(
+    package: Path, codes: set[str], names: Mapping[str, str], width: int = 2 * SPRITE_PX
+) -> Iterator[tuple[str, Image.Image]]:
+    """Of a package of picture files, or of an icon set of iconify; vectors `width` px wide."""
     done = set()
     for name, content in read_members(package, (".webp", ".svg", "icons.json")):
         if name.endswith("icons.json"):
@@ -120,12 +122,15 @@ def read_drawings(package: Path, codes: set[str], names: Mapping[str, str]) -> I
                 if code in codes and code not in done:
                     done.add(code)
                     sides = [drawn.get(side, icons[side]) for side in ("width", "height")]
-                    yield code, _rasterise(_svg(drawn["body"], *sides))
+                    yield code, _rasterise(_svg(drawn["body"], *sides), width)
             continue
         code = _plain(Path(name).stem)
         if code in codes and code not in done:
             done.add(code)
-            yield code, _rasterise(content.decode()) if name.endswith(".svg") else Image.open(io.BytesIO(content))
+            yield (
+                code,
+                _rasterise(content.decode(), width) if name.endswith(".svg") else Image.open(io.BytesIO(content)),
+            )
 
 
 def _svg(body: str, width: float, height: float) -> str:
@@ -133,12 +138,12 @@ def _svg(body: str, width: float, height: float) -> str:
     return f'<svg {space} viewBox="0 0 {width} {height}" width="{width}" height="{height}">{body}</svg>'
 
 
-def _rasterise(svg: str) -> Image.Image:
+def _rasterise(svg: str, width: int) -> Image.Image:
     try:
         import resvg_py
     except ImportError:
         raise MissingExtraError("resvg-py", "train") from None
-    drawn = resvg_py.svg_to_bytes(svg_string=svg, width=2 * SPRITE_PX, skip_system_fonts=True)
+    drawn = resvg_py.svg_to_bytes(svg_string=svg, width=width, skip_system_fonts=True)
     return Image.open(io.BytesIO(bytes(drawn)))
 
 
