@@ -84,7 +84,7 @@ def _pictures(design: str, codes: list[str], sources: Path, rng: random.Random) 
 @torch.no_grad()
 def _small(picture: NDArray[np.uint8], vae: Any, seed: int) -> NDArray[np.uint8]:
     """As the VAE's decoder gives it back, from latents that are a little off, as a UNet's are."""
-    shrunk = np.asarray(Image.fromarray(picture).resize((SMALL_PX, SMALL_PX), Image.Resampling.BOX))
+    shrunk = np.array(Image.fromarray(picture).resize((SMALL_PX, SMALL_PX), Image.Resampling.BOX))
     latents = encode_pictures(shrunk[None], vae, SMALL_PX)
     noise = torch.randn(latents.shape, generator=torch.Generator("cpu").manual_seed(seed))
     latents = latents + LATENT_NOISE * noise / float(vae.config.scaling_factor)
