@@ -16,6 +16,7 @@ from torch import Tensor, nn
 import jsd
 from jsd.atomic import replacing_folder, write_json
 from jsd.errors import CheckpointError
+from jsd.models.tokenizer_json import open_to_diffusers
 from jsd.prompting.tokenizer import JapaneseTokenizer
 from jsd.training import modules
 from jsd.training.batches import CaptionedLatents, crops, decoded_pictures, training_records
@@ -323,6 +324,7 @@ class Run:
             modules.write_model_folder(folder, {**saved, "vae": self.vae}, self.scheduler, self.recipe.guidance_scale)
             tokenizer = self.options.output / f"tokenizer_{self.vocabulary}"
             shutil.copytree(tokenizer, folder / "tokenizer", dirs_exist_ok=True)
+            open_to_diffusers(folder)
             if self.vocabulary == PHRASES:
                 self.phrases.known(STYLES_DRAWN).save(folder)
         else:
