@@ -70,7 +70,10 @@ def build(component: str, config: dict[str, Any]) -> Any:
             if component == "vae" and config.get("_class_name") == TINY_VAE:
                 from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
 
-                return AutoencoderTiny.from_config(config)
+                # What the class itself writes beside its arguments, and then warns of.
+                return AutoencoderTiny.from_config(
+                    {name: one for name, one in config.items() if name != "block_out_channels"}
+                )
             classes = {"unet": UNet2DConditionModel, "vae": AutoencoderKL, UPSCALER: Upscaler}
             return classes[component].from_config(config)
         if component == CHECKER:

@@ -174,7 +174,7 @@ def open_model_folder(folder: ModelFolder | Path | str) -> ModelFolder:
         if problems is not None:
             raise ModelFolderError(
                 "folder.part",
-                "{field}: the folder {folder} has {count} problem(s): {problems}; name another, or copy it again",
+                "{field}: the folder {folder} has {count} problem(s): {problems}",
                 field=name,
                 folder=path,
                 **problems,

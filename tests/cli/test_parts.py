@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from cli.conftest import Jsd
 from diffusers.models import AutoencoderKL, AutoencoderTiny
 from PIL import Image
 from toy_checker import write_toy_checker
 
+from cli.conftest import Jsd
 from jsd import Pipeline, vae
 from jsd.errors import JsdError, UnsafeImagesError
 from jsd.images.tensors import tensor_to_images
