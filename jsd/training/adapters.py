@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -14,6 +15,7 @@ import jsd
 from jsd.atomic import replacing_file
 from jsd.errors import MissingExtraError
 from jsd.models.record import folder_record
+from jsd.rules import split_weight
 from jsd.training.recipes import Adapter
 
 FILE = "lora.safetensors"
@@ -100,3 +102,12 @@ def lora_metadata(
         **{f"base_{name}": value for name, value in record.items() if name != "model_sha256"},
     }
     return {name: str(value) for name, value in said.items() if value != ""}
+
+
+def trigger_of(lora: str) -> str:
+    """The trigger words that a LoRA file ("FILE" or "FILE:WEIGHT") says it has; "" where it says none."""
+    try:
+        with safe_open(split_weight(lora)[0], framework="pt") as file:
+            return str((file.metadata() or {}).get("modelspec.trigger_phrase", ""))
+    except (OSError, SafetensorError):
+        return ""  # whoever draws with it says why it cannot be read
