@@ -2,6 +2,7 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from jsd.cli.arguments import check_folder
 from jsd.cli.numbers import check_whole, number, whole
@@ -89,7 +90,7 @@ def _evaluate_lora(args: argparse.Namespace) -> None:
     captions = [caption for one in own for caption in one.record.captions]
     texts = list(dict.fromkeys([trigger, *captions] if trigger != "" else captions))[:MAX_TEXTS]
     others = list(PRIOR_PROMPTS) if args.prompts is None else args.prompts.read_text("utf-8").split("\n")
-    report = evaluate_lora(
+    report: dict[str, Any] = evaluate_lora(
         Pipeline.load(args.weights),
         args.lora,
         own,
@@ -100,7 +101,7 @@ def _evaluate_lora(args: argparse.Namespace) -> None:
         guidance_scale=args.guidance_scale,
         output=args.output,
     )
-    subject, others_said = report["subject"], report["others"]
+    subject, moved = report["subject"], report["others"]["moved"]
     print(
         _(
             "the subject's distance to its pictures: without the file {without}, with it {with_file}; their own {its}",
@@ -108,11 +109,6 @@ def _evaluate_lora(args: argparse.Namespace) -> None:
             with_file=subject["with"],
             its=subject["its_pictures"],
         )
-    )  # type: ignore[index]
-    print(
-        _(
-            "other prompts, distance to themselves without the file: {moved} of that between two seeds",
-            moved=others_said["moved"],
-        )
-    )  # type: ignore[index]
+    )
+    print(_("other prompts, distance to themselves without the file: {moved} of that between two seeds", moved=moved))
     print(args.output / "report.json")

@@ -96,6 +96,7 @@ def run(args: argparse.Namespace) -> None:
 
     from jsd.devices import choose_placement, fast_dtype
     from jsd.errors import InvalidInputError
+    from jsd.models.folder import choose_folder
     from jsd.options import MAX_SEED
     from jsd.training.plan import plan
     from jsd.training.recipes import RECIPES
@@ -153,7 +154,7 @@ def run(args: argparse.Namespace) -> None:
         output=output,
         sprites=args.sprites,
         sources=args.sources,
-        base=args.base,
+        base=args.base if stage.adapter is None else choose_folder(args.base).path,
         start_from=args.start_from,
         trigger=args.trigger.strip(),
         class_prompt=args.class_prompt.strip(),

@@ -22,20 +22,25 @@ FILE = "lora.safetensors"
 PREFIXES = {"unet": "lora_unet_", "text_encoder": "lora_te_text_model_"}  # kohya's
 
 
+def import_peft() -> Any:
+    try:
+        import peft
+    except ImportError:
+        raise MissingExtraError("peft", "train") from None
+    return peft
+
+
 def add_adapters(networks: Mapping[str, nn.Module], adapter: Adapter) -> nn.ModuleDict:
     """Freeze `networks` (unet, text_encoder) and put LoRA layers beside their targets, without effect at first.
 
     Returns the layers by "component/layer/lora_A" and "…/lora_B": what trains, and all that a checkpoint must hold.
     """
-    try:
-        from peft import LoraConfig, inject_adapter_in_model
-    except ImportError:
-        raise MissingExtraError("peft", "train") from None
+    peft = import_peft()
     found: dict[str, nn.Module] = {}
     for name, targets in adapter.targets.items():
-        config = LoraConfig(r=adapter.rank, lora_alpha=adapter.rank, target_modules=list(targets))
+        config = peft.LoraConfig(r=adapter.rank, lora_alpha=adapter.rank, target_modules=list(targets))
         networks[name].requires_grad_(False)
-        inject_adapter_in_model(config, networks[name])
+        peft.inject_adapter_in_model(config, networks[name])
         for path, module in networks[name].named_modules():
             if path.endswith((".lora_A", ".lora_B")):
                 # A module's name has no dot.

@@ -13,12 +13,11 @@ from torch import Tensor
 from jsd.atomic import write_json
 from jsd.errors import CorpusError
 from jsd.images.tensors import image_to_tensor
-from jsd.models.folder import choose_folder
 from jsd.models.record import folder_digest
 from jsd.options import SamplingOptions
 from jsd.pipeline import Pipeline
 from jsd.prompting.concepts import KnownConcepts
-from jsd.training.adapters import FILE, add_adapters, lora_metadata, switched_off, write_lora
+from jsd.training.adapters import FILE, add_adapters, import_peft, lora_metadata, switched_off, write_lora
 from jsd.training.corpora.readers import read_source
 from jsd.training.corpora.records import Noted, Picture, Record, pictures
 from jsd.training.logs import Log, draw_samples
@@ -42,12 +41,11 @@ MAX_SAMPLES = 4
 
 def run_lora(recipe: Recipe, stage: Stage, options: TrainOptions) -> Path:
     """Train, or go on where it stopped; returns the LoRA file in the output folder."""
-    assert stage.adapter is not None
-    folder = choose_folder(options.base).path
-    options = replace(options, base=folder)
+    assert stage.adapter is not None and options.base is not None
+    import_peft()  # before minutes of work
     own = own_pictures(options.corpus, options.trigger)
     digest = hashlib.sha256(repr([one.record for one in own]).encode()).hexdigest()[:10]
-    settings = run_settings(stage, options, digest) | {"base": folder_digest(folder)}
+    settings = run_settings(stage, options, digest) | {"base": folder_digest(options.base)}
     options.output.mkdir(parents=True, exist_ok=True)
     check_settings(options.output / CHECKPOINT_FILE, settings)
     torch.manual_seed(options.seed)
@@ -61,14 +59,16 @@ def run_lora(recipe: Recipe, stage: Stage, options: TrainOptions) -> Path:
             options.output,
             settings=settings,
             checkpointing_steps=options.checkpointing_steps,
-            autocast=torch.autocast(options.device, torch.bfloat16, enabled=options.mixed_precision == "bf16"),
+            autocast=run.autocast,
             log=log.write,
             sample=lambda step: log.picture(step, options.output / "samples" / f"{step:06}.png", run.sample),
         )
     ema.copy_to(run.layers.parameters())
     captions = [caption for one in own for caption in one.record.captions]
     prediction = run.scheduler["prediction_type"]
-    said = lora_metadata(folder, stage.adapter, prediction, options.trigger, captions, options.output.resolve().name)
+    said = lora_metadata(
+        options.base, stage.adapter, prediction, options.trigger, captions, options.output.resolve().name
+    )
     write_lora(options.output / FILE, run.layers, said)
     write_json(options.output / "run.json", {**description(recipe, stage, options), "seconds": round(seconds, 1)})
     return options.output / FILE
@@ -124,6 +124,7 @@ class LoraRun:
     def __init__(self, recipe: Recipe, stage: Stage, options: TrainOptions, own: Sequence[Picture]) -> None:
         assert stage.adapter is not None and options.base is not None
         self.recipe, self.stage, self.options, self.adapter = recipe, stage, options, stage.adapter
+        self.autocast = torch.autocast(options.device, torch.bfloat16, enabled=options.mixed_precision == "bf16")
         self.scheduler = scheduler_config(recipe, options)
         self.alphas_cumprod = alphas_cumprod(self.scheduler).to(options.device)
         self.pipeline = Pipeline.load(options.base, options.device, "float32")
@@ -153,7 +154,8 @@ class LoraRun:
                 for number, prompt in enumerate(self.prior_prompts[first : first + size], first)
             ]
             job = self.pipeline.prepare(requests)
-            self.pipeline.run(job)
+            with self.autocast:
+                self.pipeline.run(job)
             drawn.append(job.latents.cpu().clone())
         return torch.cat(drawn)
 
