@@ -18,9 +18,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from jsd.atomic import write_json
+from jsd.beside import weights_root
 from jsd.errors import ModelFolderError
 from jsd.models.configs import read_json
-from jsd.models.folder import weights_root
+from jsd.models.folder import folder_named
 from jsd.prompting.tokenizer import JapaneseTokenizer
 
 OWN, OWN_TYPE = "clip_ja", "jsd-japanese-clip"
@@ -126,7 +127,8 @@ class Scorer:
 
 def scorer_folder(folder: Path | None) -> Path:
     """The one that is named, else the repository's own; ModelFolderError where it cannot be a scorer."""
-    folder = weights_root() / OWN if folder is None else folder
+    if folder is None:
+        folder = folder_named(OWN) or weights_root() / OWN
     if not (folder / "config.json").is_file():
         raise ModelFolderError(
             "scorer.absent",

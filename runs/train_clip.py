@@ -63,6 +63,7 @@ def main() -> None:
     found = measure(load_scorer(args.destination), drawings, HELD_OUT)
     write_json(ROOT / "docs" / "results" / "clip_ja.json", {"bytes": size_bytes, "seconds": round(seconds), **found})
     print(found)
+    (args.destination / "model.safetensors").chmod(0o644)
     print(f"{args.destination}: {size_bytes / 1e6:.1f} MB, {len(drawings.concepts)} concepts, {seconds:.0f} s")
 
 

@@ -59,7 +59,8 @@ def run(args: argparse.Namespace) -> None:
 
 def _list(args: argparse.Namespace) -> None:
     root = weights_root()
-    folders = sorted(path for place in (root, BUNDLE / "weights") for path in place.glob("[!.]*") if path.is_dir())
+    places = [path for place in (root, BUNDLE / "weights") for path in place.glob("[!.]*") if path.is_dir()]
+    folders = sorted(path for path in places if not (path / "config.json").is_file())  # that has a scorer, no model
     named = os.environ.get("JSD_WEIGHTS", "")
     if named != "" and Path(named) not in folders:
         folders.append(Path(named))
@@ -83,7 +84,7 @@ def _list(args: argparse.Namespace) -> None:
 
 def _contents(folder: Path) -> str:
     """Size and number formats of the weights that would be loaded; or which there are not."""
-    found = {component: find_weights(folder / component, component) for component in WEIGHT_STEMS}
+    found = {component: find_weights(folder, component) for component in WEIGHT_STEMS}
     lacking = [component for component in MODELS if found[component] is None]
     if lacking:
         return _(

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from jsd.errors import MissingExtraError
 from jsd.i18n import _
 from jsd.lean import load_alone
-from jsd.models.folder import ModelFolder, choose_folder
+from jsd.models.folder import choose_folder
 from jsd.serving.address import check_address
 from jsd.serving.guard import Guard
 from jsd.serving.limits import MAX_UPLOAD_BYTES, Limits
@@ -33,7 +33,7 @@ def serve(
     host: str,
     port: int,
     *,
-    weights: ModelFolder | Path | None = None,
+    weights: Path | None = None,
     device: str | None = None,
     dtype: str | None = None,
     names: Sequence[str] = (),

@@ -21,8 +21,10 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from torch import Tensor
+from tqdm import tqdm
 
 from jsd.devices import choose_placement
+from jsd.errors import CheckpointError, CorpusError
 from jsd.images.opening import load_image
 from jsd.prompting.tokenizer import JapaneseTokenizer
 from jsd.training import modules
@@ -30,6 +32,7 @@ from jsd.training.corpora.records import Record
 from jsd.training.corpora.shards import Shards
 from jsd.training.latents import BATCH_SIZE, encode_pictures
 from jsd.training.recipes import Stage
+from jsd.training.sharding import Engine, make_files
 
 LATENTS = "latents"
 BUFFER_SHARDS = 4
@@ -78,22 +81,45 @@ def latents_paths(shards: Shards, vae: Any, size_px: int) -> list[Path]:
     return [folder / f"{index:05}.npy" for index in range(len(shards.counts))]
 
 
+def make_latents(task: LatentsTask, vae: Any) -> list[Path]:
+    """The files of all shards, those that are lacking made here."""
+    paths = latents_paths(task.shards, vae, task.size_px)
+    paths[0].parent.mkdir(parents=True, exist_ok=True)
+    with tqdm(total=len(paths), desc="latents", unit="shard") as bar:
+        failures = make_files(task, paths, Engine(), bar.update)
+    if failures:
+        raise CorpusError("shards.unread", "the latents lack shards: {reasons}", reasons="; ".join(failures.values()))
+    return paths
+
+
+def check_own_pictures(stage: Stage) -> None:
+    """That the stage can be taught by pictures and captions alone."""
+    if stage.objective not in ("denoising", "contrastive") or stage.scenes > 0 or stage.text_weight > 0:
+        raise CheckpointError(
+            "train.own",
+            "the stage {stage} is taught by the embedded model's own corpus, not by other pictures; train stage2 with "
+            "--start-from weights/mini, or --recipe lora",
+            stage=stage.name,
+        )
+
+
 class StreamedLatents:
-    """Batches of a corpus whose latents are on the disk."""
+    """Batches of a corpus whose latents are on the disk, made first where they are not there yet."""
 
     def __init__(
-        self,
-        shards: Shards,
-        paths: list[Path],
-        scaling_factor: float,
-        stage: Stage,
-        tokenizer: JapaneseTokenizer,
-        seed: int,
-        dropout: float,
+        self, task: LatentsTask, vae: Any, stage: Stage, tokenizer: JapaneseTokenizer, seed: int, dropout: float
     ) -> None:
-        self.shards, self.paths, self.scaling_factor = shards, paths, scaling_factor
+        shards = self.shards = task.shards
+        if len(shards) == 0:
+            raise CorpusError(
+                "shards.empty",
+                "{folder} must hold a picture to train on, and has none; import others",
+                folder=shards.folder,
+            )
+        self.paths = make_latents(task, vae)
+        self.scaling_factor = float(vae.config.scaling_factor)
         self.stage, self.tokenizer, self.seed, self.dropout = stage, tokenizer, seed, dropout
-        self._repeats = [_repeats(shards, index) for index in range(len(paths))]
+        self._repeats = [_repeats(shards, index) for index in range(len(self.paths))]
         self._sizes = [int(one.sum()) for one in self._repeats]
         self.total = sum(self._sizes)
         # Two: a batch may reach from one buffer into the next.

@@ -2,6 +2,7 @@
 
 import shutil
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +10,17 @@ import pytest
 import torch
 from conftest import write_toy_folder
 from diffusers.models import AutoencoderKL
+from safetensors.torch import load_file
 from toy_recipe import TOY
 
+from jsd.errors import CheckpointError
 from jsd.prompting.tokenizer import JapaneseTokenizer
 from jsd.training.corpora.records import Record
 from jsd.training.corpora.shards import Shards, import_pictures
 from jsd.training.sharding import Engine, make_files
-from jsd.training.streaming import LatentsTask, StreamedLatents, latents_paths
+from jsd.training.stages import run_stage
+from jsd.training.starting import TrainOptions
+from jsd.training.streaming import LatentsTask, StreamedLatents
 from training.corpora.test_records import png
 
 COUNT = 23
@@ -39,12 +44,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def stream(shards: Shards, model: Path, seed: int = 0) -> StreamedLatents:
     vae = AutoencoderKL.from_pretrained(model / "vae")
-    paths = latents_paths(shards, vae, 32)
-    paths[0].parent.mkdir(parents=True, exist_ok=True)
-    assert make_files(LatentsTask(shards, model, 32, "cpu"), paths, Engine(), lambda made: None) == {}
-    return StreamedLatents(
-        shards, paths, 1.0, TOY.stages["stage2"], JapaneseTokenizer.load(model / "tokenizer"), seed, 0.0
-    )
+    tokenizer = JapaneseTokenizer.load(model / "tokenizer")
+    return StreamedLatents(LatentsTask(shards, model, 32, "cpu"), vae, TOY.stages["stage2"], tokenizer, seed, 0.0)
 
 
 def test_an_epoch_shows_each_picture_as_often_as_it_repeats(shards: Shards, model: Path) -> None:
@@ -72,7 +73,8 @@ def test_a_batch_is_of_its_step_alone_and_pairs_each_picture_with_its_caption(sh
         assert input_ids[n].tolist() == ahead.tokenizer.encode(str(number))
         picture = torch.tensor([10 * number, 0, 0]).view(1, 3, 1, 1).expand(1, 3, 32, 32) / 127.5 - 1
         with torch.no_grad():
-            assert torch.allclose(one, vae.encode(picture).latent_dist.mean[0], atol=0.01)
+            mean = vae.encode(picture).latent_dist.mean[0]
+            assert torch.allclose(one, mean * vae.config.scaling_factor, atol=0.01)
 
 
 def test_latents_are_half_precision_and_made_once(shards: Shards, model: Path) -> None:
@@ -93,3 +95,38 @@ def test_a_shard_that_is_damaged_is_named_and_the_others_are_made(shards: Shards
     failures = make_files(LatentsTask(damaged, model, 32, "cpu"), paths, Engine(), lambda made: None)
     assert list(failures) == [1] and "00001.parquet" in failures[1]
     assert [path.is_file() for path in paths] == [True, False, True, True, True]
+
+
+def test_a_folder_as_it_is_trains_a_stage_and_a_run_that_broke_off_ends_at_the_same_weights(
+    shards: Shards, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, model = tmp_path / "photos", write_toy_folder(tmp_path / "toy")
+    place.mkdir()
+    for record in (record for index in range(5) for record in shards.records(index)):
+        assert isinstance(record.image, bytes)
+        (place / record.key).write_bytes(record.image)
+        (place / record.key).with_suffix(".txt").write_text(record.captions[0])
+    recipe = replace(TOY, stages={"stage2": replace(TOY.stages["stage2"], max_train_steps=3)})
+    options = TrainOptions(place, tmp_path / "whole", start_from=model, checkpointing_steps=2, mixed_precision="no")
+    ends = [run_stage(recipe, "stage2", options)]
+    options, batch = replace(options, output=tmp_path / "halves"), StreamedLatents.batch
+
+    def dying(self: StreamedLatents, step: int) -> object:
+        if step == 2:
+            raise KeyboardInterrupt
+        return batch(self, step)
+
+    monkeypatch.setattr(StreamedLatents, "batch", dying)
+    with pytest.raises(KeyboardInterrupt):
+        run_stage(recipe, "stage2", options)
+    monkeypatch.setattr(StreamedLatents, "batch", batch)
+    ends.append(run_stage(recipe, "stage2", options))
+    one, other = (load_file(folder / "unet" / "diffusion_pytorch_model.safetensors") for folder in ends)
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert (tmp_path / "halves" / "pictures" / "corpus.json").is_file()
+
+
+@pytest.mark.parametrize(("stage", "remedy"), [("vae", "stage2"), ("joint", "stage2")])
+def test_stages_of_the_embedded_corpus_are_refused(shards: Shards, tmp_path: Path, stage: str, remedy: str) -> None:
+    with pytest.raises(CheckpointError, match=remedy):
+        run_stage(TOY, stage, TrainOptions(shards.folder, tmp_path / "out"))
