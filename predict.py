@@ -133,8 +133,6 @@ class Predictor(BaseRunner):
                 "KLMS",
                 "HeunDiscrete",
                 "KarrasDPM",
-                "LCM",
-                "TCD",
             ],
         ),
         unknown_words: str = Input(

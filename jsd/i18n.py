@@ -21,7 +21,12 @@ _LISTENER: ContextVar[str | None] = ContextVar("language", default=None)
 
 def _(sentence: str, /, **values: object) -> str:
     """`sentence`, a format string, in the user's language with `values` filled in."""
-    return (_japanese().gettext(sentence) if language() == "ja" else sentence).format(**values)
+    return translated(sentence).format(**values)
+
+
+def translated(sentence: str, /) -> str:
+    """The format string itself in the user's language."""
+    return _japanese().gettext(sentence) if language() == "ja" else sentence
 
 
 def N_(sentence: str, /) -> str:

@@ -26,8 +26,6 @@ SAMPLERS = {
     "KLMS": "LMS",
     "HeunDiscrete": "Heun",
     "KarrasDPM": "DPM++ 2M Karras",
-    "LCM": "LCM",
-    "TCD": "TCD",
 }
 SCHEDULERS = {sampler: scheduler for scheduler, sampler in SAMPLERS.items()}
 # name in the text -> (option, how it is read)

@@ -44,8 +44,12 @@ class Guard:
         place = origin.partition("://")[2]
         if place == host or _hostname(place) in self.names:
             return None
+        if place == "":  # "null": of a file, or of a page whose browser does not tell
+            return _("a page that has no address may not ask this server; open the server's own")
         return _(
-            "a page of {value} may not ask this server; start it with --allow-host {name}", value=origin, name=place
+            "a page of {value} may not ask this server; start it with --allow-host {name}",
+            value=origin,
+            name=_hostname(place),
         )
 
 

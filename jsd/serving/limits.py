@@ -27,10 +27,9 @@ class Limits:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] == "POST":
             is_upload = scope["path"].startswith(UPLOADS)
-            length, limit = dict(scope["headers"]).get(b"content-length", b""), MAX_BODY_BYTES
-            if is_upload:
-                limit = MAX_UPLOAD_BYTES
-            if not length.isdigit():
+            headers = dict(scope["headers"])
+            length, limit = headers.get(b"content-length", b""), MAX_UPLOAD_BYTES if is_upload else MAX_BODY_BYTES
+            if not length.isdigit() or b"transfer-encoding" in headers:  # the latter is what counts where both are
                 refusal = _("a request must name its length in Content-Length")
                 return await answer_json(send, 411, {"detail": refusal})
             if int(length) > limit:

@@ -15,9 +15,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from jsd.errors import MissingExtraError
 from jsd.i18n import _
 from jsd.lean import load_alone
-from jsd.models.folder import choose_folder
+from jsd.models.folder import choose_folder, weights_root
 from jsd.serving.address import check_address
-from jsd.serving.guard import Guard
+from jsd.serving.guard import Guard, answer_json
 from jsd.serving.limits import MAX_UPLOAD_BYTES, Limits
 
 DEFAULT_PORT = 7860
@@ -27,6 +27,13 @@ STOP_SECONDS = 10
 # Gradio's frontend writes styles and scripts into the page; where they come from is what matters here.
 POLICY = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; form-action 'self'; base-uri 'self'"
 PICTURES = "/known"  # where the model's own pictures are served
+# What the page and Gradio's clients ask for. Gradio answers more: it fetches, records, and keeps a visitor's state.
+OWN = ("config", "theme.css", "favicon.ico", "manifest.json", "robots.txt", "assets/", "static/", "known/")
+OF_GRADIO = (
+    *("app_id", "startup-events", "info", "heartbeat/", "queue/", "run/", "call/", "cancel", "reset"),
+    *("upload", "component_server", "file="),
+)
+ADDRESSES = (*(f"/{name}" for name in OWN), *(f"/gradio_api/{name}" for name in OF_GRADIO))
 
 
 def serve(
@@ -48,6 +55,8 @@ def serve(
         try:
             import uvicorn
 
+            from jsd.scoring import OWN as OWN_SCORER
+            from jsd.scoring import load_scorer
             from jsd.serving.page.page import Page
         except ModuleNotFoundError as error:
             if error.name is None or error.name.partition(".")[0] not in ("gradio", "uvicorn"):
@@ -56,7 +65,8 @@ def serve(
         chosen = choose_folder(weights)
         pipeline = load_alone(chosen, device, dtype)
         print(*pipeline.introduction(chosen.reason), sep="\n")
-        page = Page(pipeline, folder / "pictures")
+        has_scorer = (weights_root() / OWN_SCORER / "config.json").is_file()
+        page = Page(pipeline, folder / "pictures", load_scorer() if has_scorer else None)
         app = Guard(Limits(build_app(page), folder, kept=page.visitors.folder), host=host, names=names)
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         print(_("the page is at {url} ; Ctrl+C ends it", url=url), flush=True)
@@ -113,7 +123,7 @@ def build_app(page: Any) -> ASGIApp:
     # Only of what it launched does Gradio check the paths that a client names (processing_utils._check_allowed).
     page.blocks.has_launched = page.blocks.is_running = True
     ask_nobody()
-    return own_host_only(app)
+    return own_host_only(asked_for_only(app))
 
 
 def ask_nobody() -> None:
@@ -125,6 +135,15 @@ def ask_nobody() -> None:
 
     fetching: Any = vars(gradio.processing_utils)["sh"]
     fetching.get = fetching.async_validate_url = refuse
+
+
+def asked_for_only(app: ASGIApp) -> ASGIApp:
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] != "/" and not scope["path"].startswith(ADDRESSES):
+            return await answer_json(send, 404, {"detail": "Not Found"})
+        return await app(scope, receive, send)
+
+    return answer
 
 
 def own_host_only(app: ASGIApp) -> ASGIApp:

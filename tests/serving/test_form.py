@@ -1,16 +1,21 @@
 """The web page's inputs as a request, and a picture's record as the page's inputs."""
 
+import json
+import re
+from string import Formatter
 from typing import Any
 
 import pytest
 from PIL import Image
 
-from jsd.errors import InvalidInputError
-from jsd.options import SamplingOptions
+from jsd.errors import InvalidInputError, Sentence
+from jsd.i18n import CATALOGUE, in_language
+from jsd.options import OPTIONS, SamplingOptions
 from jsd.prompting.prompts import read_prompts
 from jsd.prompting.tokenizer import JapaneseTokenizer
 from jsd.serving.page import markup
 from jsd.serving.page.form import CANVAS, FORM, from_record, in_kana, not_taken_over, pictures, restored, to_options
+from jsd.serving.page.words import LABELS, sentence
 from runs.blocks import ROOT
 
 HTML = "<img src=x onerror=alert(1)>\u202e"
@@ -144,6 +149,19 @@ def shown(prompt: str, **options: Any) -> str:
 def test_what_is_not_read_is_marked_in_its_place_with_the_kana_that_is() -> None:
     assert '<mark>蒟蒻</mark><span class="kana">こんにゃく</span>の絵' in shown("蒟蒻の絵")
     assert "<mark>" not in shown("蒟蒻の絵", unknown_words="replace") + shown("猫の絵")
+
+
+@pytest.mark.parametrize("language", ["en", "ja"])
+def test_no_sentence_calls_an_input_by_its_name_in_the_code(language: str) -> None:
+    with (CATALOGUE.parent / "ja.po").open(encoding="utf-8") as file:
+        english = [json.loads(line.removeprefix("msgid ")) for line in file if line.startswith("msgid ")]
+    names = [name for name in LABELS if name in OPTIONS and ("_" in name or language == "ja")]
+    for words in english:
+        values = dict.fromkeys([name for _text, name, _how, _conversion in Formatter().parse(words) if name], 1)
+        with in_language(language):
+            said = sentence(Sentence("code", words, **values))
+        left = [name for name in names if re.search(rf"(?<![\w.-]){name}(?![\w.-])", said, re.ASCII)]
+        assert not left, said
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,19 @@ visitor, updates = draw(page, prompt="猫", num_outputs=2, seed="5", output_form
 last = [update for update in updates if page.at.gallery in update][-1]
 said["files"] = [Path(path).name for path, _ in last[page.at.gallery]]
 said["shown"] = [Path(update[page.at.shown]).name for update in updates if page.at.shown in update]
+class Judge:
+    name, scores, captions = "judge", [0.1, 0.9, 0.5], []
+    def similarity(self, images, captions):
+        self.captions += captions
+        return [self.scores[len(self.captions) - 1]][0]
+page.scorer = Judge()
+visitor, updates = draw(page, prompt="猫", style="油絵", num_outputs=3, seed="5")
+said["best_first"] = [Path(path).name for path, _ in updates[-1][page.at.gallery]]
+said["judged"], page.scorer = [Judge.captions, updates[-1][page.at.status]], None
+(folder / "stranger").mkdir(parents=True)
+(folder / "stranger" / "words.png").write_text("no picture")
+opened = page.pictures.open_file(visitor.token, str(folder / "stranger" / "words.png"))
+said["no_picture"] = opened[page.at.status]
 said["greetings"] = [greet(*visitor) for visitor in json.loads(sys.argv[2])]
 os.environ["JSD_LANG"] = "en"
 drawing.PREVIEW_SECONDS = 0
@@ -111,6 +124,16 @@ def test_the_last_word_follows_the_visitors_language(said: dict[str, Any]) -> No
 def test_the_first_picture_of_several_is_shown_as_each_comes(said: dict[str, Any]) -> None:
     assert said["files"] == ["jsd-5.webp", "jsd-6.webp"]
     assert said["shown"] == ["jsd-5.webp", "jsd-5.webp"]
+
+
+def test_a_scorer_puts_the_best_first_and_reads_what_was_asked_for(said: dict[str, Any]) -> None:
+    assert said["best_first"] == ["jsd-6.png", "jsd-7.png", "jsd-5.png"]
+    captions, status = said["judged"]
+    assert captions == ["猫 油絵"] * 3 and "judge" in status
+
+
+def test_a_file_is_called_what_its_visitor_calls_it(said: dict[str, Any]) -> None:
+    assert "words.png" in said["no_picture"] and "stranger" not in said["no_picture"]
 
 
 def brightest(statuses: list[str]) -> list[int]:

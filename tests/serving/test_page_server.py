@@ -117,6 +117,24 @@ def test_no_file_of_the_machine_is_served(server: Server, tmp_path: Path) -> Non
     assert "outside:" not in server.log
 
 
+@pytest.mark.parametrize("body", [None, {}])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "gradio_api/process_recording",
+        "gradio_api/deep_link?session_hash=x",
+        "gradio_api/proxy=https://elsewhere.example",
+        "gradio_api/vibe-code",
+        "gradio_api/stream/x",
+        "monitoring/summary",
+        "runs",
+    ],
+)
+def test_what_gradio_has_beside_the_page_is_not_there(server: Server, path: str, body: object) -> None:
+    """It writes files, runs programs, asks other servers."""
+    assert server.ask(path, body)[0] == 404
+
+
 def test_gradios_client_draws_as_the_documents_say(server: Server) -> None:
     (text,) = re.findall(r"^```python\n(.*?)^```", (DOCS / "page.md").read_text("utf-8"), re.DOTALL | re.MULTILINE)
     said: dict[str, Any] = {}
@@ -145,6 +163,7 @@ def test_who_waits_is_told_the_place_and_the_seconds(server: Server) -> None:
     [
         ("gradio_api/upload", 51 * 2**20, {}, 413),
         ("gradio_api/queue/join", 5 * 2**20, {}, 413),
+        ("gradio_api/queue/join", 10, {"Transfer-Encoding": "chunked"}, 411),
         ("gradio_api/queue/join", 10, {"Origin": "https://elsewhere.example"}, 403),
         ("gradio_api/queue/join", 10, {"Host": "elsewhere.example"}, 403),
     ],

@@ -169,6 +169,8 @@ def test_the_page_changes_its_language_whole(page: Visitor) -> None:
         english = [json.loads(line.removeprefix("msgid ")) for line in file if line.startswith("msgid ")]
     sentences = [one for one in english if len(one) > 4 and "{" not in one and one != "Language"]
     names = [name for name in OPTIONS if "_" in name]
+    page.write("#prompt textarea", "富士山、" * 200)
+    wait_for(lambda: "«Text that is too long» to «is cut off»" in page.find("#reading .failed").text)
     page.draw("蒟蒻", width="101")
     page.status("failed", "«Width (px)» must be")
     page.drawn("蒟蒻", 13, width="64")
@@ -259,12 +261,36 @@ def test_painting_over_no_picture_is_answered_in_words(page: Visitor) -> None:
     page.status("failed", "needs a picture to repaint")
 
 
+def test_a_photograph_is_made_small_enough_to_paint_on(page: Visitor, tmp_path: Path) -> None:
+    Image.new("RGB", (4096, 2048), "teal").save(tmp_path / "photograph.png")
+    page.click("#start > button")
+    wait_for(lambda: page.all("#drawing input[type=file]"))[0].send_keys(str(tmp_path / "photograph.png"))
+    wait_for(lambda: page.painted() == (0, 128, 128))
+    (percent,) = re.findall(r"(\d+)%", page.find("#drawing").text)
+    assert int(percent) > 50, "of 4096 px an eighth would be seen"
+
+
+def test_a_server_that_was_started_anew_draws_and_keeps(driver: Any, tmp_path: Path) -> None:
+    port = free_port()
+    command = [sys.executable, "-m", "jsd", "web", "--port", str(port), "--weights", str(ROOT / "weights" / "mini")]
+    page = Visitor(driver, f"http://127.0.0.1:{port}/")
+    for start in range(2):
+        with serving(command, port, tmp_path / "log.txt", JSD_LANG="en"):
+            if start == 0:
+                page.open()
+            page.drawn(PROMPT, 22 + start)
+            page.reload()
+            assert page.shows(22 + start) and len(page.all("#gallery .thumbnail-small")) == 1
+            driver.get_log("browser")  # that the connection is lost is an error there
+
+
 def test_on_a_phone_the_picture_comes_beside_the_button(page: Visitor) -> None:
     show_at(page.driver, PHONE)
     try:
         page.open()
         assert page.driver.execute_script("return document.documentElement.scrollWidth") <= PHONE[0]
         page.drawn(PROMPT, 20)
+        page.click("#settings > button")  # folded again, as it came
         image, button = page.find("#gallery img").rect, page.find("#draw").rect
         assert 0 < image["y"] - button["y"] < 300
         assert page.driver.execute_script("return document.documentElement.scrollWidth") <= PHONE[0]
@@ -280,16 +306,20 @@ def test_the_keyboard_alone_draws_and_every_stop_is_named_and_seen(page: Visitor
     )
     page.driver.execute_script("document.body.tabIndex = -1; document.body.focus()")
     stops = []
-    for _ in range(40):
+    for _ in range(50):
         ActionChains(page.driver).send_keys(Keys.TAB).perform()
         stops.append(page.driver.execute_script(STOP))
     places = [part for part, _html, _name, _seen in stops]
-    order = [places.index(part) for part in ("language", "prompt", "style", "draw", "catalogue", "settings")]
+    order = [places.index(part) for part in ("language", "prompt", "style", "draw", "settings", "catalogue")]
     assert order == sorted(order), "as they are read"
     assert not [html for _part, html, name, _seen in stops if not name], "each has a name"
     assert not [html for _part, html, _name, seen in stops if not seen], "each is seen when it is reached"
     page.write("#num_inference_steps input[type=number]", "1\t")
+    page.write("#prompt textarea", "猫")
+    page.find("#prompt textarea").send_keys(Keys.CONTROL, Keys.ENTER)
+    page.status("finished")
     page.find("#draw").send_keys(Keys.ENTER)
+    page.status("drawing")
     page.status("finished")
     page.find("#catalogue button").send_keys(Keys.ENTER)
     wait_for(lambda: page.value("seed") == "1")

@@ -52,6 +52,8 @@ class Visitor:
     def draw(self, prompt: str, steps: int = 1, **settings: str) -> None:
         """Ask for a picture, without waiting for it."""
         self.write("#prompt textarea", prompt)
+        if not self.find("#num_inference_steps").is_displayed():
+            self.click("#settings > button")
         self.write("#num_inference_steps input[type=number]", f"{steps}\t")
         for name, text in settings.items():
             self.write(f"#{name} textarea, #{name} input", text)

@@ -1,5 +1,5 @@
-"""What stands where on the page. On a phone the columns stand below one another: words, pictures, what the model
-knows, settings."""
+"""What stands where on the page. On a phone the columns stand below one another: words, settings (folded),
+pictures, what the model knows."""
 
 from typing import Any
 
@@ -54,10 +54,10 @@ class Layout:
             self.model = gr.HTML(elem_id="model", apply_default_css=False)
             with gr.Column(elem_id="ask"):
                 self._ask()
-            with gr.Column(elem_id="answer"):
-                self._answer()
             with gr.Column(elem_id="tune"):
                 self._tune()
+            with gr.Column(elem_id="answer"):
+                self._answer()
 
     def _ask(self) -> None:
         said = {"label": N_("What to draw, in Japanese"), "placeholder": PLACEHOLDER}
@@ -69,17 +69,17 @@ class Layout:
         self.form["style"] = self.words.add_choice("style", styles, value="")
         with gr.Row(elem_id="buttons"):
             self.draw = self.words.add(
-                gr.Button, {"value": N_("Draw")}, variant="primary", min_width=120, elem_id="draw"
+                gr.Button, {"value": N_("Draw")}, variant="primary", scale=3, min_width=120, elem_id="draw"
             )
             self.cancel = self.words.add(
-                gr.Button, {"value": N_("Cancel")}, variant="stop", interactive=False, min_width=120, elem_id="cancel"
+                gr.Button, {"value": N_("Cancel")}, variant="stop", interactive=False, min_width=90, elem_id="cancel"
             )
 
     def _answer(self) -> None:
         self.status = gr.HTML(elem_id="status", apply_default_css=False)
         self.gallery = self.words.add(
             gr.Gallery,
-            {"label": N_("Pictures")},
+            {"label": N_("Your pictures")},
             visible=False,
             type="filepath",
             interactive=False,
@@ -101,10 +101,11 @@ class Layout:
         self.prompts = gr.HTML(elem_id="prompts", apply_default_css=False, js_on_load=TELL)
         said = {"label": N_("Read the settings of a picture (or drag one anywhere)")}
         with gr.Column(elem_id="dropped"):
-            self.dropped = self.words.add(gr.UploadButton, said, file_types=SUFFIXES, type="filepath", size="sm")
+            self.dropped = self.words.add(gr.UploadButton, said, type="filepath", size="sm")
 
     def _tune(self) -> None:
-        with self.words.add(gr.Accordion, {"label": N_("Settings")}, open=True, elem_id="settings"):
+        said = {"label": N_("Settings")}
+        with self.words.add(gr.Accordion, said, open=True, elem_id="settings") as self.settings:
             said = {"label": LABELS["negative_prompt"]}
             self.form["negative_prompt"] = self.words.add(gr.Textbox, said, value="", elem_id="negative_prompt")
             width, height = self._pipeline.default_size
@@ -129,7 +130,7 @@ class Layout:
             with gr.Row():
                 self._choice("upscale", [1, 2, 4])
                 self._choice("output_format")
-                self._slider("output_quality", step=1)
+            self._slider("output_quality", step=1)
             said = {"label": N_("Replace words that the model cannot read by their kana")}
             self.form["unknown_words"] = self.words.add(gr.Checkbox, said, container=False, elem_id="unknown_words")
         title = N_("Start from a picture, repaint a part of it")

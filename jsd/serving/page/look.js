@@ -15,7 +15,7 @@
   };
 
   window.jsd = {
-    recall: () => JSON.stringify(recall()),
+    recall: () => JSON.stringify({ ...recall(), narrow: matchMedia("(max-width: 800px)").matches }),
     keep,
     keepForm: (names, values) => keep({ form: Object.fromEntries(names.map((name, at) => [name, values[at]])) }),
     speak: (language) => {
@@ -34,7 +34,7 @@
           found += one.hidden ? 0 : 1;
         }
         fold.hidden = found === 0;
-        fold.open = wanted !== "" && found > 0;
+        if (wanted !== "") fold.open = found > 0;
       }
     },
     download: (path) => {
@@ -54,6 +54,39 @@
       find(50);
     },
   };
+
+  addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && event.target.closest?.("#ask, #tune")) {
+      document.querySelector("#draw").click();
+    }
+  });
+
+  // Of what is chosen to be painted on, no more than the model draws of: a browser is slow with the rest.
+  addEventListener("change", async (event) => {
+    const input = event.target;
+    const file = input.files?.[0];
+    if (!event.isTrusted || !file || !input.closest("#drawing")) return;
+    event.stopImmediatePropagation();
+    const files = new DataTransfer();
+    files.items.add(await fitted(file));
+    input.files = files.files;
+    input.dispatchEvent(new Event("change", { bubbles: true }));
+  }, true);
+  const fitted = async (file) => {
+    const bitmap = await createImageBitmap(file).catch(() => null); // what cannot be read, the server says of
+    const side = Number(document.querySelector(".model")?.dataset.side);
+    const scale = bitmap && side / Math.max(bitmap.width, bitmap.height);
+    if (!bitmap || !(scale < 1)) return file;
+    const canvas = new OffscreenCanvas(Math.round(bitmap.width * scale), Math.round(bitmap.height * scale));
+    canvas.getContext("2d").drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+    return new File([await canvas.convertToBlob({ type: file.type, quality: 0.95 })], file.name, { type: file.type });
+  };
+
+  // The system's own way to choose a picture.
+  addEventListener("click", (event) => {
+    const input = event.target.closest?.("#dropped")?.querySelector("input[type=file]");
+    if (input) input.accept = "image/png, image/jpeg, image/webp";
+  }, true);
 
   // A picture let go anywhere but on a part that takes pictures itself is read for its settings.
   const isTaken = (event) => event.target.closest?.("#drawing");

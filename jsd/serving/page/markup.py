@@ -4,6 +4,7 @@ import base64
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from io import BytesIO
+from math import ceil, sqrt
 
 from PIL import Image
 
@@ -14,7 +15,7 @@ from jsd.prompting.concepts import KnownConcepts, normal
 from jsd.prompting.prompts import PromptReading, Prompts
 from jsd.prompting.tokenizer import printable
 from jsd.serving.page.known import Known
-from jsd.serving.page.words import label, sentence
+from jsd.serving.page.words import SEARCH, label, sentence
 
 # Of a picture's record, what its author chose; the rest is folded away.
 CHOSEN = (
@@ -118,7 +119,8 @@ def model(pipeline: Pipeline, known: Known) -> str:
     about = known.about.get(language(), {})
     said = "".join(f"<p>{_safe(about[key])}</p>" for key in ("knows", "cannot") if key in about)
     title = _safe(_("Drawn by {name}", name=name))
-    return f'<div class="model"><p><b>{title}</b> · {_safe(" · ".join(facts))}</p>{said}</div>'
+    side = 2 * ceil(sqrt(pipeline.size_limits.max_area))  # of pictures to start from, what is of use
+    return f'<div class="model" data-side="{side}"><p><b>{title}</b> · {_safe(" · ".join(facts))}</p>{said}</div>'
 
 
 def catalogue(known: Known, concepts: KnownConcepts | None) -> str:
@@ -129,11 +131,12 @@ def catalogue(known: Known, concepts: KnownConcepts | None) -> str:
         title = _safe(_("Examples: press one for its words"))
         parts.append(f'<h2>{title}</h2><div class="tiles">{"".join(tiles)}</div>')
     if known.styles or concepts is not None:
-        search = _safe(_("Search what the model knows"))
+        search = _safe(_(SEARCH))
         parts.append(f'<input type="search" placeholder="{search}" aria-label="{search}">')
     if known.styles:
         tiles = [_tile("style", at, picture, name) for at, (name, picture) in enumerate(known.styles.items())]
-        parts.append(_folded(_("Styles: {count}", count=len(tiles)), f'<div class="tiles">{"".join(tiles)}</div>'))
+        content = f'<div class="tiles styles">{"".join(tiles)}</div>'
+        parts.append(_folded(_("Styles: {count}", count=len(tiles)), content, is_open=True))
     return f'<div class="catalogue">{"".join(parts)}</div>' if parts else ""
 
 

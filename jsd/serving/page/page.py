@@ -18,7 +18,10 @@ from jsd.options import SamplingOptions
 from jsd.pipeline import Pipeline
 from jsd.preview import load_preview
 from jsd.prompting.concepts import MAX_SEARCHED
+from jsd.prompting.negative import split_negative
 from jsd.prompting.prompts import read_prompts
+from jsd.prompting.styles import with_style
+from jsd.scoring import Scorer
 from jsd.serving.page import markup
 from jsd.serving.page.drawing import Done, draw
 from jsd.serving.page.form import in_kana, restored, to_options
@@ -33,15 +36,16 @@ from jsd.serving.page.visitors import Picture, Visitor, Visitors
 DELETE_CACHE = (3600, 86400)
 MAX_PROMPTS = 20  # remembered by the visitor's browser
 # What the prompts are read from.
-TEXTS = ("prompt", "negative_prompt", "style", "unknown_words")
+TEXTS = ("prompt", "negative_prompt", "style", "unknown_words", "long_prompt")
 RECALL = "(kept, prompts) => [jsd.recall(), prompts]"
 
 
 class Page:
-    """`blocks` on one model; visitors share it in turn, each picture is its visitor's own."""
+    """`blocks` on one model; visitors share it in turn, each picture is its visitor's own. With a scorer the pictures
+    of a request are in its order, the best first."""
 
-    def __init__(self, pipeline: Pipeline, folder: Path) -> None:
-        self.pipeline, self.preview = pipeline, load_preview(pipeline)
+    def __init__(self, pipeline: Pipeline, folder: Path, scorer: Scorer | None = None) -> None:
+        self.pipeline, self.preview, self.scorer = pipeline, load_preview(pipeline), scorer
         self.visitors, self.line = Visitors(folder), Line()
         self.known, self.concepts = load_known(pipeline.folder), pipeline.tokenizer.known
         with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=DELETE_CACHE) as self.blocks:
@@ -54,10 +58,8 @@ class Page:
         quick: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
         shown = [at.shown, at.gallery, at.actions, at.parameters, at.apply]
         said = [*at.words.components, at.status, at.parameters, at.model, at.catalogue, at.things, at.prompts]
-        everything = [at.token, at.kept, at.language, at.reading, at.kana, *shown, *said, *form]
-        self.blocks.load(self._greet, [at.kept, at.history], everything, js=RECALL, **quick).then(
-            None, at.kept, None, js="(token) => { jsd.keep({token}); }"
-        )
+        everything = [at.token, at.language, at.reading, at.kana, *shown, *said, *form]
+        greeted = self.blocks.load(self._greet, [at.kept, at.history], everything, js=RECALL, **quick)
         speak = [at.token, at.language, at.shown, at.history]
         at.language.input(self._translate, speak, [at.token, *said], **quick)
         at.language.change(None, at.language, None, js="(language) => { jsd.speak(language); }")
@@ -97,7 +99,8 @@ class Page:
 
         at.gallery.select(self.pictures.choose, at.token, shown, **quick)
         at.gallery.preview_close(self.pictures.choose_none, at.token, shown, **quick)
-        at.dropped.upload(self.pictures.open_file, [at.token, at.dropped], [at.token, at.status, *shown], **quick)
+        brought = [at.token, at.status, *shown]
+        opened = at.dropped.upload(self.pictures.open_file, [at.token, at.dropped], brought, **quick)
         this = [at.token, at.shown]
         at.delete.click(self.pictures.delete, this, shown, **quick)
         at.download.click(self.pictures.archive, at.token, at.archive, **quick).then(
@@ -113,6 +116,9 @@ class Page:
             part.choose(self._take_known, None, form, **quick)
         at.catalogue.search(self._search, at.token, at.things, trigger_mode="always_last", **quick)
         at.prompts.choose(self._take_prompt, at.history, at.form["prompt"], **quick)
+        for event in (greeted, drawn, opened):  # where the server has forgotten the visitor, the token is another now
+            told = event.then(lambda token: token, at.token, at.kept, **quick)
+            told.then(None, at.kept, None, js="(token) => { jsd.keep({token}); }")
 
     def _greet(self, recalled: str, prompts: Any, request: gr.Request) -> Updates:
         """The page as the browser tab left it; else in the language that JSD_LANG names, else the browser's first."""
@@ -123,13 +129,17 @@ class Page:
         visitor.language = next(one for one in (left.get("language"), language_set(), browser) if one in ("ja", "en"))
         at = self.at
         with in_language(visitor.language):
-            updates: Updates = {at.token: visitor.token, at.kept: visitor.token} | self._said(visitor, prompts)
+            updates: Updates = {at.token: visitor.token} | self._said(visitor, prompts)
             shown = self.pictures.show(visitor, next(iter(visitor.pictures), None))
             values = {name: at.form[name].value for name in TEXTS} | restored(browser_object(left.get("form")))
             filled = {at.form[name]: gr.update(value=value) for name, value in values.items()}
             read = self._read(visitor.token, visitor.language, *(values[name] for name in TEXTS))
             updates |= dict(zip((at.reading, at.kana), read, strict=True))
-            for more in (shown, filled, {at.language: gr.update(value=visitor.language)}, at.words.updates()):
+            chosen = {
+                at.language: gr.update(value=visitor.language),
+                at.settings: gr.update(open=not left.get("narrow")),
+            }
+            for more in (shown, filled, chosen, at.words.updates()):
                 for part, update in more.items():
                     updates[part] = updates[part] | update if part in updates and isinstance(update, dict) else update
             return updates
@@ -153,7 +163,7 @@ class Page:
         }
 
     def _read(
-        self, token: str, language: str, prompt: str, negative_prompt: str, style: str, unknown_words: bool
+        self, token: str, language: str, prompt: str, negative_prompt: str, style: str, replace: bool, long_prompt: str
     ) -> Any:
         with in_language(language):
             try:
@@ -161,14 +171,15 @@ class Page:
                     prompt=prompt,
                     negative_prompt=negative_prompt,
                     style=style if prompt else "",
-                    unknown_words="replace" if unknown_words else "warn",
+                    unknown_words="replace" if replace else "warn",
+                    long_prompt=long_prompt,
                 )
                 prompts = read_prompts(self.pipeline.tokenizer, options)
                 suggestion = in_kana(self.pipeline.tokenizer, prompt)
             except JsdError as error:
                 return complain(error), gr.update(visible=False)
             words = _("Write: {suggestion}", suggestion=suggestion)
-            offered = len(prompts.prompt.spellings + prompts.negative_prompt.spellings) > 0 and not unknown_words
+            offered = len(prompts.prompt.spellings + prompts.negative_prompt.spellings) > 0 and not replace
             return markup.reading(prompts), gr.update(visible=offered and suggestion != prompt, value=words)
 
     def _spell_in_kana(self, prompt: str) -> str:
@@ -193,18 +204,21 @@ class Page:
 
     def _draw(self, token: str, *values: Any) -> Iterator[Updates]:
         """Where the visitor stands in line, previews, then each picture as it is ready."""
-        at, visitor, drawn = self.at, self.visitors.of(token), list[Picture]()
+        at, visitor, drawn, scores = self.at, self.visitors.of(token), list[Picture](), list[float]()
         yield {at.token: visitor.token, at.cancel: gr.update(interactive=True)}
         try:
             options = to_options(dict(zip(at.form, values, strict=True)))
             for told in draw(self.pipeline, self.preview, self.line, options):
                 if isinstance(told, GeneratedImage):
-                    drawn.append(self._keep(visitor, told, len(drawn)))
+                    score = self._score(told) if options.num_outputs > 1 else 0.0
+                    place = sum(other >= score for other in scores)
+                    scores.append(score)
+                    drawn.insert(place, self._keep(visitor, told, place))
                     with in_language(visitor.language):
                         updates = self.pictures.show(visitor, drawn[0])
                     yield updates  # in no block with a language: each step of a generator may run in its own context
                 elif isinstance(told, Done):
-                    visitor.status = partial(tell, told)
+                    visitor.status = partial(tell, told, self.scorer.name if self.scorer and len(drawn) > 1 else None)
                 else:
                     yield self.pictures.say(visitor, partial(tell, told))
         except JsdError as error:
@@ -212,6 +226,13 @@ class Page:
         idle: Updates = {at.cancel: gr.update(interactive=False)}
         # A program that draws here sees the last of these alone, and looks for pictures in the gallery.
         yield idle | self.pictures.say(visitor, visitor.status) | ({at.gallery: visitor.gallery()} if drawn else {})
+
+    def _score(self, drawn: GeneratedImage) -> float:
+        """The higher the better; all alike where nothing judges."""
+        if self.scorer is None:
+            return 0.0
+        caption = with_style(split_negative(drawn.options.prompt)[0], drawn.options.style)
+        return float(self.scorer.similarity([drawn.image], [caption]))
 
     def _keep(self, visitor: Visitor, drawn: GeneratedImage, place: int) -> Picture:
         name = f"jsd-{drawn.seed}.{drawn.options.output_format}"

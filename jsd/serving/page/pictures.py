@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from jsd.errors import InvalidInputError, JsdError
+from jsd.errors import InvalidInputError, JsdError, Sentence
 from jsd.i18n import _, in_language
 from jsd.images.metadata import read_picture_file
 from jsd.serving.page import markup
@@ -84,7 +84,8 @@ class Pictures:
                     )
                 read_picture_file(Path(path))
             except JsdError as error:
-                return {self.at.token: visitor.token} | self.say(visitor, partial(complain, error))
+                said = partial(complain, called(error, path, name))
+                return {self.at.token: visitor.token} | self.say(visitor, said)
             picture = self.visitors.keep(visitor, name, Path(path).read_bytes(), name)
             return {self.at.token: visitor.token, self.at.status: ""} | self.show(visitor, picture)
 
@@ -128,6 +129,12 @@ class Pictures:
             return {self.at.start: gr.skip()}
         drawing = {"background": str(picture.path), "layers": [], "composite": str(picture.path)}
         return {self.at.start: gr.update(open=True), self.at.form["drawing"]: drawing, self.at.form["brush"]: False}
+
+
+def called(error: JsdError, path: str, name: str) -> Sentence:
+    """`error` of the file at `path`, which its visitor knows as `name`."""
+    params = {key: str(value).replace(path, name) for key, value in error.params.items()}
+    return Sentence(error.code, error.sentence, **params)
 
 
 def browser_object(value: Any) -> Mapping[str, Any]:

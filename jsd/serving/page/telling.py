@@ -9,10 +9,11 @@ from jsd.serving.page.drawing import Done, Step, Waiting
 from jsd.serving.page.words import label, sentence
 
 
-def tell(told: Waiting | Step | Done) -> str:
+def tell(told: Waiting | Step | Done, scorer: str | None = None) -> str:
+    """`scorer` is the name of what the pictures' order comes from."""
     if isinstance(told, Waiting):
         return _waiting(told)
-    return _step(told) if isinstance(told, Step) else _done(told)
+    return _step(told) if isinstance(told, Step) else _done(told, scorer)
 
 
 def complain(error: Sentence) -> str:
@@ -45,7 +46,7 @@ def _step(told: Step) -> str:
     return markup.drawing(said, told.number / told.num_steps, told.preview)
 
 
-def _done(told: Done) -> str:
+def _done(told: Done, scorer: str | None) -> str:
     """What was drawn; which pictures the safety checker withheld; what the prompt's author should know."""
     said = _(
         "{count} picture(s) in {seconds:.1f} s, seed {seeds}",
@@ -54,4 +55,6 @@ def _done(told: Done) -> str:
         seeds=", ".join(map(str, told.seeds)),
     )
     # Which kana can be read instead stands beside the prompt.
-    return markup.finished(said, [sentence(note) for note in told.notes if note.code != "prompt.kana"])
+    notes = [sentence(note) for note in told.notes if note.code != "prompt.kana"]
+    order = [] if scorer is None else [_("Best first, as {name} judges.", name=scorer)]
+    return markup.finished(said, order + notes)

@@ -1,14 +1,17 @@
 """The page's words: those of its parts follow the visitor's language, and what a field is called on the page."""
 
-from collections.abc import Mapping
+import re
 from typing import Any, TypeVar
 
 import gradio as gr
 
 from jsd.errors import Sentence
-from jsd.i18n import N_, _
+from jsd.i18n import N_, _, language, translated
 
 Made = TypeVar("Made")
+
+SEARCH = N_("Search what the model knows")
+COMMAND = re.compile("jsd concepts (WORD|言葉)")  # of a shell, where the page has a search of its own
 
 # What is said of an option, or of an entry in a picture's file, instead of its name in the code.
 LABELS = {
@@ -48,6 +51,7 @@ LABELS = {
     "dtype": N_("Number format"),
     "batch": N_("Place in its batch"),
     "replaced": N_("Words replaced by kana"),
+    "FILE": N_("The file"),
 }
 # (option, value) -> what a choice is called.
 CHOICES = {
@@ -104,8 +108,20 @@ def label(name: str) -> str:
 
 
 def sentence(said: Sentence) -> str:
-    """An error or a note, its field called what the page calls it."""
-    params: Mapping[str, Any] = said.params
-    if params.get("field") not in LABELS:
-        return str(said)
-    return str(Sentence(said.code, said.sentence, **{**params, "field": f"«{label(params['field'])}»"}))
+    """An error or a note, in the page's own words for what is named by the code's."""
+    words = translated(said.sentence)
+    for (name, value), choice in CHOICES.items():
+        if name in words:
+            words = _called(words, value, choice)
+    for name, shown in LABELS.items():
+        # In English the names without "_" are words as others.
+        words = _called(words, name, shown) if "_" in name or language() == "ja" else words
+    words = COMMAND.sub(_(SEARCH), words)
+    params = dict(said.params)
+    if params.get("field") in LABELS:
+        params["field"] = f"«{label(str(params['field']))}»"
+    return str(Sentence(said.code, words, **params))
+
+
+def _called(words: str, name: str, shown: str) -> str:
+    return re.sub(rf"(?<![\w{{.-]){name}(?![\w}}.-])", f"«{_(shown)}»", words, flags=re.ASCII) if name else words
