@@ -133,6 +133,8 @@ class Predictor(BaseRunner):
                 "KLMS",
                 "HeunDiscrete",
                 "KarrasDPM",
+                "LCM",
+                "TCD",
             ],
         ),
         unknown_words: str = Input(

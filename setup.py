@@ -1,4 +1,4 @@
-"""What pyproject.toml cannot say: a wheel carries the predictor and the embedded model, which lie beside jsd."""
+"""What pyproject.toml cannot say: a wheel carries the predictor, the embedded model and the scorer from beside jsd."""
 
 import shutil
 from pathlib import Path
@@ -12,7 +12,8 @@ class BuildWithBundle(build_py):
         super().run()
         if not self.editable_mode:
             bundle = Path(self.build_lib) / "jsd" / "_bundle"
-            shutil.copytree("weights/mini", bundle / "weights" / "mini", dirs_exist_ok=True)
+            for name in ("mini", "clip_ja"):
+                shutil.copytree(f"weights/{name}", bundle / "weights" / name, dirs_exist_ok=True)
             shutil.copyfile("predict.py", bundle / "predict.py")
 
 

@@ -80,7 +80,7 @@ class Job:
     inputs: InputPictures
     lora_files: list[dict[str, object]]  # name, weight, SHA-256
     upscale: int
-    output_notes: tuple[Note, ...] = ()  # of the files: what they cannot hold
+    other_notes: tuple[Note, ...] = ()  # on the scheduler, the size, what files cannot hold
     seconds: dict[str, float] = field(default_factory=dict)
     withheld: list[Note] = field(default_factory=list)  # the pictures that the safety checker flagged
 
@@ -88,7 +88,7 @@ class Job:
     def notes(self) -> list[Note]:
         """What its author should know: of each different prompt, the pictures that come in, go out, are withheld."""
         said = {str(note): note for one in self.prompts for note in one.notes()}
-        return [*said.values(), *self.inputs.notes, *self.output_notes, *self.withheld]
+        return [*said.values(), *self.inputs.notes, *self.other_notes, *self.withheld]
 
     def __repr__(self) -> str:
         return f"Job({len(self.options)} x {self.options[0].prompt!r}, {len(self.start.timesteps)} steps)"

@@ -36,7 +36,7 @@ from jsd.prompting.prompts import Prompts, read_prompt, read_prompts, shared_num
 from jsd.prompting.tokenizer import JapaneseTokenizer
 from jsd.safety import SafetyChecker, find_checker, safety_status, withhold
 from jsd.sampling import DenoisingState
-from jsd.schedulers import make_scheduler
+from jsd.schedulers import make_scheduler, scheduler_note
 from jsd.sizes import SizeLimits
 
 logger = logging.getLogger(__name__)
@@ -236,20 +236,21 @@ class Pipeline:
             inputs=inputs,
             lora_files=self.adapters.records,
             upscale=upscale,
-            output_notes=self._output_notes(each, prompts, upscale),
+            other_notes=self._other_notes(each, prompts, upscale),
             seconds={"encode": perf_counter() - began},
         )
 
-    def _output_notes(
+    def _other_notes(
         self, options: Sequence[SamplingOptions], prompts: Sequence[Prompts], upscale: int
     ) -> tuple[Note, ...]:
-        """Of the size; and, of the longest text, of what a JPEG cannot hold."""
-        notes = [] if self.upscaler is not None else upscaling.notes(upscale)
-        if options[0].output_format != "jpg":
-            return tuple(notes)
-        said = (recorded(one) | self.provenance | read.provenance() for one, read in zip(options, prompts, strict=True))
-        note = left_out("jpg", max(said, key=lambda metadata: len(str(metadata))))
-        return tuple(notes) if note is None else (*notes, note)
+        """On the scheduler, on the size; and, of the longest text, on what a JPEG cannot hold."""
+        notes = [scheduler_note(options[0].scheduler, options[0].loras)]
+        notes += [] if self.upscaler is not None else upscaling.notes(upscale)
+        if options[0].output_format == "jpg":
+            pairs = zip(options, prompts, strict=True)
+            said = (recorded(one) | self.provenance | read.provenance() for one, read in pairs)
+            notes.append(left_out("jpg", max(said, key=lambda metadata: len(str(metadata)))))
+        return tuple(note for note in notes if note is not None)
 
     def denoise(self, job: Job) -> Iterator[DenoisingState]:
         """A state after each step; a caller that stops iterating stops the work."""
@@ -310,7 +311,7 @@ class Pipeline:
                 device=str(self.device),
                 dtype=dtype_name(self.dtype),
                 seconds={**earlier, "decode": seconds},
-                notes=(*read.notes(), *job.inputs.notes, *job.output_notes),
+                notes=(*read.notes(), *job.inputs.notes, *job.other_notes),
                 # Rounding differs between batches of different sizes: to draw it again takes the same.
                 provenance={**shared, **read.provenance(), "batch": [index, len(job.options)]},
             )

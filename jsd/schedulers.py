@@ -5,14 +5,14 @@ class would carry the first one's spacing and clipping along, and change the pic
 """
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from importlib import import_module
 from inspect import signature
 from typing import Any
 
 from jsd import solvers
-from jsd.errors import InvalidInputError, ModelFolderError
+from jsd.errors import InvalidInputError, ModelFolderError, Note
 
 # public name -> (module and class in diffusers.schedulers, what differs from the class's defaults)
 # By module, because without scipy diffusers.schedulers itself hides LMSDiscreteScheduler.
@@ -25,7 +25,11 @@ SCHEDULERS: dict[str, tuple[str, dict[str, object]]] = {
     "KLMS": ("scheduling_lms_discrete.LMSDiscreteScheduler", {}),
     "HeunDiscrete": ("scheduling_heun_discrete.HeunDiscreteScheduler", {}),
     "KarrasDPM": ("scheduling_dpmsolver_multistep.DPMSolverMultistepScheduler", {"use_karras_sigmas": True}),
+    "LCM": ("scheduling_lcm.LCMScheduler", {}),
+    "TCD": ("scheduling_tcd.TCDScheduler", {}),
 }
+# For models that were distilled, or their LoRA: arXiv 2310.04378, 2402.19159; they know as many noise levels.
+DISTILLED, DISTILLED_STEPS = ("LCM", "TCD"), 50
 
 # What a folder says about the noise its UNet was trained on.
 NOISE_SCHEDULE = ("beta_start", "beta_end", "beta_schedule", "trained_betas", "num_train_timesteps", "prediction_type")
@@ -56,6 +60,8 @@ def make_scheduler(name: str, scheduler_config: Mapping[str, Any], num_inference
     config = _noise_schedule(scheduler_config)
     config |= {key: value for key, value in STABLE_DIFFUSION.items() if key in accepted}
     _check_request(name, config, num_inference_steps)
+    if name in DISTILLED:
+        config["original_inference_steps"] = min(DISTILLED_STEPS, config["num_train_timesteps"])
     if num_inference_steps == 1:
         # Other spacings put a single step where there is no noise.
         config["timestep_spacing"] = "trailing"
@@ -79,6 +85,18 @@ def make_scheduler(name: str, scheduler_config: Mapping[str, Any], num_inference
     return scheduler
 
 
+def scheduler_note(name: str, loras: Sequence[str]) -> Note | None:
+    """Of one that wants a distilled model. Whether a model, or a LoRA, is distilled nothing in it says."""
+    if name not in DISTILLED or loras:
+        return None
+    return Note(
+        "scheduler.wants_distilled",
+        "{field} {value} is for a model distilled for few steps, or for its LoRA file; pictures of others are blurred",
+        field="scheduler",
+        value=name,
+    )
+
+
 def _check_request(name: str, config: Mapping[str, Any], num_inference_steps: int) -> None:
     if num_inference_steps >= config["num_train_timesteps"]:
         raise InvalidInputError(
@@ -86,6 +104,15 @@ def _check_request(name: str, config: Mapping[str, Any], num_inference_steps: in
             "{field} must be below the {num_train_timesteps} noise levels that the model was trained on, got {value}",
             field="num_inference_steps",
             num_train_timesteps=config["num_train_timesteps"],
+            value=num_inference_steps,
+        )
+    if name in DISTILLED and num_inference_steps > DISTILLED_STEPS:
+        raise InvalidInputError(
+            "scheduler.distilled",
+            "{field} must be at most {limit} with {scheduler}, got {value}; it is made for 4 to 8",
+            field="num_inference_steps",
+            limit=DISTILLED_STEPS,
+            scheduler=name,
             value=num_inference_steps,
         )
     if config["prediction_type"] == "sample" and name == "K_EULER_ANCESTRAL":

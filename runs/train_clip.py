@@ -1,4 +1,5 @@
-"""Train `clip_ja`, the scorer beside the embedded model, and write it into weights/clip_ja: at most 10 MB.
+"""Train `clip_ja`, the scorer beside the embedded model, and write it into weights/clip_ja: at most 10 MB; how well it
+finds exchanged captions on a design that it has not seen goes into docs/results/clip_ja.json.
 
 python -m runs.train_clip [--sources data/sources] [--output checkpoints/clip_ja] [--destination weights/clip_ja]
 """
@@ -15,10 +16,11 @@ MAX_BYTES = 10_000_000
 def main() -> None:
     import torch
 
-    from jsd.atomic import replacing_folder
+    from jsd.atomic import replacing_folder, write_json
     from jsd.models.folder import weights_root
     from jsd.prompting.tokenizer import JapaneseTokenizer
-    from jsd.training.clip import HELD_OUT, STAGE, Pairs, build_clip, load_drawings
+    from jsd.scoring import JapaneseClip, load_scorer, save_own
+    from jsd.training.clip import HELD_OUT, HIDDEN, PROJECTION, STAGE, Pairs, load_drawings, measure
     from jsd.training.corpora.sprites import DESIGNS
     from jsd.training.logs import Log
     from jsd.training.loop import train
@@ -33,8 +35,9 @@ def main() -> None:
     drawings = load_drawings(args.sources, args.output / "sprites.npz")
     designs = [design for design in DESIGNS if design != HELD_OUT]
     torch.manual_seed(0)
-    model = build_clip(tokenizer)
+    model = JapaneseClip(tokenizer.vocab_size, tokenizer.pad_token_id, HIDDEN, PROJECTION)
     pairs = Pairs(drawings, designs, tokenizer, STAGE.train_batch_size, seed=0)
+    pairs.start(model)
     with Log(args.output) as log:
         ema, seconds = train(
             STAGE,
@@ -49,7 +52,7 @@ def main() -> None:
         )
     ema.copy_to(model.parameters())
     with replacing_folder(args.destination) as folder:
-        model.half().save_pretrained(folder)
+        save_own(model, folder)
         shutil.copytree(vocabulary, folder / "tokenizer")
         card = args.destination / "README.md"
         if card.is_file():
@@ -57,6 +60,10 @@ def main() -> None:
         size_bytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         if size_bytes > MAX_BYTES:
             raise SystemExit(f"the folder must not exceed {MAX_BYTES:,} bytes, and has {size_bytes:,}")
+    found = measure(load_scorer(args.destination), drawings, HELD_OUT)
+    write_json(ROOT / "docs" / "results" / "clip_ja.json", {"bytes": size_bytes, "seconds": round(seconds), **found})
+    print(found)
+    (args.destination / "model.safetensors").chmod(0o644)
     print(f"{args.destination}: {size_bytes / 1e6:.1f} MB, {len(drawings.concepts)} concepts, {seconds:.0f} s")
 
 

@@ -35,6 +35,8 @@ REFERENCES: dict[str, tuple[str, str, dict[str, object]]] = {
     "KLMS": ("lms_discrete", "LMSDiscreteScheduler", {"steps_offset": 1}),
     "HeunDiscrete": ("heun_discrete", "HeunDiscreteScheduler", {"clip_sample": False, "steps_offset": 1}),
     "KarrasDPM": ("dpmsolver_multistep", "DPMSolverMultistepScheduler", {"use_karras_sigmas": True, "steps_offset": 1}),
+    "LCM": ("lcm", "LCMScheduler", {"steps_offset": 1}),
+    "TCD": ("tcd", "TCDScheduler", {"steps_offset": 1}),
 }
 # From a picture these two begin as diffusers' do not: `test_closed_form.py` is their judge.
 BEGIN_OTHERWISE = ("KLMS", "PNDM")
@@ -91,6 +93,7 @@ def reference(pipeline: Pipeline, name: str, class_name: str, **inputs: Any) -> 
         negative_prompt_embeds=pipeline.encode_prompt([OPTIONS.negative_prompt] * 2),
         guidance_scale=OPTIONS.guidance_scale,
         output_type="latent",
+        eta=0.3 if name == "TCD" else 0.0,  # its own default, which these pipelines override
         **({"num_inference_steps": OPTIONS.num_inference_steps} | inputs),
     ).images
     return latents

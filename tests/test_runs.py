@@ -155,7 +155,7 @@ def test_the_export_is_a_whole_folder_in_bfloat16(trained: Path, tmp_path: Path)
     with safe_open(destination / "unet/diffusion_pytorch_model.safetensors", framework="numpy") as tensors:
         assert tensors.get_slice("conv_in.weight").get_dtype() == "BF16"
     assert (destination / "README.md").read_text("utf-8") == "the card", "the model card must stay"
-    assert (destination / "model_index.json").is_file() and (destination / "tokenizer" / "spiece.model").is_file()
+    assert (destination / "model_index.json").is_file() and (destination / "tokenizer" / "tokenizer.json").is_file()
     assert size_bytes == sum(path.stat().st_size for path in destination.rglob("*") if path.is_file())
     training = json.loads((destination / "training.json").read_text("utf-8"))
     assert training["stage2"] == {"recipe": "mini", "options": {"seed": 0}, "seconds": 1.5}

@@ -3,7 +3,7 @@ from inspect import signature
 import pytest
 
 from jsd.errors import InvalidInputError, ModelFolderError
-from jsd.schedulers import MAX_TRAIN_TIMESTEPS, SCHEDULERS, STABLE_DIFFUSION, make_scheduler
+from jsd.schedulers import DISTILLED, MAX_TRAIN_TIMESTEPS, SCHEDULERS, STABLE_DIFFUSION, make_scheduler, scheduler_note
 
 FOLDER_CONFIG = {
     "_class_name": "PNDMScheduler",
@@ -70,7 +70,15 @@ def test_noise_that_cannot_be_drawn_with_is_refused(change: dict[str, object]) -
         make_scheduler("KarrasDPM", FOLDER_CONFIG | change, 5)
 
 
-@pytest.mark.parametrize("name", SCHEDULERS)
+def test_few_steps_are_few_and_a_note_says_what_they_want() -> None:
+    assert max(make_scheduler("LCM", FOLDER_CONFIG, 50).timesteps.tolist()) == 899
+    with pytest.raises(InvalidInputError, match="at most 50 with LCM"):
+        make_scheduler("LCM", FOLDER_CONFIG, 51)
+    assert scheduler_note("DDIM", ()) is None is scheduler_note("TCD", ("a.safetensors",))
+    assert "distilled" in str(scheduler_note("TCD", ()))
+
+
+@pytest.mark.parametrize("name", [name for name in SCHEDULERS if name not in DISTILLED])
 def test_more_steps_than_noise_levels_are_refused(name: str) -> None:
     config = FOLDER_CONFIG | {"num_train_timesteps": 60}
     assert max(make_scheduler(name, config, 59).timesteps.tolist()) == 59

@@ -4,17 +4,10 @@ from pathlib import Path
 
 import torch
 from conftest import train_vocabulary
-from transformers import (
-    BertConfig,
-    CLIPConfig,
-    CLIPModel,
-    ConvNextConfig,
-    PreTrainedTokenizerFast,
-    SiglipConfig,
-    SiglipModel,
-    VisionTextDualEncoderConfig,
-    VisionTextDualEncoderModel,
-)
+from transformers import CLIPConfig, CLIPModel, PreTrainedTokenizerFast, SiglipConfig, SiglipModel
+
+from jsd.prompting.tokenizer import JapaneseTokenizer
+from jsd.scoring import JapaneseClip, save_own
 
 TOWER = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
 PICTURES = {"image_size": 32, "patch_size": 8}
@@ -23,13 +16,8 @@ PICTURES = {"image_size": 32, "patch_size": 8}
 def write_own(folder: Path) -> Path:
     """As `weights/clip_ja`."""
     torch.manual_seed(0)
-    train_vocabulary(folder / "tokenizer", model_max_length=16)
-    vision = ConvNextConfig(
-        image_size=32, num_stages=2, hidden_sizes=[8, 16], depths=[1, 1], hidden_size=16, layer_scale_init_value=1.0
-    )
-    text = BertConfig(vocab_size=200, max_position_embeddings=16, **TOWER)
-    config = VisionTextDualEncoderConfig.from_vision_text_configs(vision, text, projection_dim=16)
-    VisionTextDualEncoderModel(config).save_pretrained(folder)
+    tokenizer = JapaneseTokenizer.load(train_vocabulary(folder / "tokenizer", model_max_length=16))
+    save_own(JapaneseClip(tokenizer.vocab_size, tokenizer.pad_token_id, hidden_size=16, projection_dim=8), folder)
     return folder
 
 

@@ -12,7 +12,7 @@ import secrets
 import socket
 import warnings
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -86,25 +86,42 @@ def draw_on_cluster(
     `address` None: RAY_ADDRESS, else a cluster of this machine alone, for this call. `num_workers` None: as
     `plan_actors` finds.
     """
-    # Before a cluster is started, which takes a while. Which GPU a worker has is Ray's choice.
-    if model.device not in (None, *DEVICES):
-        raise not_one_of("device", model.device, DEVICES)
     if model.dtype is not None:
         named_dtype(model.dtype)
-    address = os.environ.get("RAY_ADDRESS") if address is None else address
-    ray = _import_ray(is_alone=address is None)
     # Rounding differs between numbers of threads: as many as the local engine would have here.
     arguments = (model, files, digest, torch.get_num_threads(), language())
-    with _cluster(ray, address, num_workers, model.device):
-        num_actors, num_gpus = plan_actors(ray.nodes(), model.device, num_workers)
-        answers = _map_rows(ray, rows, arguments, num_actors, num_gpus)
+    items = [pickle.dumps(_with_absolute_paths(row)) for row in rows]
+    with closing(map_on_cluster(items, Worker, arguments, model.device, num_workers, address)) as answers:
+        for answer in answers:
+            if not isinstance(answer, Drawn):
+                raise JsdError("batch.worker", "a worker on {host} cannot draw: {reason}", **answer)
+            yield answer
+
+
+def map_on_cluster(
+    items: Sequence[bytes],
+    worker: type,
+    arguments: tuple[object, ...],
+    device: str | None,
+    num_workers: int | None,
+    address: str | None,
+) -> Generator[Any, None, None]:
+    """What actors of the class `worker`, made of `arguments`, answer to each item, whichever is first.
+
+    An actor takes a table with the column `row`, one item, and gives one with the column `answer`, pickled.
+    """
+    # Before a cluster is started, which takes a while. Which GPU a worker has is Ray's choice.
+    if device not in (None, *DEVICES):
+        raise not_one_of("device", device, DEVICES)
+    address = os.environ.get("RAY_ADDRESS") if address is None else address
+    ray = _import_ray(is_alone=address is None)
+    with _cluster(ray, address, num_workers, device):
+        num_actors, num_gpus = plan_actors(ray.nodes(), device, num_workers)
+        answers = _map_items(ray, items, worker, arguments, num_actors, num_gpus)
         try:
             # Without prefetching: it would hold a finished row back until the next one is finished.
             for table in answers.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
-                for answer in map(pickle.loads, table["answer"].to_pylist()):
-                    if not isinstance(answer, Drawn):
-                        raise JsdError("batch.worker", "a worker on {host} cannot draw: {reason}", **answer)
-                    yield answer
+                yield from map(pickle.loads, table["answer"].to_pylist())
         except ray.exceptions.RayError as error:
             if isinstance(error, ray.exceptions.RayTaskError):  # an error of ours: with its traceback
                 raise
@@ -130,21 +147,23 @@ def plan_actors(nodes: Iterable[Mapping[str, Any]], device: str | None, num_work
     return num_devices if num_workers is None else num_workers, int(on_gpu)
 
 
-def _map_rows(ray: Any, rows: Sequence[Row], arguments: tuple[object, ...], num_actors: int, num_gpus: int) -> Any:
-    """A lazy dataset: each row a block, drawn by a `Worker` of `arguments`."""
+def _map_items(
+    ray: Any, items: Sequence[bytes], worker: type, arguments: tuple[object, ...], num_actors: int, num_gpus: int
+) -> Any:
+    """A lazy dataset: each item a block."""
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     context.execution_no_progress_timeout_s = -1  # a row may take as long as it takes
     context.max_consecutive_actor_init_deaths = MAX_DEATHS
     logging.getLogger("ray.data").setLevel(logging.ERROR)
-    items = [{"row": pickle.dumps(_with_absolute_paths(row))} for row in rows]
+    rows = [{"row": item} for item in items]
     with warnings.catch_warnings():
         # Ray 2.64 will have another place for max_task_retries; without it, a row that kills its worker is tried
         # for ever.
         warnings.simplefilter("ignore", ray.util.annotations.RayDeprecationWarning)
-        return ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
-            Worker,
+        return ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
+            worker,
             fn_constructor_args=arguments,
             batch_size=1,  # what a block holds; on GPUs Ray Data insists on a number
             batch_format="pyarrow",

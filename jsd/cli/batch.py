@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from jsd.batch.rows import Row, read_rows
 from jsd.cli.arguments import add_model_arguments, add_options, add_output_arguments, check_folder, given_options, say
-from jsd.cli.numbers import check_whole, whole
-from jsd.errors import InvalidInputError, JsdError
+from jsd.cli.engine import add_engine_arguments, check_engine
+from jsd.errors import JsdError
 from jsd.i18n import _
 from jsd.models.folder import choose_folder, open_model_folder
 from jsd.options import SamplingOptions
 from jsd.prompting.styles import check_style
-from jsd.rules import not_one_of
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -24,10 +23,8 @@ if TYPE_CHECKING:
     from jsd.batch.drawing import Drawn
     from jsd.batch.results import Results
 
-ENGINES = ("local", "ray")
 # Options that the command line may set for the rows that do not name them.
 DEFAULTS_OF_ROWS = ("style", "output_format", "output_quality")
-MAX_WORKERS = 10_000
 SECONDS_BETWEEN_LOG_LINES = 10
 
 
@@ -42,21 +39,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ),
     )
     add_options(parser, DEFAULTS_OF_ROWS)
-    add(
-        "--engine",
-        default=ENGINES[0],
-        metavar="|".join(ENGINES),
-        help=_("ray: over a cluster, the same pictures") + " (%(default)s)",
-    )
-    add("--workers", type=whole, metavar="N", help=_("with ray: default one for each GPU, else for each machine"))
-    add("--ray-address", metavar="HOST:PORT", help=_("with ray: a running cluster (RAY_ADDRESS, else none: start one)"))
+    add_engine_arguments(parser)
     add_model_arguments(parser)
     add_output_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> None:
     check_folder(args.output_dir, "output_dir")
-    _check_engine(args)
+    check_engine(args)
     defaults = _defaults(args)
     rows, wrong = read_rows(args.file, defaults, {"no_metadata": True} if args.no_metadata else {})
     total = len(rows) + len(wrong)
@@ -98,21 +88,6 @@ def run(args: argparse.Namespace) -> None:
             total=total,
             page=page,
         )
-
-
-def _check_engine(args: argparse.Namespace) -> None:
-    if args.engine not in ENGINES:
-        raise not_one_of("engine", args.engine, ENGINES)
-    if args.workers is not None:
-        check_whole("workers", args.workers, 1, MAX_WORKERS)
-    for field in ("workers", "ray_address"):
-        if args.engine != "ray" and getattr(args, field) is not None:
-            raise InvalidInputError(
-                "batch.only_ray",
-                "{field} is for the engine ray, and the engine is {value}; add --engine ray, or leave {field} out",
-                field=field,
-                value=args.engine,
-            )
 
 
 def _defaults(args: argparse.Namespace) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from jsd.cli.arguments import check_folder
 from jsd.cli.columns import aligned
 from jsd.cli.numbers import check_whole, whole
+from jsd.cli.sharded import add_sharded, run_filter, run_latents, run_score, tell_noted
 from jsd.i18n import N_, _
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     describe.add_argument(
         "--weights", type=Path, metavar="FOLDER", help=_("model folder whose vocabulary reads the captions")
     )
+    add_sharded(actions)
     for action in (build, sprites):
         action.add_argument(
             "--sources",
@@ -86,11 +88,11 @@ def run(args: argparse.Namespace) -> None:
     elif args.action == "describe" and args.folder is not None:
         _describe(args)
     else:
-        _built(args)
+        {"score": run_score, "filter": run_filter, "latents": run_latents}.get(args.action, _built)(args)
 
 
 def _import(args: argparse.Namespace) -> None:
-    from jsd.training.corpora.shards import LEFT_OUT_FILE, fingerprint, import_pictures, summed
+    from jsd.training.corpora.shards import LEFT_OUT_FILE, fingerprint, import_pictures
 
     check_folder(args.output, "output")
     for field in ("seed", "count"):
@@ -111,9 +113,7 @@ def _import(args: argparse.Namespace) -> None:
 
         shards, noted = import_pictures(items, description, args.output, tell)
     print(_("{pictures:,} pictures in {folder}", pictures=len(shards), folder=args.output))
-    for reason, taken, count, names_ in summed(noted):
-        said = _("made plain") if taken else _("left out")
-        print(f"{said}, {_(reason)}: {count:,}  {', '.join(names_)}{' …' if count > len(names_) else ''}")
+    tell_noted(noted)
     if noted:
         print(args.output / LEFT_OUT_FILE)
 
@@ -142,7 +142,7 @@ def _describe(args: argparse.Namespace) -> None:
     print(write_sheet(shards, args.folder / SHEET))
 
 
-# What `jsd data import` says of pictures.
+# What `jsd data import` and `filter` say of pictures.
 REASONS = (
     N_("missing"),
     N_("damaged"),
@@ -153,6 +153,9 @@ REASONS = (
     N_("CMYK"),
     N_("rotated"),
     N_("16 bit"),
+    N_("caption does not fit"),
+    N_("unsafe"),
+    N_("near duplicate"),
 )
 
 

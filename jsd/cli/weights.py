@@ -59,7 +59,8 @@ def run(args: argparse.Namespace) -> None:
 
 def _list(args: argparse.Namespace) -> None:
     root = weights_root()
-    folders = sorted(path for place in (root, BUNDLE / "weights") for path in place.glob("[!.]*") if path.is_dir())
+    places = [path for place in (root, BUNDLE / "weights") for path in place.glob("[!.]*") if path.is_dir()]
+    folders = sorted(path for path in places if not (path / "config.json").is_file())  # that has a scorer, no model
     named = os.environ.get("JSD_WEIGHTS", "")
     if named != "" and Path(named) not in folders:
         folders.append(Path(named))

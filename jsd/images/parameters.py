@@ -26,6 +26,8 @@ SAMPLERS = {
     "KLMS": "LMS",
     "HeunDiscrete": "Heun",
     "KarrasDPM": "DPM++ 2M Karras",
+    "LCM": "LCM",
+    "TCD": "TCD",
 }
 SCHEDULERS = {sampler: scheduler for scheduler, sampler in SAMPLERS.items()}
 # name in the text -> (option, how it is read)

@@ -14,6 +14,7 @@ from jsd.devices import choose_placement, dtype_name, named_dtype
 from jsd.errors import InvalidInputError, ModelFolderError
 from jsd.models.configs import read_json
 from jsd.models.folder import open_model_folder
+from jsd.models.tokenizer_json import open_to_diffusers
 from jsd.models.weights import CHECKER, WEIGHT_STEMS, Weights, find_weights
 
 # Weights of any framework, which are converted, not copied; and what git and the hub keep for themselves.
@@ -36,6 +37,7 @@ def convert_folder(source: Path | str, destination: Path | str, dtype: str | Non
                 kept = torch.float32 if component == CHECKER else target
                 save_file(_convert(weights, kept), path, metadata={"format": "pt"})
                 _name_dtype(partial / component / "config.json", kept)
+        open_to_diffusers(partial)
         open_model_folder(partial)
     return target
 

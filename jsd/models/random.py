@@ -16,6 +16,7 @@ from jsd.models.components import expected_shapes
 from jsd.models.configs import read_json
 from jsd.models.convert import new_folder
 from jsd.models.folder import EMBEDDED, folder_named
+from jsd.models.tokenizer_json import CLASSES, open_to_diffusers
 from jsd.models.weights import MODELS, WEIGHT_STEMS, Shapes
 from jsd.prompting.tokenizer import VOCABULARY_FILE
 
@@ -81,12 +82,6 @@ STABLE_DIFFUSION_XL: dict[str, dict[str, Any]] = {
     "vae": {**STABLE_DIFFUSION_V1["vae"], "sample_size": 1024, "scaling_factor": 0.13025, "force_upcast": True},
 }
 SIZES = ("mini", "full", "sdxl")
-CLASSES = {
-    "text_encoder": "CLIPTextModel",
-    "text_encoder_2": "CLIPTextModelWithProjection",
-    "unet": "UNet2DConditionModel",
-    "vae": "AutoencoderKL",
-}
 SCHEDULER = {
     "_class_name": "PNDMScheduler",
     "beta_start": 0.00085,
@@ -129,8 +124,8 @@ def model_configs(size: str) -> dict[str, dict[str, Any]]:
 def _classes(component: str) -> dict[str, Any]:
     if component.startswith("text_encoder"):
         special = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 3, "model_type": "clip_text_model"}
-        return {"architectures": [CLASSES[component]], **special}
-    return {"_class_name": CLASSES[component]}
+        return {"architectures": [CLASSES[component][1]], **special}
+    return {"_class_name": CLASSES[component][1]}
 
 
 def write_random_folder(folder: Path | str, size: str = "mini", dtype: str | None = None, seed: int = 0) -> torch.dtype:
@@ -148,6 +143,7 @@ def write_random_folder(folder: Path | str, size: str = "mini", dtype: str | Non
         window = {"model_max_length": text["max_position_embeddings"], "do_lower_case": True}
         write_json(partial / "tokenizer" / "tokenizer_config.json", window)
         (partial / "tokenizer" / VOCABULARY_FILE).write_bytes(character_vocabulary(text["vocab_size"]))
+        open_to_diffusers(partial)
         (partial / "README.md").write_text(MODEL_CARD.format(size=size), "utf-8")
     return target
 

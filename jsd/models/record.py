@@ -1,6 +1,7 @@
 """What of a model folder goes into the files of its pictures: a digest of its weights, its licence."""
 
 import hashlib
+import json
 import re
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
@@ -17,6 +18,7 @@ from jsd.models.weights import find_weights, networks_of
 
 # The class that rinna's model_index.json names; what is fine-tuned from that model inherits its licence.
 RINNA_CLASS = "JapaneseStableDiffusionPipeline"
+ORIGINAL_CLASS = "_original_class_name"  # of model_index.json, where `_class_name` is one that diffusers has
 OPENRAIL = "CreativeML OpenRAIL-M"
 OPENRAIL_URL = "https://huggingface.co/spaces/CompVis/stable-diffusion-license"
 # In English whatever the user's language: the same request gives the same file.
@@ -28,6 +30,7 @@ OPENRAIL_RESTRICTIONS = N_(
     "medical advice or interpret medical results; serve the administration of justice, law enforcement, "
     "immigration or asylum"
 )
+READING = ("model_max_length", "do_lower_case")  # of tokenizer_config.json; the padding piece is the vocabulary's
 # The hub's identifiers -> names
 LICENCES = {"creativeml-openrail-m": OPENRAIL, "mit": "MIT", "apache-2.0": "Apache-2.0"}
 
@@ -51,7 +54,7 @@ def folder_digest(folder: Path) -> str:
     present = [name for name in sorted(names) if (folder / name).is_file()]
     # hashlib lets go of the interpreter: four gigabytes take as long as their largest file.
     with ThreadPoolExecutor() as pool:
-        digests = pool.map(file_digest, [folder / name for name in present])
+        digests = pool.map(_deciding_digest, [folder / name for name in present])
     lines = [f"{digest}  {name}\n" for name, digest in zip(present, digests, strict=True)]
     digest = hashlib.sha256("".join(lines).encode()).hexdigest()
     known.put("model_sha256", digest)
@@ -89,6 +92,14 @@ def pixel_digest(image: Image.Image) -> str:
     return hashlib.sha256(f"{image.mode} {image.width}x{image.height}\n".encode() + image.tobytes()).hexdigest()
 
 
+def _deciding_digest(path: Path) -> str:
+    """That of the file; of a tokenizer's config, of what decides how text is read: other programs want more in it."""
+    if path.name != "tokenizer_config.json":
+        return file_digest(path)
+    config = {name: value for name, value in read_json(path).items() if name in READING}
+    return hashlib.sha256(f"{json.dumps(config, ensure_ascii=False, indent=2)}\n".encode()).hexdigest()
+
+
 def file_digest(path: Path) -> str:
     """SHA-256 in hexadecimal."""
     with path.open("rb") as file:
@@ -108,6 +119,7 @@ def _front_matter(path: Path) -> dict[str, str]:
 
 def _pipeline_class(folder: Path) -> object:
     try:
-        return read_json(folder / "model_index.json").get("_class_name")
+        index = read_json(folder / "model_index.json")
     except ModelFolderError:
         return None
+    return index.get(ORIGINAL_CLASS, index.get("_class_name"))

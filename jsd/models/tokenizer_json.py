@@ -6,41 +6,68 @@ combining marks, which `tokenizers` normalises in another order.
 """
 
 import json
+import shutil
+import sys
+from io import BytesIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from sentencepiece import SentencePieceProcessor
+import numpy as np
+from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
 
 from jsd.atomic import write_json, write_text
-from jsd.prompting.tokenizer import VOCABULARY_FILE, JapaneseTokenizer
+from jsd.models.record import ORIGINAL_CLASS
+from jsd.models.weights import CHECKER, SECOND_ENCODER, has_safety_checker, networks_of
+from jsd.prompting.tokenizer import PRIVATE_MARKS, VOCABULARY_FILE, JapaneseTokenizer
 
 TOKENIZER_CLASS = "PreTrainedTokenizerFast"
-# Of a private-use character, around the name of a control piece.
-_PRIVATE = "\ue000{name}\ue001"
+# As model_index.json has them: library and class.
+CLASSES = {
+    "text_encoder": ["transformers", "CLIPTextModel"],
+    SECOND_ENCODER: ["transformers", "CLIPTextModelWithProjection"],
+    "unet": ["diffusers", "UNet2DConditionModel"],
+    "vae": ["diffusers", "AutoencoderKL"],
+    CHECKER: ["stable_diffusion", "StableDiffusionSafetyChecker"],
+    "feature_extractor": ["transformers", "CLIPImageProcessor"],
+}
 
 
 def open_to_diffusers(folder: Path) -> None:
-    """Make a model folder one that `StableDiffusionPipeline.from_pretrained` opens, and draws our pictures with."""
-    write_tokenizer_json(folder / "tokenizer")
+    """Make a model folder one that `DiffusionPipeline.from_pretrained` opens, and draws our pictures with."""
     path = folder / "model_index.json"
     index = json.loads(path.read_text("utf-8")) if path.is_file() else {}
-    classes = {
-        "scheduler": ["diffusers", "DDIMScheduler"],
-        "text_encoder": ["transformers", "CLIPTextModel"],
-        "unet": ["diffusers", "UNet2DConditionModel"],
-        "vae": ["diffusers", "AutoencoderKL"],
-        "feature_extractor": [None, None],
-        "safety_checker": [None, None],
+    networks = networks_of(folder)
+    is_sdxl = SECOND_ENCODER in networks
+    tokenizers = ("tokenizer", "tokenizer_2") if is_sdxl else ("tokenizer",)
+    for name in tokenizers:
+        if not (folder / name).is_dir():
+            shutil.copytree(folder / "tokenizer", folder / name)
+        write_tokenizer_json(folder / name)
+    class_name = "StableDiffusionXLPipeline" if is_sdxl else "StableDiffusionPipeline"
+    scheduler = json.loads((folder / "scheduler" / "scheduler_config.json").read_text("utf-8"))
+    made = {
+        "_class_name": class_name,
+        **({} if index.get("_class_name") in (None, class_name) else {ORIGINAL_CLASS: index["_class_name"]}),
+        **{name: CLASSES[name] for name in networks},
+        **{name: ["transformers", TOKENIZER_CLASS] for name in tokenizers},
+        "scheduler": ["diffusers", scheduler.get("_class_name", "DDIMScheduler")],
     }
-    known = {"_class_name": "StableDiffusionPipeline", "tokenizer": ["transformers", TOKENIZER_CLASS]}
-    write_json(path, {**classes, "requires_safety_checker": False, **index, **known})
+    if not is_sdxl:
+        has_checker = has_safety_checker(folder)
+        made |= {name: CLASSES[name] if has_checker else [None, None] for name in (CHECKER, "feature_extractor")}
+        made["requires_safety_checker"] = has_checker
+    write_json(path, {**index, **made})
 
 
 def write_tokenizer_json(folder: Path) -> None:
     """Write `tokenizer.json` into a tokenizer folder, and its special tokens into `tokenizer_config.json`."""
     tokenizer = JapaneseTokenizer.load(folder)
     processor = SentencePieceProcessor(model_file=str(folder / VOCABULARY_FILE))
-    write_text(folder / "tokenizer.json", _build(tokenizer, processor).to_str(pretty=False) + "\n")
+    built = json.loads(_build(tokenizer, processor).to_str())
+    # Scores have float32's digits: written out in float64's they would take a quarter of the file.
+    built["model"]["vocab"] = [[piece, float(str(np.float32(score)))] for piece, score in built["model"]["vocab"]]
+    write_text(folder / "tokenizer.json", json.dumps(built, ensure_ascii=False, separators=(",", ":")) + "\n")
     path = folder / "tokenizer_config.json"
     config: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
     specials = {"unk_token": tokenizer.unk_token_id, "eos_token": tokenizer.eos_token_id}
@@ -67,7 +94,10 @@ def _build(tokenizer: JapaneseTokenizer, processor: SentencePieceProcessor) -> A
     # A letter at a time, so that a final Σ is σ: see `jsd.prompting.tokenizer`.
     lower_case = [normalizers.Replace("Σ", "σ"), normalizers.Lowercase()]
     steps: list[Any] = lower_case if tokenizer.do_lower_case else []
-    steps += [normalizers.NFC(), normalizers.Precompiled(spec["charsmap"])] if spec["charsmap"] else []
+    if spec["charsmap"]:
+        is_nfkc = "nfkc" in spec["name"].decode()
+        charsmap = _of_characters(spec["charsmap"]) if is_nfkc else spec["charsmap"]
+        steps += [normalizers.NFC(), normalizers.Precompiled(charsmap), normalizers.NFC()]
     if spec["remove_extra_whitespaces"]:
         steps += [normalizers.Strip(), normalizers.Replace(Regex(" {2,}"), " ")]
     built.normalizer = normalizers.Sequence(steps)
@@ -82,19 +112,44 @@ def _build(tokenizer: JapaneseTokenizer, processor: SentencePieceProcessor) -> A
     return built
 
 
+def _of_characters(charsmap: bytes) -> bytes:
+    """The rules of a map for NFKC that are for one character: a fifth of it. Those for more compose, as NFC does."""
+    from tokenizers import normalizers
+
+    normalise = normalizers.Precompiled(charsmap).normalize_str
+    characters = (chr(code) for code in (*range(1, 0xD800), *range(0xE000, sys.maxunicode + 1)))
+    rules = [(one, becomes) for one in characters if (becomes := normalise(one)) != one]
+    lines = [f"{ord(one):X}\t{' '.join(f'{ord(letter):X}' for letter in becomes)}\n" for one, becomes in rules]
+    model = BytesIO()
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "rules.tsv"
+        path.write_text("".join(lines), "utf-8")
+        SentencePieceTrainer.train(
+            sentence_iterator=iter(["a"]),
+            model_writer=model,
+            vocab_size=8,
+            hard_vocab_limit=False,
+            normalization_rule_tsv=str(path),
+            minloglevel=2,
+        )
+    trained: bytes = _normalizer_spec(model.getvalue())["charsmap"]
+    return trained
+
+
 def _piece_name(processor: SentencePieceProcessor, id: int) -> str:
     name = str(processor.id_to_piece(id))
-    return _PRIVATE.format(name=name) if processor.is_control(id) or processor.is_unknown(id) else name
+    is_special = processor.is_control(id) or processor.is_unknown(id)
+    return name.join(PRIVATE_MARKS) if is_special else name
 
 
 def _normalizer_spec(model: bytes) -> dict[str, Any]:
     """Of a serialised ModelProto: its field 3, NormalizerSpec (sentencepiece_model.proto)."""
-    spec: dict[str, Any] = {"charsmap": b"", "add_dummy_prefix": True, "remove_extra_whitespaces": True}
-    names = {2: "charsmap", 3: "add_dummy_prefix", 4: "remove_extra_whitespaces"}
+    spec: dict[str, Any] = {"name": b"", "charsmap": b"", "add_dummy_prefix": True, "remove_extra_whitespaces": True}
+    names = {1: "name", 2: "charsmap", 3: "add_dummy_prefix", 4: "remove_extra_whitespaces"}
     for number, value in _fields(model):
         if number == 3 and isinstance(value, bytes):
             found = {names[inner]: value for inner, value in _fields(value) if inner in names}
-            spec |= {name: value if name == "charsmap" else bool(value) for name, value in found.items()}
+            spec |= {name: value if isinstance(value, bytes) else bool(value) for name, value in found.items()}
     return spec
 
 

@@ -20,6 +20,8 @@ from jsd.prompting.concepts import KnownConcepts
 
 VOCABULARY_FILE = "spiece.model"
 DEFAULT_MAX_LENGTH = 77
+# Around the names of control pieces in what transformers reads (see `jsd.models.tokenizer_json`): nobody types them.
+PRIVATE_MARKS = "\ue000\ue001"
 # Hugging Face writes int(1e30) into tokenizer_config.json for a length that nobody set.
 UNSET_LENGTH = 10**9
 # Ids that steer the text encoder; a prompt that spells one of these names must not produce its id.
@@ -270,7 +272,7 @@ def _read_config(path: Path) -> dict[str, Any]:
     return {
         "model_max_length": length,
         "do_lower_case": do_lower_case,
-        "pad_token": pad_token if isinstance(pad_token, str) else None,
+        "pad_token": pad_token.strip(PRIVATE_MARKS) if isinstance(pad_token, str) else None,
     }
 
 

@@ -1,8 +1,7 @@
 """`clip_ja` as a scorer: a Japanese CLIP of every emoji with a Japanese name, trained on several designs of each.
 
-Both halves are transformers' own classes in one VisionTextDualEncoderModel, so the folder opens with AutoModel. A step
-shows two designs of each concept, on other grounds, sizes and hues; both are to be near the caption and near each other
-(Radford et al., arXiv 2103.00020; SLIP, arXiv 2112.12750, adds the second pull likewise).
+A step shows two designs of each concept, on other grounds, sizes and hues; both are to be near the caption and near
+each other (Radford et al., arXiv 2103.00020; SLIP, arXiv 2112.12750, adds the second pull likewise).
 """
 
 import math
@@ -17,13 +16,14 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
 from jsd.atomic import replacing_file
 from jsd.prompting.tokenizer import JapaneseTokenizer
-from jsd.scoring import read_captions
+from jsd.scoring import SIZE_PX, JapaneseClip, Scorer, read_captions, seen
 from jsd.training.corpora.concepts import Concept, distinctive_keywords, named_concepts
+from jsd.training.corpora.filtering import area_under_curve
 from jsd.training.corpora.phrases import SLOT
 from jsd.training.corpora.sources import SOURCES, SPRITE_SOURCES, fetch_source
 from jsd.training.corpora.sprites import DESIGNS, icon_names, read_drawings
@@ -31,22 +31,12 @@ from jsd.training.corpora.words import read_modifiers, read_vocabulary
 from jsd.training.objectives import Losses
 from jsd.training.recipes import Stage
 
-SIZE_PX = 64
 HELD_OUT = "twemoji"  # the design that is never shown: what the scorer is measured on
 STAGE = Stage(
-    "clip_ja", "contrastive", ("scorer",), {}, "ja", True, 96, 900, 1.5e-3, 60, ema_decay=0.99, caption_dropout=0.0
+    "clip_ja", "contrastive", ("scorer",), {}, "ja", True, 256, 800, 2e-3, 50, ema_decay=0.99, caption_dropout=0.0
 )
-VISION = {
-    "image_size": SIZE_PX,
-    "patch_size": 4,
-    "num_stages": 3,
-    "hidden_sizes": [48, 96, 192],
-    "depths": [2, 2, 2],
-    "layer_scale_init_value": 1.0,  # the class's own, 1e-6, is for networks of a hundred layers
-    "hidden_size": 192,  # of the last stage, where VisionTextDualEncoderModel looks for it
-}
-TEXT = {"hidden_size": 192, "intermediate_size": 768, "num_hidden_layers": 2, "num_attention_heads": 4}
-PROJECTION = 192
+HIDDEN, PROJECTION = 512, 192
+VIEWS = 6  # of each drawing
 BETWEEN_DESIGNS = 0.5  # weight of the pull between two designs of a concept
 # How a caption calls its concept, in shares.
 NAME, KEYWORD, SPELLING = 0.45, 0.25, 0.3
@@ -127,38 +117,47 @@ class Pairs:
         self, drawings: Drawings, designs: Sequence[str], tokenizer: JapaneseTokenizer, batch_size: int, seed: int
     ) -> None:
         """`designs`: those that are shown."""
-        self.sprites = np.stack([drawings.sprites[design] for design in designs])  # (K, N, S, S, 4)
         present = np.stack([drawings.present[design] for design in designs])  # (K, N)
         self.designs = [np.flatnonzero(present[:, row]) for row in range(present.shape[1])]
         self.rows = np.flatnonzero(present.any(axis=0))
+        generator = torch.Generator().manual_seed(seed)
+        # (K, V, N, F): seen once, since drawing a view costs more than a step.
+        self.features = torch.stack([views(drawings.sprites[design], generator) for design in designs])
         self.captions = Captions(drawings.concepts)
         self.tokenizer, self.batch_size, self.seed = tokenizer, batch_size, seed
 
-    def loss(self, model: nn.Module, step: int) -> Losses:
+    def start(self, model: JapaneseClip) -> None:
+        """The features' own scale, so that each counts alike."""
+        shown = torch.cat([self.features[:, :, int(row)].flatten(0, 1)[:2].float() for row in self.rows])
+        model.mean.copy_(shown.mean(dim=0))
+        model.deviation.copy_(shown.std(dim=0) + 1e-3)
+
+    def loss(self, model: JapaneseClip, step: int) -> Losses:
+        torch.manual_seed((self.seed << 32) + step)  # of dropout
         rng = np.random.default_rng((self.seed, step))
         words = random.Random(f"{self.seed}/clip/{step}")
         rows = rng.choice(self.rows, self.batch_size, replace=False)
-        shown = [[rng.choice(self.designs[row], 1 + (len(self.designs[row]) > 1), replace=False) for row in rows]]
-        pairs = [(some[0], some[-1]) for some in shown[0]]
-        sprites = np.concatenate([self.sprites[[pair[i] for pair in pairs], rows] for i in (0, 1)])
-        pictures = augmented(torch.from_numpy(sprites), torch.Generator().manual_seed((self.seed << 32) + step))
+        # Two designs where there are two.
+        pairs = [rng.permutation(self.designs[row])[[0, -1]] for row in rows]
+        chosen = np.array(pairs).T  # (2, B)
+        shown = self.features[chosen, rng.integers(VIEWS, size=chosen.shape), rows]  # (2, B, F)
+        first, second = F.normalize(model.project(shown.float().flatten(0, 1)), dim=-1).chunk(2)
         texts = read_captions([self.captions.draw(int(row), words) for row in rows], self.tokenizer)
-        images = _features(model.get_image_features(pixel_values=pictures))  # type: ignore[operator]
-        captions = _features(model.get_text_features(**texts))  # type: ignore[operator]
-        first, second = images.chunk(2)
-        scale = model.logit_scale.exp().clamp(max=100)  # type: ignore[operator]
+        captions = F.normalize(model.get_text_features(**texts), dim=-1)
+        scale = model.logit_scale.exp().clamp(max=60)
         target = torch.arange(len(rows))
-        losses = [(1.0, captions, first), (1.0, captions, second), (BETWEEN_DESIGNS, first, second)]
         total = torch.zeros(())
-        for weight, one, other in losses:
+        for weight, one, other in ((1.0, captions, first), (1.0, captions, second), (BETWEEN_DESIGNS, first, second)):
             logits = scale * one @ other.T
             total = total + weight * (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
         right = (captions @ first.T).argmax(dim=1) == target
-        return total / sum(weight for weight, _, _ in losses), {"accuracy": right.float().mean()}
+        return total / (2 + BETWEEN_DESIGNS), {"accuracy": right.float().mean()}
 
 
-def _features(output: Any) -> Tensor:
-    return F.normalize(output.pooler_output.float(), dim=-1)
+def views(sprites: NDArray[np.uint8], generator: torch.Generator) -> Tensor:
+    """(N, S, S, 4) -> (V, N, F) in float16."""
+    chunks = torch.split(torch.from_numpy(sprites), 256)
+    return torch.stack([torch.cat([seen(augmented(some, generator)).half() for some in chunks]) for _ in range(VIEWS)])
 
 
 def augmented(sprites: Tensor, generator: torch.Generator) -> Tensor:
@@ -193,17 +192,31 @@ def _hue(turn: Tensor) -> Tensor:
     return cos * torch.eye(3) + (1 - cos) / 3 + sin * axis
 
 
-def build_clip(tokenizer: JapaneseTokenizer) -> Any:
-    from transformers import BertConfig, ConvNextConfig, VisionTextDualEncoderConfig, VisionTextDualEncoderModel
+def measure(scorer: Scorer, drawings: Drawings, design: str, exchanged: float = 0.2, seed: int = 1) -> dict[str, Any]:
+    """How well exchanged captions are found on a design: AUC over all concepts that were shown in others, of each group
+    of Unicode's, and the share of pictures whose own name is the nearest."""
+    rows = np.flatnonzero(drawings.present[design])
+    images = [Image.fromarray(one).convert("RGBA") for one in drawings.sprites[design][rows]]
+    plain = [Image.alpha_composite(Image.new("RGBA", one.size, "white"), one).convert("RGB") for one in images]
+    concepts = [drawings.concepts[row] for row in rows]
+    pictures, texts = scorer.image_features(plain), scorer.text_features([one.name_ja for one in concepts])
+    rng = np.random.default_rng(seed)
+    chosen = rng.permutation(len(rows))[: round(exchanged * len(rows))]
+    named = np.arange(len(rows))
+    named[chosen] = np.roll(chosen, 1)
+    scores = (pictures * texts[torch.from_numpy(named)]).sum(dim=1).double().numpy()
+    wrong = named != np.arange(len(rows))
 
-    text = BertConfig(
-        vocab_size=tokenizer.vocab_size,
-        max_position_embeddings=tokenizer.model_max_length,
-        pad_token_id=tokenizer.pad_token_id,
-        hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0,
-        **TEXT,
-    )
-    vision = ConvNextConfig(**VISION)
-    config = VisionTextDualEncoderConfig.from_vision_text_configs(vision, text, projection_dim=PROJECTION)
-    return VisionTextDualEncoderModel(config)
+    def area(mask: NDArray[np.bool_]) -> float:
+        return round(area_under_curve(scores[mask & ~wrong], scores[mask & wrong]), 4)
+
+    groups = np.array([one.group for one in concepts])
+    right = (pictures @ texts.T).argmax(dim=1) == torch.arange(len(rows))
+    return {
+        "design": design,
+        "pictures": len(rows),
+        "exchanged": int(wrong.sum()),
+        "AUC": area(np.ones(len(rows), bool)),
+        "own name nearest": round(float(right.float().mean()), 4),
+        "AUC of each group": {str(group): area(groups == group) for group in sorted(set(groups))},
+    }

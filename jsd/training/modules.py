@@ -22,18 +22,6 @@ CLASSES: dict[str, Any] = {
     "upscaler": Upscaler,
 }
 INITIAL_LOGVAR = -4.0
-MODEL_INDEX = {
-    "_class_name": "StableDiffusionPipeline",
-    "feature_extractor": [None, None],
-    "safety_checker": [None, None],
-    "requires_safety_checker": False,
-    "scheduler": ["diffusers", "DDIMScheduler"],
-    "text_encoder": ["transformers", "CLIPTextModel"],
-    # SentencePiece with exact ids: read with jsd.prompting.tokenizer, since transformers' T5Tokenizer gives other ids.
-    "tokenizer": ["transformers", "T5Tokenizer"],
-    "unet": ["diffusers", "UNet2DConditionModel"],
-    "vae": ["diffusers", "AutoencoderKL"],
-}
 
 
 class ImageEncoder(nn.Module):
@@ -101,7 +89,7 @@ def load(component: str, folder: Path) -> Any:
 def write_model_folder(
     folder: Path, modules: dict[str, Any], scheduler: dict[str, Any], guidance_scale: float | None
 ) -> None:
-    """Write `modules`, the scheduler's config, model_index.json and, unless None, the model's own guidance scale."""
+    """Write `modules`, the scheduler's config and, unless None, the model's own guidance scale."""
     for name, module in modules.items():
         module.save_pretrained(folder / name, safe_serialization=True)
     config = {
@@ -112,6 +100,5 @@ def write_model_folder(
         "clip_sample": False,
     }
     write_json(folder / "scheduler" / "scheduler_config.json", config)
-    write_json(folder / "model_index.json", MODEL_INDEX)
     if guidance_scale is not None:
         write_json(folder / GENERATION_CONFIG, {"guidance_scale": guidance_scale})

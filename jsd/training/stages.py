@@ -1,6 +1,5 @@
 """Run one stage of a recipe: gather what it starts from, train, write its model folder."""
 
-import hashlib
 import platform
 import shutil
 from collections.abc import Callable
@@ -16,13 +15,16 @@ from torch import Tensor, nn
 import jsd
 from jsd.atomic import replacing_folder, write_json
 from jsd.errors import CheckpointError
+from jsd.models.tokenizer_json import open_to_diffusers
 from jsd.prompting.tokenizer import JapaneseTokenizer
 from jsd.training import modules
 from jsd.training.batches import CaptionedLatents, crops, decoded_pictures, training_records
 from jsd.training.corpora.corpus import Corpus
 from jsd.training.corpora.enlarged import EnlargedPictures, build_enlarged
+from jsd.training.corpora.opening import corpus_digest, open_corpus
 from jsd.training.corpora.phrases import DRESSES, Phrases
 from jsd.training.corpora.scenes import Scenes
+from jsd.training.corpora.shards import Shards
 from jsd.training.corpora.sprites import SPRITES_FILE, Sprites
 from jsd.training.corpora.words import read_vocabulary
 from jsd.training.latents import corpus_latents, encode_corpus
@@ -40,7 +42,8 @@ from jsd.training.reading import Reading, Teacher, reread
 from jsd.training.recipes import PHRASES, STYLES_DRAWN, Recipe, Stage
 from jsd.training.scenery import MixedLatents, SceneLatents
 from jsd.training.starting import TrainOptions, alphas_cumprod, scheduler_config, source_folder
-from jsd.training.vocabulary import train_phrase_tokenizer, train_tokenizer
+from jsd.training.streaming import LatentsTask, StreamedLatents, check_own_pictures
+from jsd.training.vocabulary import train_caption_tokenizer, train_phrase_tokenizer, train_tokenizer
 
 LATENTS_FILE = "latents.pt"
 # Of a stage's row, what a run may change when it goes on.
@@ -67,23 +70,24 @@ def step_generator(seed: int, step: int) -> torch.Generator:
     return torch.Generator("cpu").manual_seed((seed << 32) + step)
 
 
-def run_settings(stage: Stage, options: TrainOptions, corpus: Corpus) -> dict[str, object]:
+def run_settings(stage: Stage, options: TrainOptions, corpus: Corpus | Shards) -> dict[str, object]:
     """What decides what every step computes; how many steps there are, at which rate, may change half way."""
-    records = repr((corpus.records, list(corpus.concepts.values())))
     return {
         **{name: value for name, value in asdict(stage).items() if name not in MAY_CHANGE},
         "base": str(options.base),
         "start_from": str(options.start_from),
         "seed": options.seed,
         "mixed_precision": options.mixed_precision,
-        "corpus": hashlib.sha256(records.encode()).hexdigest()[:10],
+        "corpus": corpus_digest(corpus),
     }
 
 
 def run_stage(recipe: Recipe, name: str, options: TrainOptions) -> Path:
     """Train one stage, or go on where it stopped; returns its model folder."""
     stage = recipe.stages[name]
-    corpus = Corpus.load(options.corpus)
+    corpus = open_corpus(options.corpus, options.output)
+    if isinstance(corpus, Shards):
+        check_own_pictures(stage)
     folder = options.output / name
     folder.mkdir(parents=True, exist_ok=True)
     settings = run_settings(stage, options, corpus)
@@ -115,8 +119,11 @@ def run_stage(recipe: Recipe, name: str, options: TrainOptions) -> Path:
 class Run:
     """One stage with everything loaded. `trained` are the modules that learn, `modules` all that the loss needs."""
 
-    def __init__(self, recipe: Recipe, stage: Stage, options: TrainOptions, corpus: Corpus) -> None:
-        self.recipe, self.stage, self.options, self.corpus = recipe, stage, options, corpus
+    def __init__(self, recipe: Recipe, stage: Stage, options: TrainOptions, corpus: Corpus | Shards) -> None:
+        self.recipe, self.stage, self.options = recipe, stage, options
+        self.own = corpus if isinstance(corpus, Shards) else None
+        if isinstance(corpus, Corpus):
+            self.corpus = corpus
         if "unet" in MODULES[stage.objective]:
             self.scheduler = scheduler_config(recipe, options)
             self.alphas_cumprod = alphas_cumprod(self.scheduler).to(options.device)
@@ -134,14 +141,14 @@ class Run:
             self.reading = self._reading()
         if "vae" in self.modules:
             self.vae = self.modules["vae"]
-            self.records = training_records(corpus, stage.with_japan)
+            self.records = training_records(self.corpus, stage.with_japan)
         else:
             self.vae = modules.load("vae", source_folder(recipe, stage, "vae", options)).to(options.device)
             self.vae.to(memory_format=torch.channels_last)  # a quarter faster on a CPU
             if stage.objective not in ("reading", "upscaling"):
                 self.batches = self._batches()
         if stage.objective == "decoding":
-            self.latents = self._latents(corpus.pictures.shape[1])
+            self.latents = self._latents(self.corpus.pictures.shape[1])
         losses: dict[str, Callable[[int], Losses]] = {
             "autoencoding": self._autoencoding,
             "contrastive": self._contrastive,
@@ -191,6 +198,8 @@ class Run:
             shutil.copytree(self.options.start_from / "tokenizer", folder, dirs_exist_ok=True)
         elif not folder.is_dir() and vocabulary == PHRASES:
             train_phrase_tokenizer(self.phrases, size, window, folder)
+        elif not folder.is_dir() and self.own is not None:
+            train_caption_tokenizer(self.own, size, window, folder)
         elif not folder.is_dir():
             train_tokenizer(self.corpus, vocabulary, size, window, folder)
         return JapaneseTokenizer.load(folder)
@@ -228,12 +237,16 @@ class Run:
             module = modules.build(name, self.recipe.components[name], self.tokenizer)
         return module.to(self.options.device)
 
-    def _batches(self) -> CaptionedLatents | MixedLatents:
+    def _batches(self) -> CaptionedLatents | MixedLatents | StreamedLatents:
         assert self.tokenizer is not None
         unet = self.modules["unet"].config if "unet" in self.modules else self.recipe.components["unet"]
         size_px = unet["sample_size"] * 2 ** (len(self.vae.config.block_out_channels) - 1)
-        latents = self._latents(size_px)
         dropout = self.stage.caption_dropout if self.stage.objective == "denoising" else 0.0
+        if self.own is not None:
+            folder = source_folder(self.recipe, self.stage, "vae", self.options)
+            task = LatentsTask(self.own, folder, size_px, self.options.device)
+            return StreamedLatents(task, self.vae, self.stage, self.tokenizer, self.options.seed, dropout)
+        latents = self._latents(size_px)
         pictures = CaptionedLatents(self.corpus, latents, self.stage, self.tokenizer, self.options.seed, dropout)
         if self.stage.scenes == 0:
             return pictures
@@ -323,6 +336,7 @@ class Run:
             modules.write_model_folder(folder, {**saved, "vae": self.vae}, self.scheduler, self.recipe.guidance_scale)
             tokenizer = self.options.output / f"tokenizer_{self.vocabulary}"
             shutil.copytree(tokenizer, folder / "tokenizer", dirs_exist_ok=True)
+            open_to_diffusers(folder)
             if self.vocabulary == PHRASES:
                 self.phrases.known(STYLES_DRAWN).save(folder)
         else:

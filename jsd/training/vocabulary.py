@@ -2,6 +2,7 @@
 
 import io
 import random
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ from jsd.training.corpora.captions import caption
 from jsd.training.corpora.concepts import read_list
 from jsd.training.corpora.corpus import Corpus
 from jsd.training.corpora.phrases import Phrases
+from jsd.training.corpora.shards import Shards
 
 CAPTIONS_PER_PICTURE = 3
+MAX_CAPTIONS = 2_000_000  # what SentencePiece holds in a few gigabytes
 KANA = "".join(map(chr, [*range(0x3041, 0x3097), *range(0x30A1, 0x30FB)]))
 SIGNS = "".join(map(chr, range(0x21, 0x7F))) + "ー・、。「」『』〜…々♪☆★♡♥"
 # Pieces of their own: a vocabulary of so few captions would otherwise learn 「の富士山」 as one word.
@@ -34,6 +37,17 @@ def train_tokenizer(corpus: Corpus, language: str, vocab_size: int, model_max_le
     for word in words.values():
         sentences += [name.lower() for name in (word.name, *word.keywords)]
     _train(sentences, folder, model_max_length, vocab_size=vocab_size, user_defined_symbols=JOINTS[language])
+
+
+def train_caption_tokenizer(shards: Shards, vocab_size: int, model_max_length: int, folder: Path) -> None:
+    """From the captions of imported pictures, up to MAX_CAPTIONS of them."""
+    captions = (
+        text.lower()
+        for index in range(len(shards.counts))
+        for some in shards.table(index, ["captions"])["captions"].to_pylist()
+        for text in some
+    )
+    _train(list(islice(captions, MAX_CAPTIONS)), folder, model_max_length, vocab_size=vocab_size)
 
 
 def train_phrase_tokenizer(phrases: Phrases, vocab_size: int, model_max_length: int, folder: Path) -> None:

@@ -3,11 +3,16 @@
 import json
 from pathlib import Path
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 from conftest import write_toy_folder
+from PIL import Image
+from toy_scorers import write_own
 from training.corpora.test_records import animated, png, turned
 
 from cli.conftest import Jsd
+from jsd.training.corpora.shards import Shards
 
 
 @pytest.fixture
@@ -73,3 +78,45 @@ def test_a_wrong_folder_is_one_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert jsd("data", *words).refuses(remedy)
+
+
+def test_score_filter_and_latents_go_through_and_again(jsd: Jsd, photos: Path, tmp_path: Path) -> None:
+    mine, kept, scores = tmp_path / "mine", tmp_path / "kept", tmp_path / "scores.parquet"
+    jsd("data", "import", photos, "--output", mine)
+    scorer, model = write_own(tmp_path / "scorer"), write_toy_folder(tmp_path / "toy")
+    said = jsd("data", "score", mine, "--output", scores, "--scorer", scorer, "--device", "cpu")
+    assert said.code == 0 and said.out[-1] == str(scores)
+    assert pyarrow.parquet.read_table(scores).column_names[:2] == ["key", "similarity"]
+    said = jsd("data", "filter", mine, "--scores", scores, "--output", kept, "--threshold", "-2")
+    assert said.code == 0 and said.out[0].startswith("5 of 10 pictures"), said
+    with Image.open(kept / "histogram.png") as histogram:
+        assert histogram.size == (720, 360)
+    reasons = [json.loads(line)["reason"] for line in (kept / "left_out.jsonl").read_text().splitlines()]
+    assert reasons == ["near duplicate"] * 5, "plain pictures all look the same to a hash of their frequencies"
+    assert jsd("data", "filter", mine, "--scores", scores, "--output", kept, "--keep-near-duplicates").code == 0
+    assert jsd("data", "describe", kept, "--weights", model).code == 0
+    made = [jsd("data", "latents", mine, "--weights", model, "--device", "cpu").out for _ in range(2)]
+    assert made[0] == made[1] and made[0][0].startswith("10 pictures of 32 px")
+
+
+@pytest.mark.parametrize(
+    ("words", "remedy"),
+    [
+        (["score", "{mine}", "--scorer", "{mine}"], "weights/clip_ja"),
+        (["score", "{mine}", "--checker", "{mine}"], "jsd weights fetch"),
+        (["score", "absent"], "jsd data import"),
+        (["score", "{mine}", "--workers", "2"], "--engine ray"),
+        (["filter", "{mine}", "--scores", "absent"], "jsd data score"),
+        (["filter", "{mine}", "--scores", "{scores}"], "threshold"),
+        (["filter", "{mine}", "--scores", "{scores}", "--threshold", "nan"], "threshold"),
+        (["filter", "{mine}", "--scores", "{scores}", "--threshold", "0", "--output", "{photos}"], "name another"),
+        (["latents", "{mine}", "--weights", "{mine}", "--size", "32"], "vae"),
+        (["latents", "{mine}", "--size", "0"], "size"),
+    ],
+)
+def test_a_wrong_step_is_one_line(jsd: Jsd, photos: Path, tmp_path: Path, words: list[str], remedy: str) -> None:
+    places = {"mine": tmp_path / "mine", "scores": tmp_path / "scores", "photos": photos}
+    jsd("data", "import", photos, "--output", places["mine"])
+    keys = [record.key for record in Shards.load(places["mine"]).records(0)]
+    pyarrow.parquet.write_table(pyarrow.table({"key": keys, "similarity": [0.5] * len(keys)}), places["scores"])
+    assert jsd("data", *(word.format(**places) for word in words)).refuses(remedy)

@@ -3,17 +3,21 @@
 import random
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from diffusers import StableDiffusionPipeline
+from diffusers import DDIMScheduler, DiffusionPipeline, StableDiffusionPipeline
+from toy_checker import write_toy_checker
 from transformers import AutoTokenizer
 
 from jsd import Pipeline
-from jsd.models.tokenizer_json import open_to_diffusers
+from jsd.models.convert import convert_folder
+from jsd.models.record import folder_licence
 from jsd.prompting.tokenizer import JapaneseTokenizer
 from jsd.sampling import initial_noise, noise_generators
+from tests.toy_sdxl import write_toy_sdxl_folder
 
 MINI = Path(__file__).parents[2] / "weights" / "mini"
 TEXTS = [
@@ -23,12 +27,19 @@ TEXTS = [
 LETTERS = [*map(chr, (*range(0x3041, 0x3100), *range(0x4E00, 0x5800), *range(0x20, 0x7F), *range(0xFF01, 0xFF5F)))]
 
 
-@pytest.fixture(scope="module", params=["toy", "mini"])
+# Of the toys' scheduler: see below.
+pytestmark = pytest.mark.filterwarnings("ignore:The configuration file of this scheduler:FutureWarning")
+
+
+@pytest.fixture(scope="module", params=["toy", "sdxl", "mini"])
 def folder(request: pytest.FixtureRequest, toy_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    copied = tmp_path_factory.mktemp("models") / request.param
-    shutil.copytree(toy_folder if request.param == "toy" else MINI, copied)
-    open_to_diffusers(copied)
-    return copied
+    """As `jsd weights convert` writes one; the embedded model's is as it is."""
+    if request.param == "mini":
+        return MINI
+    made = tmp_path_factory.mktemp("models")
+    source = toy_folder if request.param == "toy" else write_toy_sdxl_folder(made / "source")
+    convert_folder(source, made / request.param, "float32")
+    return made / request.param
 
 
 def test_auto_tokenizer_gives_our_ids(folder: Path) -> None:
@@ -40,15 +51,27 @@ def test_auto_tokenizer_gives_our_ids(folder: Path) -> None:
     assert [text for text, ids in zip(texts, read, strict=True) if ours.encode(text) != ids] == []
 
 
-@pytest.mark.parametrize("folder", ["mini"], indirect=True)
 def test_plain_diffusers_draws_our_picture(folder: Path) -> None:
     pipeline = Pipeline.load(folder, device="cpu", dtype="float32")
-    scheduler = "DDIM"
-    (ours,) = pipeline.generate("富士山 油絵", seed=3, num_inference_steps=5, guidance_scale=3, scheduler=scheduler)
-    plain = StableDiffusionPipeline.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
+    request: dict[str, Any] = {"num_inference_steps": 5, "guidance_scale": 3.0}
+    (ours,) = pipeline.generate("富士山 油絵", seed=3, scheduler="DDIM", **request)
+    plain = DiffusionPipeline.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
+    assert "XL" in type(plain).__name__ or isinstance(plain, StableDiffusionPipeline)
+    of_ours = {"clip_sample": False, "set_alpha_to_one": False, "steps_offset": 1}  # the toys' configs name others
+    plain.scheduler = DDIMScheduler.from_config(plain.scheduler.config, **of_ours)
     plain.set_progress_bar_config(disable=True)
     size = pipeline.unet.config.sample_size
     noise = initial_noise(noise_generators([3]), (pipeline.latent_channels, size, size))
-    theirs = plain("富士山 油絵", num_inference_steps=5, guidance_scale=3.0, latents=noise).images[0]
+    theirs = plain("富士山 油絵", latents=noise, **request).images[0]
     difference = np.abs(np.asarray(ours.image, dtype=int) - np.asarray(theirs, dtype=int))
     assert difference.max() <= 2
+
+
+def test_the_licence_of_a_class_that_diffusers_lacks_is_kept_and_the_checker_is_opened_too(
+    toy_folder: Path, tmp_path: Path
+) -> None:
+    source = write_toy_checker(shutil.copytree(toy_folder, tmp_path / "source"))
+    convert_folder(source, tmp_path / "new", "float32")
+    assert folder_licence(tmp_path / "new") == folder_licence(source) != {}
+    plain = DiffusionPipeline.from_pretrained(tmp_path / "new", local_files_only=True)
+    assert plain.safety_checker is not None and plain.feature_extractor is not None

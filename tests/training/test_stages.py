@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from diffusers import DiffusionPipeline
 from PIL import Image
 from safetensors.torch import load_file
 from toy_recipe import TEXT_ENCODER, TOY, TOY_FULL
@@ -132,6 +133,8 @@ def test_a_stage_with_a_unet_writes_a_whole_model_folder_that_draws(trained: Pat
     pipeline = jsd.Pipeline.load(folder, device="cpu", dtype="float32")
     (drawn,) = pipeline.generate(jsd.SamplingOptions(prompt="サラリーマン 油絵", seed=0, num_inference_steps=2))
     assert drawn.image.size == (32, 32)
+    plain = DiffusionPipeline.from_pretrained(folder, local_files_only=True)
+    assert plain.tokenizer("富士山", padding="max_length").input_ids == pipeline.tokenizer.encode("富士山")
 
 
 def test_the_full_models_folder_draws(full: Path) -> None:

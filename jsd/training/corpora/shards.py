@@ -77,6 +77,11 @@ class Shards:
             ) from error
         return table
 
+    def columns(self, index: int) -> list[str]:
+        _, parquet = import_arrow()
+        names: list[str] = parquet.read_schema(self.path(index)).names
+        return names
+
     def records(self, index: int) -> Iterator[Record]:
         for row in self.table(index).to_pylist():
             key, image, captions, weights = (row.pop(name) for name in FIXED)
@@ -198,9 +203,13 @@ def import_pictures(
             flush()
             records, new, before = [], [], num_read
     flush()
+    write_left_out(folder, noted)
+    return close_output(folder, description, counts), noted
+
+
+def write_left_out(folder: Path, noted: Sequence[Noted]) -> None:
     lines = "".join(json.dumps(asdict(one), ensure_ascii=False) + "\n" for one in noted)
     write_text(folder / LEFT_OUT_FILE, lines.encode("utf-8", "replace").decode())
-    return close_output(folder, description, counts), noted
 
 
 def _finished(folder: Path) -> tuple[list[int], list[Noted], set[int], int]:

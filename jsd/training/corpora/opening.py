@@ -1,0 +1,28 @@
+"""Whatever --corpus names: the embedded model's corpus, imported pictures, or pictures as they are, imported first."""
+
+import hashlib
+from pathlib import Path
+
+from jsd.training.corpora.corpus import FILES, Corpus
+from jsd.training.corpora.readers import STATE_FILE, read_source
+from jsd.training.corpora.shards import Shards, fingerprint, import_pictures
+
+IMPORTED = "pictures"  # in the output folder of a run
+
+
+def open_corpus(corpus: Path, output: Path) -> Corpus | Shards:
+    """Pictures that are in no corpus yet are imported into a folder of `output`."""
+    if (corpus / STATE_FILE).is_file():
+        return Shards.load(corpus)
+    if not corpus.exists() or any((corpus / name).is_file() for name in FILES):
+        return Corpus.load(corpus)
+    description = {"source": str(corpus.absolute()), "files": fingerprint(corpus)}
+    return import_pictures(read_source(corpus), description, output / IMPORTED, lambda read: None)[0]
+
+
+def corpus_digest(corpus: Corpus | Shards) -> str:
+    """By which a run knows that it goes on with what it began with."""
+    if isinstance(corpus, Shards):
+        return corpus.digest[:10]
+    records = repr((corpus.records, list(corpus.concepts.values())))
+    return hashlib.sha256(records.encode()).hexdigest()[:10]

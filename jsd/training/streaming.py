@@ -1,0 +1,178 @@
+"""Latents of a corpus of any size: written once as files in float16, one for each shard, and streamed to training.
+
+    CORPUS/latents/KEY/00000.npy   (N, C, h, w) float16, not scaled, in the shard's order; KEY: of the VAE, the size
+
+Shards are shuffled, a few at a time make a buffer, and the records of a buffer are shuffled: what a step sees follows
+from the seed and the step alone, so that a run goes on where it stopped without reading what it has seen.
+"""
+
+import hashlib
+import io
+import math
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+from torch import Tensor
+from tqdm import tqdm
+
+from jsd.devices import choose_placement
+from jsd.errors import CheckpointError, CorpusError
+from jsd.images.opening import load_image
+from jsd.prompting.tokenizer import JapaneseTokenizer
+from jsd.training import modules
+from jsd.training.corpora.records import Record
+from jsd.training.corpora.shards import Shards
+from jsd.training.latents import BATCH_SIZE, encode_pictures
+from jsd.training.recipes import Stage
+from jsd.training.sharding import Engine, make_files
+
+LATENTS = "latents"
+BUFFER_SHARDS = 4
+
+
+@dataclass(frozen=True)
+class LatentsTask:
+    """A shard -> its latents as a .npy file."""
+
+    shards: Shards
+    model: Path  # a folder with a vae/
+    size_px: int
+    device: str | None  # None: the fastest where the work is done
+
+    def start(self) -> Callable[[int], bytes]:
+        vae = (
+            modules.load("vae", self.model)
+            .to(choose_placement(self.device).device)
+            .to(memory_format=torch.channels_last)
+        )
+
+        def encode(index: int) -> bytes:
+            images = [square(load_image(one.image), self.size_px) for one in self.shards.records(index)]
+            parts = [
+                encode_pictures(np.stack(images[first : first + BATCH_SIZE]), vae, self.size_px).half().numpy()
+                for first in range(0, len(images), BATCH_SIZE)
+            ]
+            file = io.BytesIO()
+            np.save(file, np.concatenate(parts) if parts else np.zeros((0, 0, 0, 0), np.float16))
+            return file.getvalue()
+
+        return encode
+
+
+def square(image: Image.Image, size_px: int) -> NDArray[np.uint8]:
+    """(size_px, size_px, 3): the middle of the picture."""
+    return np.asarray(ImageOps.fit(image, (size_px, size_px), Image.Resampling.LANCZOS))
+
+
+def latents_paths(shards: Shards, vae: Any, size_px: int) -> list[Path]:
+    """Where the latents of each shard are, or will be."""
+    whole = hashlib.sha256(f"{size_px}/{shards.digest}".encode())
+    for weights in vae.state_dict().values():
+        whole.update(weights.detach().float().cpu().numpy().tobytes())
+    folder = shards.folder / LATENTS / whole.hexdigest()[:16]
+    return [folder / f"{index:05}.npy" for index in range(len(shards.counts))]
+
+
+def make_latents(task: LatentsTask, vae: Any) -> list[Path]:
+    """The files of all shards, those that are lacking made here."""
+    paths = latents_paths(task.shards, vae, task.size_px)
+    paths[0].parent.mkdir(parents=True, exist_ok=True)
+    with tqdm(total=len(paths), desc="latents", unit="shard") as bar:
+        failures = make_files(task, paths, Engine(), bar.update)
+    if failures:
+        raise CorpusError("shards.unread", "the latents lack shards: {reasons}", reasons="; ".join(failures.values()))
+    return paths
+
+
+def check_own_pictures(stage: Stage) -> None:
+    """That the stage can be taught by pictures and captions alone."""
+    if stage.objective not in ("denoising", "contrastive") or stage.scenes > 0 or stage.text_weight > 0:
+        raise CheckpointError(
+            "train.own",
+            "the stage {stage} is taught by the embedded model's own corpus, not by other pictures; train stage2 with "
+            "--start-from weights/mini, or --recipe lora",
+            stage=stage.name,
+        )
+
+
+class StreamedLatents:
+    """Batches of a corpus whose latents are on the disk, made first where they are not there yet."""
+
+    def __init__(
+        self, task: LatentsTask, vae: Any, stage: Stage, tokenizer: JapaneseTokenizer, seed: int, dropout: float
+    ) -> None:
+        shards = self.shards = task.shards
+        if len(shards) == 0:
+            raise CorpusError(
+                "shards.empty",
+                "{folder} must hold a picture to train on, and has none; import others",
+                folder=shards.folder,
+            )
+        self.paths = make_latents(task, vae)
+        self.scaling_factor = float(vae.config.scaling_factor)
+        self.stage, self.tokenizer, self.seed, self.dropout = stage, tokenizer, seed, dropout
+        self._repeats = [_repeats(shards, index) for index in range(len(self.paths))]
+        self._sizes = [int(one.sum()) for one in self._repeats]
+        self.total = sum(self._sizes)
+        # Two: a batch may reach from one buffer into the next.
+        self._records = lru_cache(maxsize=2 * BUFFER_SHARDS)(self._read)
+        self._order = lru_cache(maxsize=2)(self._shuffled)
+        self._epoch = lru_cache(maxsize=2)(self._planned)
+
+    def batch(self, step: int) -> tuple[Tensor, Tensor, Tensor]:
+        """latents (B, C, h, w), scaled; input_ids (B, L); concepts (B,): pictures of one caption are no negatives."""
+        rng = random.Random(f"{self.seed}/{self.stage.name}/{step}")
+        size = self.stage.train_batch_size
+        found, texts, concepts = [], [], []
+        for position in range(step * size, (step + 1) * size):
+            shard, row = self.place(position)
+            record = self._records(shard)[row]
+            found.append(np.load(self.paths[shard], mmap_mode="r")[row])
+            concepts.append(int.from_bytes(hashlib.sha256(record.captions[0].encode()).digest()[:7]))
+            texts.append("" if rng.random() < self.dropout else record.caption(rng))
+        latents = torch.from_numpy(np.stack(found)).float() * self.scaling_factor
+        return latents, torch.tensor([self.tokenizer.encode(text) for text in texts]), torch.tensor(concepts)
+
+    def place(self, position: int) -> tuple[int, int]:
+        """(shard, row) of the record that is shown at that place of the endless sequence."""
+        epoch, within = divmod(position, self.total)
+        buffers, ends = self._epoch(epoch)
+        number = int(np.searchsorted(ends, within, side="right"))
+        at = within - (int(ends[number - 1]) if number else 0)
+        order, counted = self._order(epoch, number)
+        shown = int(order[at])
+        place = int(np.searchsorted(counted, shown, side="right"))
+        shard = buffers[number][place]
+        row = shown - (int(counted[place - 1]) if place else 0)
+        return shard, int(np.searchsorted(self._repeats[shard].cumsum(), row, side="right"))
+
+    def _planned(self, epoch: int) -> tuple[list[list[int]], NDArray[np.int64]]:
+        """The buffers of an epoch, shards each, and where each ends."""
+        order = [int(one) for one in np.random.default_rng((self.seed, epoch)).permutation(len(self.paths))]
+        buffers = [order[first : first + BUFFER_SHARDS] for first in range(0, len(order), BUFFER_SHARDS)]
+        return buffers, np.cumsum([sum(self._sizes[shard] for shard in one) for one in buffers])
+
+    def _shuffled(self, epoch: int, number: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The order of a buffer's records, and where each of its shards ends."""
+        counted = np.cumsum([self._sizes[shard] for shard in self._epoch(epoch)[0][number]])
+        return np.random.default_rng((self.seed, epoch, number)).permutation(int(counted[-1])), counted
+
+    def _read(self, shard: int) -> list[Record]:
+        rows = self.shards.table(shard, ["key", "captions", "weights"]).to_pylist()
+        return [Record(row["key"], b"", tuple(row["captions"]), tuple(row["weights"] or ())) for row in rows]
+
+
+def _repeats(shards: Shards, index: int) -> NDArray[np.int64]:
+    """How often each record of a shard is shown in an epoch."""
+    table = shards.table(index, ["key", *(["repeats"] if "repeats" in shards.columns(index) else [])])
+    if "repeats" not in table.column_names:
+        return np.ones(len(table), np.int64)
+    return np.array([max(1, math.floor(one or 1)) for one in table["repeats"].to_pylist()], np.int64)
