@@ -8,7 +8,7 @@ from safetensors import SafetensorError, safe_open
 
 from jsd.beside import BUNDLE, weights_root
 from jsd.cli.numbers import check_whole, whole
-from jsd.errors import JsdError, ModelFolderError
+from jsd.errors import InvalidInputError, JsdError, ModelFolderError
 from jsd.i18n import _
 from jsd.models.folder import choose_folder, verify_folder
 from jsd.models.record import OPENRAIL_RESTRICTIONS
@@ -19,6 +19,8 @@ from jsd.rules import not_one_of
 
 # As in jsd.devices, which imports torch.
 DTYPES = ("float32", "float16", "bfloat16")
+
+PICKLES = (".ckpt", ".pt", ".pth", ".bin")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,9 +39,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     fetch.add_argument("folder", metavar="FOLDER", nargs="?", help=_("to make (weights/MODEL of the repository)"))
     fetch.add_argument("--accept-licence", action="store_true", help=_("you accept the licence that this shows"))
     fetch.add_argument("--revision", default="main", metavar="NAME", help=_("branch, tag or commit") + " (%(default)s)")
-    convert = actions.add_parser("convert", help=_("write a folder anew as safetensors, in the dtype that runs"))
-    convert.add_argument("source", metavar="SOURCE", help=_("the model folder to read"))
-    convert.add_argument("folder", metavar="FOLDER", help=_("to make"))
+    convert = actions.add_parser("convert", help=_("write a model anew, as a folder or as one file"))
+    convert.add_argument("source", metavar="SOURCE", help=_("a model folder, or a .safetensors file"))
+    convert.add_argument("folder", metavar="TARGET", help=_("to make: a folder, or a .safetensors file"))
+    like = _("of a file that says nothing of itself: the model folder whose configs and vocabulary are its own")
+    convert.add_argument("--like", type=Path, metavar="FOLDER", help=like)
     random = actions.add_parser("random", help=_("write a folder of random weights, to measure speed with"))
     random.add_argument("folder", metavar="FOLDER", help=_("to make"))
     of_model, of_seed = _("of which model") + " (%(default)s)", _("of the weights") + " (%(default)s)"
@@ -151,9 +155,43 @@ def _fetch(args: argparse.Namespace) -> None:
 def _convert(args: argparse.Namespace) -> None:
     from jsd.devices import dtype_name
     from jsd.models.convert import convert_folder
+    from jsd.models.single import ENDING, read_single, write_single
 
-    dtype = convert_folder(args.source, args.folder, args.dtype)
-    print(_("written: {folder} ({dtype})", folder=args.folder, dtype=dtype_name(dtype)))
+    source, target = Path(args.source), Path(args.folder)
+    for field, path in (("SOURCE", source), ("TARGET", target)):
+        if path.suffix in PICKLES:
+            raise InvalidInputError(
+                "single.pickle",
+                "{field} must be a folder or a .safetensors file, got {value}; files of this ending may run what they "
+                "carry",
+                field=field,
+                value=path,
+            )
+    from_file, to_file = source.suffix == ENDING, target.suffix == ENDING
+    if from_file and to_file:
+        raise InvalidInputError(
+            "single.both",
+            "{field} must be a folder where SOURCE is a file, got {value}; name one without the ending .safetensors",
+            field="TARGET",
+            value=target,
+        )
+    left_out: list[str] = []
+    if to_file:
+        dtype, left_out = write_single(source, target, args.dtype)
+    elif from_file:
+        dtype = read_single(source, target, args.dtype, args.like)
+    else:
+        dtype = convert_folder(source, target, args.dtype)
+    print(_("written: {folder} ({dtype})", folder=target, dtype=dtype_name(dtype)))
+    if to_file:
+        print(
+            _(
+                "the vocabulary is in the file's metadata, for jsd alone: A1111 and ComfyUI read prompts by CLIP's "
+                "English one, so that Japanese does not reach this text encoder there"
+            )
+        )
+    if left_out:
+        print(_("not in the file, for it has no place for them: {names}", names=", ".join(left_out)))
 
 
 def _random(args: argparse.Namespace) -> None:

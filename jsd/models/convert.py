@@ -25,7 +25,7 @@ NOT_COPIED = (".git", ".cache")
 def convert_folder(source: Path | str, destination: Path | str, dtype: str | None = None) -> torch.dtype:
     """Write `source` anew as safetensors; `dtype` None: what runs fastest here. Returns the dtype written."""
     source, destination = Path(source), Path(destination)
-    target = choose_placement().dtype if dtype is None else named_dtype(dtype)
+    target = target_dtype(dtype)
     open_model_folder(source)
     with new_folder(destination) as partial:
         _copy_the_rest(source, partial)
@@ -35,11 +35,16 @@ def convert_folder(source: Path | str, destination: Path | str, dtype: str | Non
                 path = partial / component / f"{WEIGHT_STEMS[component][0]}.safetensors"
                 # See jsd.safety: the checker's thresholds do not survive rounding.
                 kept = torch.float32 if component == CHECKER else target
-                save_file(_convert(weights, kept), path, metadata={"format": "pt"})
+                save_file(convert_tensors(weights, kept), path, metadata={"format": "pt"})
                 _name_dtype(partial / component / "config.json", kept)
         open_to_diffusers(partial)
         open_model_folder(partial)
     return target
+
+
+def target_dtype(dtype: str | None) -> torch.dtype:
+    """The one named; None: what runs fastest here."""
+    return choose_placement().dtype if dtype is None else named_dtype(dtype)
 
 
 def check_free(destination: Path) -> None:
@@ -57,9 +62,14 @@ def check_free(destination: Path) -> None:
 def new_folder(destination: Path) -> Iterator[Path]:
     """A folder that becomes the model folder `destination` when the block ends well, else vanishes."""
     check_free(destination)
+    with told_unwritable(destination), replacing_folder(destination) as partial:
+        yield partial
+
+
+@contextmanager
+def told_unwritable(destination: Path) -> Iterator[None]:
     try:
-        with replacing_folder(destination) as partial:
-            yield partial
+        yield
     except (OSError, SafetensorError) as error:
         raise ModelFolderError(
             "weights.unwritable",
@@ -80,7 +90,8 @@ def _copy_the_rest(source: Path, partial: Path) -> None:
             shutil.copyfile(path, partial / relative)
 
 
-def _convert(weights: Weights, dtype: torch.dtype) -> dict[str, torch.Tensor]:
+def convert_tensors(weights: Weights, dtype: torch.dtype) -> dict[str, torch.Tensor]:
+    """By their names today, in `dtype`; ModelFolderError where a value is beyond it."""
     converted = {}
     for name, tensor in weights.tensors():
         cast = tensor.to(dtype, copy=True).contiguous()
