@@ -15,7 +15,7 @@ from jsd.errors import InvalidInputError
 from jsd.i18n import N_
 from jsd.prompting.styles import STYLES
 from jsd.rules import Option, Picture, did_you_mean
-from jsd.schedulers import SCHEDULERS
+from jsd.schedulers import SCHEDULERS, check_steps
 
 MAX_SEED = 2**32 - 1
 # WebP's limit, far above any size a model folder allows; the folder's own bounds are the pipeline's to check.
@@ -83,6 +83,7 @@ class SamplingOptions:
                 num_outputs=self.num_outputs,
                 high=MAX_SEED - self.num_outputs + 1,
             )
+        check_steps(self.scheduler, self.num_inference_steps)
         if self.guidance_start > self.guidance_end:
             raise InvalidInputError(
                 "options.guidance_interval",

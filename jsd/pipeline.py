@@ -3,9 +3,9 @@
 import logging
 import secrets
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from time import perf_counter
@@ -67,6 +67,7 @@ class Pipeline:
     vae: Any  # diffusers.AutoencoderKL
     scheduler_config: dict[str, Any]
     folder: Path | None = None
+    parts: Mapping[str, Path] = field(default_factory=dict)  # what was added to the folder: see jsd.models.folder
     guidance_scale: float = GUIDANCE_SCALE  # of requests that name none
     safety_checker: SafetyChecker | None = None
     text_encoder_2: Any = None  # of SDXL: transformers.CLIPTextModelWithProjection
@@ -79,18 +80,21 @@ class Pipeline:
         folder: ModelFolder | Path | str | None = None,
         device: str | None = None,
         dtype: str | torch.dtype | None = None,
+        **parts: Path | str | None,
     ) -> "Pipeline":
-        """A model folder (see `jsd.models.folder.choose_folder`) on a device (see `jsd.devices`)."""
+        """A model folder (see `jsd.models.folder.choose_folder`) on a device (see `jsd.devices`); `parts`: folders by
+        the names `vae`, `preview_vae`, `safety_checker`."""
         placement = choose_placement(device, dtype)
-        chosen = open_model_folder(choose_folder(folder))
+        chosen = open_model_folder(choose_folder(folder, parts))
         pipeline = cls(
             tokenizer=chosen.tokenizer,
-            **load_components(chosen.path, placement.device, placement.dtype),
+            **load_components(chosen.path, placement.device, placement.dtype, chosen.parts.get("vae")),
             scheduler_config=chosen.scheduler_config,
             folder=chosen.path,
+            parts=chosen.parts,
             guidance_scale=chosen.guidance_scale,
             zero_empty_negative=chosen.zero_empty_negative,
-            safety_checker=find_checker(chosen.path, placement.device),
+            safety_checker=find_checker(chosen, placement.device),
         )
         logger.info("model %s, %s", chosen, placement)
         return pipeline
@@ -111,6 +115,7 @@ class Pipeline:
         dtype = dtype_name(self.dtype)
         where = {"folder": self.folder, "reason": reason, "device": self.device, "dtype": dtype}
         said = [_("model {folder} ({reason}), on {device} in {dtype}", **where)]
+        said += [f"{name}: {path}" for name, path in self.parts.items()]
         if self.safety_checker is None:
             said.append(_("this model has no safety checker: nothing checks its pictures"))
         return said
@@ -151,7 +156,9 @@ class Pipeline:
     @cached_property
     def provenance(self) -> dict[str, object]:
         """Which weights, under which licence, by which libraries. Reads every file of the folder, once."""
-        return provenance.library_versions() | ({} if self.folder is None else provenance.folder_record(self.folder))
+        return provenance.library_versions() | (
+            {} if self.folder is None else provenance.folder_record(self.folder, self.parts.get("vae"))
+        )
 
     def generate(
         self, options: str | SamplingOptions | Sequence[SamplingOptions], *, progress: bool | None = None, **values: Any

@@ -7,6 +7,7 @@ pictures and what the VAE makes of them. `jsd weights preview` writes them into 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image, ImageOps
@@ -16,8 +17,10 @@ from jsd.atomic import write_json
 from jsd.errors import InvalidInputError, ModelFolderError
 from jsd.images import load_image
 from jsd.images.tensors import image_to_tensor, tensor_to_images
+from jsd.models.components import load_vae
 from jsd.models.configs import read_json
 from jsd.pipeline import Pipeline
+from jsd.vae import decode_latents
 
 PREVIEW_FILE = "preview.json"
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
@@ -84,8 +87,27 @@ def fit_preview(encode: Callable[[Tensor], Tensor], pictures: Iterable[Image.Ima
     return PreviewMap(weight=solution[:-1].T.float(), bias=solution[-1].float(), error=error)
 
 
-def load_preview(pipeline: Pipeline) -> PreviewMap:
-    """The map of the model folder; where it has none, one that is fitted to soft patches of random colours."""
+@dataclass(frozen=True, kw_only=True)
+class SmallDecoder:
+    """A small VAE, as of TAESD: pictures of half the finished ones' sides, instead of one pixel a latent."""
+
+    vae: Any
+
+    def draw(self, latents: Tensor) -> Image.Image:
+        """latents (B, C, h, w) -> a picture, side by side."""
+        images = torch.nn.functional.avg_pool2d(decode_latents(self.vae, latents), 2)  # (B, 3, H / 2, W / 2)
+        (picture,) = tensor_to_images(torch.cat(list(images), dim=-1)[None])
+        return picture
+
+
+Preview = PreviewMap | SmallDecoder
+
+
+def load_preview(pipeline: Pipeline) -> Preview:
+    """By the preview VAE, where there is one; else the map of the model folder; else one that is fitted to soft patches
+    of random colours."""
+    if "preview_vae" in pipeline.parts:
+        return SmallDecoder(vae=load_vae(pipeline.parts["preview_vae"], pipeline.device, pipeline.dtype))
     if pipeline.folder is not None and (pipeline.folder / PREVIEW_FILE).exists():
         return PreviewMap.load(pipeline.folder, pipeline.latent_channels)
     patches = torch.rand((1, 3, NUM_PATCHES, NUM_PATCHES), generator=torch.Generator("cpu").manual_seed(0))

@@ -19,7 +19,8 @@ from torch import Tensor
 
 from jsd.errors import GenerationError, Note
 from jsd.models.components import load_image_processor, load_safety_checker
-from jsd.models.weights import has_safety_checker
+from jsd.models.folder import ModelFolder
+from jsd.models.weights import CHECKER
 from jsd.options import SamplingOptions
 
 SPECIAL_CARE_ADJUSTMENT = 0.01
@@ -35,8 +36,8 @@ class Verdict:
 
 
 class SafetyChecker:
-    """The checker of a model folder. In float32 on every device, since bfloat16 rounds cosines by 0.001 and more; read
-    when it is first asked, so that who disables it does not load its 1.2 GB."""
+    """The checker in a model folder, or in one of its own. In float32 on every device, since bfloat16 rounds cosines by
+    0.001 and more; read when it is first asked, so that who disables it does not load its 1.2 GB."""
 
     def __init__(self, folder: Path, device: torch.device) -> None:
         self.folder = folder
@@ -72,9 +73,11 @@ class SafetyChecker:
         return Verdict(score=round(float(scores[concept]), 3), concept=concept, special_care=special_care)
 
 
-def find_checker(folder: Path, device: torch.device) -> SafetyChecker | None:
-    """The checker of a whole folder (see `jsd.models.folder.open_model_folder`); None where it has none."""
-    return SafetyChecker(folder, device) if has_safety_checker(folder) else None
+def find_checker(folder: ModelFolder, device: torch.device) -> SafetyChecker | None:
+    """Of a whole folder (see `jsd.models.folder.open_model_folder`) the checker that was added, else its own."""
+    own = folder.path if folder.has_safety_checker else None
+    place = folder.parts.get(CHECKER, own)
+    return None if place is None else SafetyChecker(place, device)
 
 
 def safety_status(checker: SafetyChecker | None, options: SamplingOptions) -> Status:

@@ -85,6 +85,18 @@ def make_scheduler(name: str, scheduler_config: Mapping[str, Any], num_inference
     return scheduler
 
 
+def check_steps(name: str, num_inference_steps: int) -> None:
+    if name in DISTILLED and num_inference_steps > DISTILLED_STEPS:
+        raise InvalidInputError(
+            "scheduler.distilled",
+            "{field} must be at most {limit} with {scheduler}, got {value}; it is made for 4 to 8",
+            field="num_inference_steps",
+            limit=DISTILLED_STEPS,
+            scheduler=name,
+            value=num_inference_steps,
+        )
+
+
 def scheduler_note(name: str, loras: Sequence[str]) -> Note | None:
     """Of one that wants a distilled model. Whether a model, or a LoRA, is distilled nothing in it says."""
     if name not in DISTILLED or loras:
@@ -106,15 +118,7 @@ def _check_request(name: str, config: Mapping[str, Any], num_inference_steps: in
             num_train_timesteps=config["num_train_timesteps"],
             value=num_inference_steps,
         )
-    if name in DISTILLED and num_inference_steps > DISTILLED_STEPS:
-        raise InvalidInputError(
-            "scheduler.distilled",
-            "{field} must be at most {limit} with {scheduler}, got {value}; it is made for 4 to 8",
-            field="num_inference_steps",
-            limit=DISTILLED_STEPS,
-            scheduler=name,
-            value=num_inference_steps,
-        )
+    check_steps(name, num_inference_steps)
     if config["prediction_type"] == "sample" and name == "K_EULER_ANCESTRAL":
         raise InvalidInputError(
             "scheduler.sample",

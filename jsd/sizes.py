@@ -13,6 +13,13 @@ MAX_AREA_RATIO = 4
 MIN_SIDE_RATIO = 1 / 4
 
 
+def vae_factor(vae_config: Mapping[str, Any]) -> int:
+    """Of an AutoencoderKL, or of TAESD's class."""
+    names = ("block_out_channels", "encoder_block_out_channels")
+    blocks = next(vae_config[name] for name in names if name in vae_config)
+    return 1 << (len(blocks) - 1)
+
+
 @dataclass(frozen=True, kw_only=True)
 class SizeLimits:
     """All in px; `factor` is the VAE's: the side of one latent."""
@@ -23,7 +30,7 @@ class SizeLimits:
     @classmethod
     def of(cls, unet_config: Mapping[str, Any], vae_config: Mapping[str, Any]) -> "SizeLimits":
         """What the configs of a model folder say."""
-        factor = 2 ** (len(vae_config["block_out_channels"]) - 1)
+        factor = vae_factor(vae_config)
         size = unet_config["sample_size"]
         height, width = (size, size) if isinstance(size, int) else size
         return cls(factor=factor, default=(width * factor, height * factor))

@@ -12,7 +12,7 @@ from jsd.errors import GenerationError
 @torch.inference_mode()
 def encode_image(vae: Any, pixel_values: Tensor, *, upcast: bool = False) -> Tensor:
     """pixel_values (B, 3, H, W) in [-1, 1] -> latents (B, C, h, w) float32, scaled: the mean."""
-    latents = _run(vae, lambda x: vae.encode(x).latent_dist.mode(), pixel_values, upcast)
+    latents = _run(vae, lambda x: _latents(vae.encode(x)), pixel_values, upcast)
     return (latents - _shift(vae)) * float(vae.config.scaling_factor)
 
 
@@ -23,6 +23,12 @@ def decode_latents(vae: Any, latents: Tensor, *, upcast: bool = False) -> Tensor
     # One by one: the VAE's activations are the peak of memory, and batching gains nothing.
     decoded = [_run(vae, lambda x: vae.decode(x, return_dict=False)[0], x, upcast) for x in latents[:, None]]
     return (torch.cat(decoded) / 2 + 0.5).clamp(0, 1)
+
+
+def _latents(encoded: Any) -> Tensor:
+    """TAESD's class gives them as they are, the other a distribution."""
+    latents: Tensor = encoded.latents if hasattr(encoded, "latents") else encoded.latent_dist.mode()
+    return latents
 
 
 def _shift(vae: Any) -> float:

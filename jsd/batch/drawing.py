@@ -10,6 +10,7 @@ from jsd.batch.rows import Row
 from jsd.errors import JsdError
 from jsd.images import encode_image
 from jsd.lean import load_alone
+from jsd.models.folder import ModelFolder
 from jsd.options import OPTIONS
 from jsd.pipeline import Pipeline
 
@@ -18,7 +19,7 @@ from jsd.pipeline import Pipeline
 class ModelChoice:
     """What `Pipeline.load` takes."""
 
-    folder: Path
+    folder: ModelFolder | Path
     device: str | None
     dtype: str | None
 

@@ -12,6 +12,7 @@ from PIL import Image
 
 from jsd.errors import InvalidInputError
 from jsd.i18n import _
+from jsd.models.folder import PARTS, ModelFolder, choose_folder
 from jsd.options import OPTIONS, SamplingOptions
 from jsd.rules import Option
 
@@ -67,9 +68,22 @@ def make_options(values: Mapping[str, Any]) -> SamplingOptions:
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--weights", type=Path, metavar="FOLDER", help=_("model folder (JSD_WEIGHTS, else weights/rinna, else mini)"))
+    add_folder_arguments(parser)
     add("--device", metavar="NAME", help=_("cuda, mps or cpu; default: the fastest there is"))
     add("--dtype", metavar="NAME", help=_("float32, float16 or bfloat16; default: the fastest there is"))
+
+
+def add_folder_arguments(parser: argparse.ArgumentParser) -> None:
+    """The model's, and those of what may be added to it."""
+    add = parser.add_argument
+    add("--weights", type=Path, metavar="FOLDER", help=_("model folder (JSD_WEIGHTS, else weights/rinna, else mini)"))
+    for name, part in PARTS.items():
+        help = f"{_(part.help)} ({part.variable})"
+        add(f"--{name.replace('_', '-')}", type=Path, metavar="FOLDER", help=help)
+
+
+def chosen_model(args: argparse.Namespace) -> ModelFolder:
+    return choose_folder(args.weights, {name: getattr(args, name) for name in PARTS})
 
 
 def add_output_arguments(parser: argparse.ArgumentParser) -> None:

@@ -4,16 +4,25 @@ import argparse
 import sys
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jsd.batch.rows import Row, read_rows
-from jsd.cli.arguments import add_model_arguments, add_options, add_output_arguments, check_folder, given_options, say
+from jsd.cli.arguments import (
+    add_model_arguments,
+    add_options,
+    add_output_arguments,
+    check_folder,
+    chosen_model,
+    given_options,
+    say,
+)
 from jsd.cli.engine import add_engine_arguments, check_engine
 from jsd.errors import JsdError
 from jsd.i18n import _
-from jsd.models.folder import choose_folder, open_model_folder
+from jsd.models.folder import open_model_folder
 from jsd.options import SamplingOptions
 from jsd.prompting.styles import check_style
 
@@ -95,7 +104,7 @@ def _defaults(args: argparse.Namespace) -> dict[str, Any]:
     values = given_options(args)
     options = SamplingOptions(**{"prompt": "", **values})
     if options.style != "":
-        check_style(choose_folder(args.weights).tokenizer, options.style)
+        check_style(chosen_model(args).tokenizer, options.style)
     return values
 
 
@@ -105,8 +114,8 @@ def _engine(
     """What draws `rows`, once it is iterated."""
     from jsd.batch.drawing import FileChoice, ModelChoice, draw_locally
 
-    folder = choose_folder(args.weights)
-    model = ModelChoice(folder=folder.path.absolute(), device=args.device, dtype=args.dtype)
+    folder = chosen_model(args)
+    model = ModelChoice(folder=replace(folder, path=folder.path.absolute()), device=args.device, dtype=args.dtype)
     files = FileChoice(with_metadata=not args.no_metadata, num_digits=num_digits)
     if args.engine == "local":
         return draw_locally(rows, model, files, results.check_model)
@@ -114,7 +123,8 @@ def _engine(
     from jsd.batch.ray_engine import draw_on_cluster
     from jsd.models.record import folder_digest
 
-    digest = folder_digest(open_model_folder(model.folder).path)
+    opened = open_model_folder(model.folder)
+    digest = folder_digest(opened.path, opened.parts.get("vae"))
     results.check_model(digest)
     return draw_on_cluster(rows, model, files, digest=digest, num_workers=args.workers, address=args.ray_address)
 

@@ -2,6 +2,7 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from jsd.cli.arguments import check_folder
 from jsd.cli.numbers import check_whole, number, whole
@@ -9,6 +10,7 @@ from jsd.i18n import _
 from jsd.options import SamplingOptions
 
 MAX_SEEDS = 100
+MAX_TEXTS = 8  # of a LoRA file's own captions
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--sprites", type=Path, metavar="FOLDER", help=_("of jsd data sprites: their designs count as right, too"))
     add("--prompts", type=Path, metavar="FILE", help=_("other prompts, a line each: group: prompt = emoji"))
+    add("--lora", metavar="FILE", help=_("how a LoRA file draws its own pictures (--corpus), and whether others stay"))
     add("--language", choices=("ja", "en"), default="ja", help=_("of the prompts") + " (%(default)s)")
     add("--split", choices=("dev", "test"), default="test", help=_("dev to choose, test to report") + " (%(default)s)")
     add("--seeds", type=whole, default=1, metavar="N", help=_("drawings of each prompt") + " (%(default)s)")
@@ -49,6 +52,9 @@ def run(args: argparse.Namespace) -> None:
     check_whole("seeds", args.seeds, 1, MAX_SEEDS)
     SamplingOptions(prompt="", num_inference_steps=args.num_inference_steps, guidance_scale=args.guidance_scale)
     check_folder(args.output, "output")
+    if args.lora is not None:
+        _evaluate_lora(args)
+        return
     corpus = Corpus.load(args.corpus)
     if args.sprites is not None:
         corpus = with_designs(corpus, Sprites.load(args.sprites / SPRITES_FILE))
@@ -69,4 +75,40 @@ def run(args: argparse.Namespace) -> None:
     for row, label in (("accuracy", _("accuracy")), ("chance", _("chance")), ("ceiling", _("ceiling"))):
         cells = [f"{group} {v['top1']} / {v['top5']} ({v['drawings']})" for group, v in report[row].items()]  # type: ignore[attr-defined]
         print(_("{row}, top-1 / top-5 in percent (drawings): {cells}", row=label, cells=", ".join(cells)))
+    print(args.output / "report.json")
+
+
+def _evaluate_lora(args: argparse.Namespace) -> None:
+    from jsd.pipeline import Pipeline
+    from jsd.training.adapters import trigger_of
+    from jsd.training.evaluation.subject import evaluate_lora
+    from jsd.training.lora import own_pictures
+    from jsd.training.recipes import PRIOR_PROMPTS
+
+    trigger = trigger_of(args.lora)
+    own = own_pictures(args.corpus, trigger)
+    captions = [caption for one in own for caption in one.record.captions]
+    texts = list(dict.fromkeys([trigger, *captions] if trigger != "" else captions))[:MAX_TEXTS]
+    others = list(PRIOR_PROMPTS) if args.prompts is None else args.prompts.read_text("utf-8").split("\n")
+    report: dict[str, Any] = evaluate_lora(
+        Pipeline.load(args.weights),
+        args.lora,
+        own,
+        texts,
+        [line.strip() for line in others if line.strip() and not line.startswith("#")],
+        seeds=max(2, args.seeds),
+        num_inference_steps=args.num_inference_steps,
+        guidance_scale=args.guidance_scale,
+        output=args.output,
+    )
+    subject, moved = report["subject"], report["others"]["moved"]
+    print(
+        _(
+            "the subject's distance to its pictures: without the file {without}, with it {with_file}; their own {its}",
+            without=subject["without"],
+            with_file=subject["with"],
+            its=subject["its_pictures"],
+        )
+    )
+    print(_("other prompts, distance to themselves without the file: {moved} of that between two seeds", moved=moved))
     print(args.output / "report.json")

@@ -7,11 +7,11 @@ from jsd.cli.arguments import (
     add_options,
     add_output_arguments,
     check_folder,
+    chosen_model,
     given_options,
     make_options,
     say,
 )
-from jsd.models.folder import choose_folder
 from jsd.prompting.styles import check_style
 
 
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     options = make_options(given_options(args))
     check_folder(args.output_dir, "output_dir")
-    folder = choose_folder(args.weights)
+    folder = chosen_model(args)
     if options.style != "":
         check_style(folder.tokenizer, options.style)
 

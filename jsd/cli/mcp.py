@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from jsd.cli.arguments import add_model_arguments, check_folder
+from jsd.cli.arguments import add_model_arguments, check_folder, chosen_model
 from jsd.i18n import _
 
 
@@ -14,11 +14,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from jsd.models.folder import choose_folder, open_model_folder
+    from jsd.models.folder import open_model_folder
     from jsd.serving.mcp import serve
 
     if args.output_dir is not None:
         check_folder(args.output_dir, "output_dir")
-    serve(
-        open_model_folder(choose_folder(args.weights)), device=args.device, dtype=args.dtype, output_dir=args.output_dir
-    )
+    serve(open_model_folder(chosen_model(args)), device=args.device, dtype=args.dtype, output_dir=args.output_dir)

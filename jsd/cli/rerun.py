@@ -8,7 +8,7 @@ from jsd.cli.arguments import add_options, add_output_arguments, check_folder, g
 from jsd.errors import GenerationError, InvalidInputError, ModelFolderError, UnsafeImagesError
 from jsd.i18n import _
 from jsd.models.configs import read_json
-from jsd.models.folder import choose_folder, folder_named
+from jsd.models.folder import PARTS, ModelFolder, choose_folder, folder_named
 from jsd.options import SamplingOptions
 from jsd.recorded import read_record, recorded_request
 from jsd.rules import split_weight
@@ -25,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("file", type=Path, metavar="FILE", help=_("a picture by jsd"))
     add("--weights", type=Path, metavar="FOLDER", help=_("model folder; default: that of its name in weights/"))
+    add("--vae", type=Path, metavar="FOLDER", help=_(PARTS["vae"].help))
     add("--image", type=Path, metavar="PICTURE", help=_("what it started from; default: that name beside FILE"))
     add("--mask", type=Path, metavar="PICTURE", help=_("its mask; default: that name beside FILE"))
     add("--force", action="store_true", help=_("draw even where it cannot become the same picture"))
@@ -39,13 +40,21 @@ def run(args: argparse.Namespace) -> None:
     loras = [Path(split_weight(one)[0]) for one in vars(args).get("loras", [])]
     pictures = {"image": args.image, "mask": args.mask}
     options = recorded_request(record, args.file.parent, chosen=chosen, pictures=pictures, loras=loras)
-    folder = _folder(record, args.weights)
+    model = choose_folder(_folder(record, args.weights), {"vae": args.vae})
+    folder, vae = model.path, model.parts.get("vae")
+    if record.get("vae") is not None and vae is None:
+        raise InvalidInputError(
+            "rerun.vae",
+            "{field} must be the VAE that the picture was drawn with, {value}; name its folder",
+            field="--vae",
+            value=record["vae"],
+        )
 
     # Here, because they import torch: a file that cannot be drawn again is answered before.
     from jsd.images.saving import unused_path
     from jsd.models.record import folder_digest
 
-    digest = folder_digest(folder)
+    digest = folder_digest(folder, vae)
     if digest != record.get("model_sha256") and not args.force:
         wanted = str(record.get("model_sha256"))[:10]
         name = record.get("model")
@@ -69,7 +78,7 @@ def run(args: argparse.Namespace) -> None:
             found=digest[:10],
             wanted=wanted,
         )
-    picture = _draw(_load(folder, record, args.force), options, record, args.force)
+    picture = _draw(_load(model, record, args.force), options, record, args.force)
     args.output_dir.mkdir(parents=True, exist_ok=True)
     path = unused_path(args.output_dir, f"jsd-{picture.seed}", f".{picture.options.output_format}")
     picture.save(path, with_metadata=not args.no_metadata)
@@ -101,7 +110,7 @@ def _earlier_editions(folder: Path) -> dict[str, str]:
     return read_json(path) if path.is_file() else {}
 
 
-def _load(folder: Path, record: dict[str, Any], force: bool) -> "Pipeline":
+def _load(folder: ModelFolder, record: dict[str, Any], force: bool) -> "Pipeline":
     from jsd.lean import load_alone
 
     try:

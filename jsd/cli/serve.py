@@ -5,6 +5,7 @@ import logging
 import os
 from pathlib import Path
 
+from jsd.cli.arguments import add_folder_arguments, chosen_model
 from jsd.cli.numbers import check_port, check_whole, number, whole
 from jsd.errors import InvalidInputError, ServingError
 from jsd.i18n import _
@@ -18,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     shown = " (%(default)s)"
     add("--host", default="127.0.0.1", metavar="NAME", help=_("address to listen on") + shown)
     add("--port", type=whole, default=DEFAULT_PORT, metavar="N", help=_("port to listen on") + shown)
-    add("--weights", type=Path, metavar="FOLDER", help=_("model folder (JSD_WEIGHTS, else weights/rinna, else mini)"))
+    add_folder_arguments(parser)
     loras = _("a folder of LoRA files that requests may name")
     add("--loras", type=Path, metavar="FOLDER", help=loras)
     add("--queue", type=whole, default=32, metavar="N", help=_("requests that may wait; one more gets 429") + shown)
@@ -36,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from jsd.models.folder import choose_folder, open_model_folder
+    from jsd.models.folder import PARTS, open_model_folder
     from jsd.serving.address import check_address
     from jsd.serving.clients.studio import ServedModel
     from jsd.serving.cog_server import PREDICTOR, CogServer
@@ -57,7 +58,8 @@ def run(args: argparse.Namespace) -> None:
         os.environ[ALLOW_PRIVATE] = "1"
     if args.loras is not None:
         os.environ[LORAS] = str(_folder(args.loras))
-    folder = choose_folder(args.weights)
+    folder = chosen_model(args)
+    os.environ.update({PARTS[name].variable: str(path) for name, path in folder.parts.items()})
     check_address(args.host, args.port, default=DEFAULT_PORT)
     if not PREDICTOR.is_file():
         raise ServingError(
@@ -65,7 +67,7 @@ def run(args: argparse.Namespace) -> None:
             "{path} must be there, and is not; clone the repository and run jsd serve there, or install jsd anew",
             path=PREDICTOR,
         )
-    open_model_folder(folder.path)  # what setup() refuses, the server would log and go on without
+    open_model_folder(folder)  # what setup() refuses, the server would log and go on without
     print(folder, flush=True)
     logging.basicConfig(format="%(asctime)s %(message)s")
     logging.getLogger("jsd.serve").setLevel(logging.INFO)

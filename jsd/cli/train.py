@@ -19,9 +19,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--recipe",
         default="mini",
         choices=list(RECIPES),
-        help=_("the embedded model, or rinna's size") + " (%(default)s)",
+        help=_("the embedded model, rinna's size, or own pictures as LoRA for either") + " (%(default)s)",
     )
-    add("--stage", required=True, choices=stages, help=_("which of the recipe's stages to run; they go in this order"))
+    add(
+        "--stage",
+        choices=stages,
+        help=_("which of the recipe's stages to run, in this order; needless where it has one"),
+    )
     corpus = Path("data/mini")
     add(
         "--corpus",
@@ -41,12 +45,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     sources = Path("data/sources")
     add("--sources", type=Path, default=sources, metavar="FOLDER", help=_("where packages are kept") + " (%(default)s)")
-    add("--base", type=Path, metavar="FOLDER", help=_("Stable Diffusion v1 folder that --recipe full starts from"))
+    add("--base", type=Path, metavar="FOLDER", help=_("model folder that --recipe full and lora start from"))
     add(
         "--start-from",
         type=Path,
         metavar="FOLDER",
         help=_("model folder to go on from (weights/mini), instead of the stages before"),
+    )
+    add(
+        "--trigger",
+        default="",
+        metavar="WORDS",
+        help=_("words that shall call what is learnt; in every caption of LoRA"),
+    )
+    add(
+        "--class-prompt",
+        default="",
+        metavar="TEXT",
+        help=_("what it is, as the model knows it (猫): that stays as it is"),
     )
     add("--seed", type=whole, default=0, metavar="N", help=_("of weights, batches and noise") + " (%(default)s)")
     add("--max-train-steps", type=whole, metavar="N", help=_("instead of the stage's own number"))
@@ -80,6 +96,7 @@ def run(args: argparse.Namespace) -> None:
 
     from jsd.devices import choose_placement, fast_dtype
     from jsd.errors import InvalidInputError
+    from jsd.models.folder import choose_folder
     from jsd.options import MAX_SEED
     from jsd.training.plan import plan
     from jsd.training.recipes import RECIPES
@@ -87,6 +104,8 @@ def run(args: argparse.Namespace) -> None:
     from jsd.training.starting import TrainOptions
 
     recipe = RECIPES[args.recipe]
+    if args.stage is None and len(recipe.stages) == 1:
+        args.stage = next(iter(recipe.stages))
     if args.stage not in recipe.stages:
         raise InvalidInputError(
             "train.stage",
@@ -135,8 +154,10 @@ def run(args: argparse.Namespace) -> None:
         output=output,
         sprites=args.sprites,
         sources=args.sources,
-        base=args.base,
+        base=args.base if stage.adapter is None else choose_folder(args.base).path,
         start_from=args.start_from,
+        trigger=args.trigger.strip(),
+        class_prompt=args.class_prompt.strip(),
         seed=args.seed,
         checkpointing_steps=args.checkpointing_steps,
         device=device,

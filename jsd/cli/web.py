@@ -2,7 +2,7 @@
 
 import argparse
 
-from jsd.cli.arguments import add_model_arguments
+from jsd.cli.arguments import add_model_arguments, chosen_model
 from jsd.cli.numbers import check_port, whole
 from jsd.i18n import _
 
@@ -21,4 +21,4 @@ def run(args: argparse.Namespace) -> None:
     from jsd.serving.web import DEFAULT_PORT, serve
 
     check_port(args.port, default=DEFAULT_PORT)
-    serve(args.host, args.port, weights=args.weights, device=args.device, dtype=args.dtype, names=args.allow_host)
+    serve(args.host, args.port, weights=chosen_model(args), device=args.device, dtype=args.dtype, names=args.allow_host)

@@ -88,7 +88,7 @@ def _list(args: argparse.Namespace) -> None:
 
 def _contents(folder: Path) -> str:
     """Size and number formats of the weights that would be loaded; or which there are not."""
-    found = {component: find_weights(folder, component) for component in WEIGHT_STEMS}
+    found = {component: find_weights(folder / component, component) for component in WEIGHT_STEMS}
     lacking = [component for component in MODELS if found[component] is None]
     if lacking:
         return _(

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from jsd.errors import ImageFileError, InvalidInputError
+from jsd.i18n import _
 
 Source = str | Path | bytes | Image.Image
 
@@ -176,6 +177,8 @@ def open_image(source: Source, field: str) -> Iterator[Image.Image]:
         except Exception as error:
             # Damaged files make the decoders raise nearly anything: OSError, SyntaxError, struct.error, ...
             reason = " ".join(str(error).split()) or type(error).__name__
+            if isinstance(error, UnidentifiedImageError):  # its words are those of the value, or of a place in memory
+                reason = _("it is none of these")
             raise ImageFileError(
                 "image.unreadable",
                 "{field} must be a picture ({formats}), and {value} cannot be read: {reason}; save or upload it again",

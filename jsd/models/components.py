@@ -10,33 +10,52 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from jsd.models.configs import read_json
-from jsd.models.weights import CHECKER, SECOND_ENCODER, UPSCALER, Shapes, find_weights, networks_of
+from jsd.models.weights import (
+    CHECKER,
+    SECOND_ENCODER,
+    UPSCALER,
+    Shapes,
+    checker_places,
+    find_weights,
+    networks_of,
+    vae_place,
+)
 
+TINY_VAE = "AutoencoderTiny"  # TAESD's class: quick, and a little blurred
 CONVOLUTIONAL = ("unet", "vae", UPSCALER)
 INITIALISERS = frozenset(name for name in dir(torch.nn.init) if re.fullmatch("[a-z].*_", name))
 
 
-def load_components(folder: Path, device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
-    """The networks of a whole folder (see `jsd.models.folder.open_model_folder`) by name, for inference."""
+def load_components(folder: Path, device: torch.device, dtype: torch.dtype, vae: Path | None = None) -> dict[str, Any]:
+    """The networks of a whole folder (see `jsd.models.folder.open_model_folder`) by name, for inference; `vae`: the
+    folder of another VAE."""
     # Their files are read while their classes are imported.
     with ThreadPoolExecutor(1) as reader:
-        names = networks_of(folder)
-        reading = {name: reader.submit(_read, folder, name, device, dtype) for name in names}
-        built = {name: build(name, read_json(folder / name / "config.json")) for name in names}
-        return {name: _fill(built[name], reading[name].result()) for name in names}
+        places = {name: folder / name for name in networks_of(folder)}
+        if vae is not None:
+            places["vae"] = vae_place(vae)
+        reading = {name: reader.submit(_read, place, name, device, dtype) for name, place in places.items()}
+        built = {name: build(name, read_json(place / "config.json")) for name, place in places.items()}
+        return {name: _fill(built[name], reading[name].result()) for name in places}
+
+
+def load_vae(folder: Path, device: torch.device, dtype: torch.dtype) -> Any:
+    """The VAE of a whole folder of one."""
+    place = vae_place(folder)
+    return _fill(build("vae", read_json(place / "config.json")), _read(place, "vae", device, dtype))
 
 
 def load_safety_checker(folder: Path, device: torch.device) -> Any:
     """The StableDiffusionSafetyChecker of a whole folder that has one, in float32."""
-    model = build(CHECKER, read_json(folder / CHECKER / "config.json"))
-    return _fill(model, _read(folder, CHECKER, device, torch.float32))
+    place, _processor = checker_places(folder)
+    return _fill(build(CHECKER, read_json(place / "config.json")), _read(place, CHECKER, device, torch.float32))
 
 
 def load_image_processor(folder: Path) -> Any:
     """What makes a picture into the checker's pixel values; Pillow's, so that scores do not depend on torchvision."""
     from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
-    return CLIPImageProcessorPil.from_pretrained(folder / "feature_extractor", local_files_only=True)
+    return CLIPImageProcessorPil.from_pretrained(checker_places(folder)[1], local_files_only=True)
 
 
 def build(component: str, config: dict[str, Any]) -> Any:
@@ -48,6 +67,13 @@ def build(component: str, config: dict[str, Any]) -> Any:
 
             from jsd.models.upscaler import Upscaler
 
+            if component == "vae" and config.get("_class_name") == TINY_VAE:
+                from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
+
+                # What the class itself writes beside its arguments, and then warns of.
+                return AutoencoderTiny.from_config(
+                    {name: one for name, one in config.items() if name != "block_out_channels"}
+                )
             classes = {"unet": UNet2DConditionModel, "vae": AutoencoderKL, UPSCALER: Upscaler}
             return classes[component].from_config(config)
         if component == CHECKER:
@@ -67,9 +93,9 @@ def expected_shapes(component: str, config: dict[str, Any]) -> Shapes:
     return {name: tuple(tensor.shape) for name, tensor in build(component, config).state_dict().items()}
 
 
-def _read(folder: Path, component: str, device: torch.device, dtype: torch.dtype) -> dict[str, Tensor]:
+def _read(place: Path, component: str, device: torch.device, dtype: torch.dtype) -> dict[str, Tensor]:
     """Name -> tensor; those of convolutions in the layout in which they are fast."""
-    weights = find_weights(folder, component)
+    weights = find_weights(place, component)
     assert weights is not None, "the folder is whole"
     read = {}
     for name, tensor in weights.tensors():

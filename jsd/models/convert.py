@@ -30,7 +30,7 @@ def convert_folder(source: Path | str, destination: Path | str, dtype: str | Non
     with new_folder(destination) as partial:
         _copy_the_rest(source, partial)
         for component in WEIGHT_STEMS:
-            weights = find_weights(source, component)
+            weights = find_weights(source / component, component)
             if weights is not None:
                 path = partial / component / f"{WEIGHT_STEMS[component][0]}.safetensors"
                 # See jsd.safety: the checker's thresholds do not survive rounding.

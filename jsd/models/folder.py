@@ -7,19 +7,22 @@ safety checker that it names must be there, though.
 """
 
 import os
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from jsd.beside import BUNDLE, weights_root
 from jsd.errors import InvalidInputError, ModelFolderError
-from jsd.i18n import _
+from jsd.i18n import N_, _
 from jsd.models.configs import guidance_scale, read_json
 from jsd.models.known import Known
-from jsd.models.verify import verify_folder
-from jsd.models.weights import FACTOR, UPSCALER, has_safety_checker
+from jsd.models.verify import check_vae, verify_folder, verify_part
+from jsd.models.weights import CHECKER, FACTOR, UPSCALER, has_safety_checker
 from jsd.prompting.tokenizer import JapaneseTokenizer
+from jsd.rules import not_one_of
 from jsd.sizes import SizeLimits
 
 __all__ = ["ModelFolder", "choose_folder", "folder_named", "open_model_folder", "verify_folder", "weights_root"]
@@ -29,12 +32,31 @@ FULL_SIZE = ("rinna", "tohoku-sdxl")  # as `jsd weights fetch` calls their folde
 MAX_PROBLEMS_IN_AN_ERROR = 5
 
 
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """A folder of one network that an operator may add to any model."""
+
+    variable: str  # of the environment
+    kind: str
+    help: str
+
+
+PARTS = {
+    "vae": Part(variable="JSD_VAE", kind="vae", help=N_("folder of a VAE instead of the model's own")),
+    "preview_vae": Part(variable="JSD_PREVIEW_VAE", kind="vae", help=N_("folder of a small VAE (TAESD) for previews")),
+    CHECKER: Part(variable="JSD_SAFETY_CHECKER", kind=CHECKER, help=N_("folder of a safety checker for any model")),
+}
+NO_PARTS: Mapping[str, Path] = MappingProxyType({})  # of arguments
+
+
 @dataclass(frozen=True)
 class ModelFolder:
-    """A folder and why it was chosen, in words. What it says of itself is read once, when it is first asked."""
+    """A folder, why it was chosen, in words, and `parts` by their names in `PARTS`. What the folder says of itself is
+    read once, when it is first asked."""
 
     path: Path
     reason: str = ""
+    parts: Mapping[str, Path] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return f"{self.path} ({self.reason})" if self.reason else str(self.path)
@@ -79,22 +101,50 @@ def folder_named(name: str) -> Path | None:
     return next((place / name for place in (weights_root(), BUNDLE / "weights") if (place / name).is_dir()), None)
 
 
-def choose_folder(explicit: ModelFolder | Path | str | None = None) -> ModelFolder:
-    """`explicit`, else JSD_WEIGHTS, else a full-size model in weights/, else the embedded model."""
+def choose_folder(
+    explicit: ModelFolder | Path | str | None = None, parts: Mapping[str, Path | str | None] = NO_PARTS
+) -> ModelFolder:
+    """`explicit`, else JSD_WEIGHTS, else a full-size model in weights/, else the embedded model; with the `parts` that
+    are given, else those of the environment."""
     if isinstance(explicit, ModelFolder):
         return explicit
+    return replace(_chosen(explicit), parts=dict(_chosen_parts(parts)))
+
+
+def _chosen_parts(given: Mapping[str, Path | str | None]) -> Iterator[tuple[str, Path]]:
+    for name in given:
+        if name not in PARTS:
+            raise not_one_of("parts", name, PARTS)
+    for name, part in PARTS.items():
+        value = given.get(name)
+        named = name if value is not None else part.variable
+        value = os.environ.get(part.variable) or None if value is None else value
+        if value is None:
+            continue
+        if not Path(value).is_dir():
+            raise InvalidInputError(
+                "weights.part",
+                "{field} must be a folder that holds config.json and its weights, got {value}, which is no folder; "
+                "name another",
+                field=named,
+                value=value,
+            )
+        yield name, Path(value).absolute()
+
+
+def _chosen(explicit: Path | str | None) -> ModelFolder:
     named = os.environ.get("JSD_WEIGHTS", "")
-    for field, value in (("weights", explicit), ("JSD_WEIGHTS", named if named != "" else None)):
+    for source, value in (("weights", explicit), ("JSD_WEIGHTS", named if named != "" else None)):
         if value is not None:
             if value == "" or not Path(value).is_dir():
                 raise InvalidInputError(
                     "weights.not_a_folder",
                     "{field} must be a model folder, got {value}, which is not a folder; jsd weights "
                     "list shows those there are",
-                    field=field,
+                    field=source,
                     value=value,
                 )
-            return ModelFolder(Path(value), _("--weights") if field == "weights" else _("JSD_WEIGHTS"))
+            return ModelFolder(Path(value), _("--weights") if source == "weights" else _("JSD_WEIGHTS"))
     for name in (*FULL_SIZE, EMBEDDED):
         path = folder_named(name)
         if path is not None:
@@ -110,20 +160,38 @@ def open_model_folder(folder: ModelFolder | Path | str) -> ModelFolder:
     """`folder`, if it is whole; else ModelFolderError with what is wrong with it. One that was whole still is, unless
     a file in it has changed."""
     folder = folder if isinstance(folder, ModelFolder) else ModelFolder(Path(folder))
-    known = Known(folder.path)
-    if known.get("whole") is True:
-        return folder
-    problems = verify_folder(folder.path)
-    if problems:
-        shown = "; ".join(map(str, problems[:MAX_PROBLEMS_IN_AN_ERROR]))
-        if len(problems) > MAX_PROBLEMS_IN_AN_ERROR:
-            shown += "; …"
+    problems = _problems(folder.path, "whole", partial(verify_folder, folder.path))
+    if problems is not None:
         raise ModelFolderError(
             "folder.problems",
             "the model folder {folder} has {count} problem(s): {problems}; all of them: jsd weights verify {folder}",
             folder=folder.path,
-            count=len(problems),
-            problems=shown,
+            **problems,
         )
-    known.put("whole", True)
+    for name, path in folder.parts.items():
+        kind = PARTS[name].kind
+        problems = _problems(path, f"whole {kind}", partial(verify_part, kind, path))
+        if problems is not None:
+            raise ModelFolderError(
+                "folder.part",
+                "{field}: the folder {folder} has {count} problem(s): {problems}",
+                field=name,
+                folder=path,
+                **problems,
+            )
+        if kind == "vae":
+            check_vae(folder.path, path)
     return folder
+
+
+def _problems(folder: Path, fact: str, verify: Callable[[], list[ModelFolderError]]) -> dict[str, object] | None:
+    """What a folder that is not whole is told of; None of one that is, or was before and has not changed."""
+    known = Known(folder)
+    if known.get(fact) is True:
+        return None
+    problems = verify()
+    if not problems:
+        known.put(fact, True)
+        return None
+    shown = "; ".join(map(str, problems[:MAX_PROBLEMS_IN_AN_ERROR]))
+    return {"count": len(problems), "problems": shown + "; …" * (len(problems) > MAX_PROBLEMS_IN_AN_ERROR)}

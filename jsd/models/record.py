@@ -14,7 +14,7 @@ from jsd.errors import ModelFolderError
 from jsd.i18n import N_
 from jsd.models.configs import read_json
 from jsd.models.known import Known
-from jsd.models.weights import find_weights, networks_of
+from jsd.models.weights import find_weights, networks_of, vae_place
 
 # The class that rinna's model_index.json names; what is fine-tuned from that model inherits its licence.
 RINNA_CLASS = "JapaneseStableDiffusionPipeline"
@@ -35,13 +35,21 @@ READING = ("model_max_length", "do_lower_case")  # of tokenizer_config.json; the
 LICENCES = {"creativeml-openrail-m": OPENRAIL, "mit": "MIT", "apache-2.0": "Apache-2.0"}
 
 
-def folder_record(folder: Path) -> dict[str, object]:
-    """{"model_sha256", and where the folder names its licence "licence", "licence_url", "use_restrictions"}."""
-    return {"model_sha256": folder_digest(folder), **folder_licence(folder)}
+def folder_record(folder: Path, vae: Path | None = None) -> dict[str, object]:
+    """{"model_sha256", with another VAE "vae", its name, and where the folder names its licence "licence",
+    "licence_url", "use_restrictions"}."""
+    other = {} if vae is None else {"vae": vae.resolve().name}
+    return {"model_sha256": folder_digest(folder, vae), **other, **folder_licence(folder)}
 
 
-def folder_digest(folder: Path) -> str:
+def folder_digest(folder: Path, vae: Path | None = None) -> str:
     """SHA-256 over the digests of the files that decide what the model draws; all of them are read, once."""
+    if vae is not None:
+        place = vae_place(vae)
+        weights = find_weights(place, "vae")
+        paths = [place / "config.json", *([] if weights is None else weights.files)]
+        both = "\n".join([folder_digest(folder), *map(file_digest, paths)])
+        return hashlib.sha256(both.encode()).hexdigest()
     known = Known(folder)
     recalled = known.get("model_sha256")
     if isinstance(recalled, str):
@@ -49,7 +57,7 @@ def folder_digest(folder: Path) -> str:
     names = ["tokenizer/spiece.model", "tokenizer/tokenizer_config.json", "scheduler/scheduler_config.json"]
     for component in networks_of(folder):
         names.append(f"{component}/config.json")
-        weights = find_weights(folder, component)
+        weights = find_weights(folder / component, component)
         names += [f"{component}/{path.name}" for path in ([] if weights is None else weights.files)]
     present = [name for name in sorted(names) if (folder / name).is_file()]
     # hashlib lets go of the interpreter: four gigabytes take as long as their largest file.

@@ -49,7 +49,7 @@ def open_to_diffusers(folder: Path) -> None:
     made = {
         "_class_name": class_name,
         **({} if index.get("_class_name") in (None, class_name) else {ORIGINAL_CLASS: index["_class_name"]}),
-        **{name: CLASSES[name] for name in networks},
+        **{name: CLASSES[name] for name in networks if name in CLASSES},
         **{name: ["transformers", TOKENIZER_CLASS] for name in tokenizers},
         "scheduler": ["diffusers", scheduler.get("_class_name", "DDIMScheduler")],
     }

@@ -9,15 +9,23 @@ from jsd.models.configs import check_noise_schedule, check_values, first_line, g
 from jsd.models.weights import (
     CHECKER,
     MODELS,
+    PROCESSOR_FILE,
     SECOND_ENCODER,
     WEIGHT_STEMS,
     Shapes,
+    checker_places,
     find_weights,
     has_safety_checker,
     networks_of,
     read_shapes,
+    vae_place,
 )
 from jsd.prompting.tokenizer import JapaneseTokenizer
+from jsd.sizes import vae_factor
+
+TINY_VAE = "AutoencoderTiny"
+PART_CLASSES = {"vae": ("AutoencoderKL", TINY_VAE), CHECKER: ("StableDiffusionSafetyChecker",)}
+SCALING_FACTOR = 0.18215  # Stable Diffusion's, of configs of 2022, which name none
 
 
 def verify_folder(folder: Path | str) -> list[ModelFolderError]:
@@ -44,7 +52,7 @@ def _problems(folder: Path) -> Iterator[ModelFolderError]:
             expected[component] = _expected(component, folder / component / "config.json")
         except ModelFolderError as error:
             yield error
-        yield from _weight_problems(folder, component, expected.get(component))
+        yield from _weight_problems(folder / component, component, expected.get(component))
     if has_safety_checker(folder):
         yield from _caught(_load_processor, folder)
     elif _names_safety_checker(folder):
@@ -58,6 +66,57 @@ def _problems(folder: Path) -> Iterator[ModelFolderError]:
     yield from _caught(JapaneseTokenizer.load, folder / "tokenizer")
     if expected.keys() >= set(networks):
         yield from _misfits(folder, expected)
+
+
+def verify_part(kind: str, folder: Path) -> list[ModelFolderError]:
+    """Everything that keeps `folder` from standing in for a part of a model: `kind` "vae" or "safety_checker"."""
+    return list(_part_problems(kind, folder))
+
+
+def _part_problems(kind: str, folder: Path) -> Iterator[ModelFolderError]:
+    place = checker_places(folder)[0] if kind == CHECKER else vae_place(folder)
+    try:
+        config = read_json(place / "config.json")
+        named = config.get("_class_name", next(iter(config.get("architectures", [])), PART_CLASSES[kind][0]))
+        if named not in PART_CLASSES[kind]:
+            raise ModelFolderError(
+                "folder.other_class",
+                "{path} must be of the class {classes}, and is of {found}; name another folder",
+                path=place / "config.json",
+                classes=" / ".join(PART_CLASSES[kind]),
+                found=named,
+            )
+        expected = _expected(kind, place / "config.json")
+    except ModelFolderError as error:
+        yield error
+        return
+    yield from _weight_problems(place, kind, expected)
+    if kind == CHECKER:
+        yield from _caught(_load_processor, folder)
+
+
+def check_vae(folder: Path, vae: Path) -> None:
+    """ModelFolderError where a whole VAE does not fit the model whose own it stands in for."""
+    own, other = (read_json(vae_place(one) / "config.json") for one in (folder, vae))
+    rules: dict[str, Callable[[dict[str, Any]], object]] = {
+        "latent_channels": lambda config: config.get("latent_channels", 4),
+        "factor": vae_factor,
+        # TAESD's is 1: it takes latents as the UNet gives them.
+        "scaling_factor": lambda config: config.get("scaling_factor", SCALING_FACTOR),
+    }
+    if other.get("_class_name") == TINY_VAE:
+        del rules["scaling_factor"]
+    for name, value in rules.items():
+        if value(own) != value(other):
+            raise ModelFolderError(
+                "folder.other_vae",
+                "{path} must be a VAE of this model's kind: its {name} is {value}, and the model's {wanted}; take one "
+                "made for the model's family",
+                path=vae,
+                name=name,
+                value=value(other),
+                wanted=value(own),
+            )
 
 
 def _caught(read: Callable[[Path], object], path: Path) -> Iterator[ModelFolderError]:
@@ -78,7 +137,7 @@ def _names_safety_checker(folder: Path) -> bool:
 def _load_processor(folder: Path) -> None:
     from jsd.models.components import load_image_processor
 
-    path = folder / "feature_extractor" / "preprocessor_config.json"
+    path = checker_places(folder)[1] / PROCESSOR_FILE
     read_json(path)
     try:
         load_image_processor(folder)
@@ -99,14 +158,14 @@ def _expected(component: str, path: Path) -> Shapes:
         raise unbuildable(path, first_line(error)) from error
 
 
-def _weight_problems(folder: Path, component: str, expected: Shapes | None) -> Iterator[ModelFolderError]:
-    weights = find_weights(folder, component)
+def _weight_problems(place: Path, component: str, expected: Shapes | None) -> Iterator[ModelFolderError]:
+    weights = find_weights(place, component)
     if weights is None:
         names = [f"{WEIGHT_STEMS[component][0]}.safetensors", f"{WEIGHT_STEMS[component][1]}.bin"]
         yield ModelFolderError(
             "folder.no_weights",
             "{path} must hold its weights as {names}, and holds none of them; copy or fetch the folder again",
-            path=folder / component,
+            path=place,
             names=" / ".join(names),
         )
         return
@@ -119,7 +178,7 @@ def _weight_problems(folder: Path, component: str, expected: Shapes | None) -> I
     damaged = [error for path in weights.files for error in _caught(read_shapes, path)]
     yield from damaged
     if expected is not None and not weights.missing and not damaged:
-        yield from _shape_problems(folder / component, expected, weights.shapes())
+        yield from _shape_problems(place, expected, weights.shapes())
 
 
 def _shape_problems(

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 MODELS = ("text_encoder", "unet", "vae")
 SECOND_ENCODER = "text_encoder_2"  # of SDXL
+PROCESSOR_FILE = "preprocessor_config.json"
 UPSCALER = "upscaler"  # of pictures, after the VAE: see `jsd.models.upscaler`
 FACTOR = 4  # how many times as large it makes them
 CHECKER = "safety_checker"
@@ -87,6 +88,20 @@ def has_safety_checker(folder: Path) -> bool:
     return (folder / CHECKER).is_dir()
 
 
+def vae_place(folder: Path) -> Path:
+    """Of a model folder its VAE's, else the folder itself."""
+    return folder / "vae" if (folder / "vae").is_dir() else folder
+
+
+def checker_places(folder: Path) -> tuple[Path, Path]:
+    """Where a safety checker is, and the config of what it sees: of a model folder, else of the checker's own, which
+    has both in one place, or beside one another as in a model folder."""
+    if has_safety_checker(folder):
+        return folder / CHECKER, folder / "feature_extractor"
+    is_alone = (folder / PROCESSOR_FILE).exists() or not (folder.parent / "feature_extractor").is_dir()
+    return folder, folder if is_alone else folder.parent / "feature_extractor"
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Kind:
     """One of the forms in which a component's weights may be written."""
@@ -96,12 +111,11 @@ class _Kind:
     shard: re.Pattern[str]
 
 
-def find_weights(folder: Path, component: str) -> Weights | None:
-    """The weights of `component` that are loaded; None where its folder has none.
+def find_weights(place: Path, component: str) -> Weights | None:
+    """The weights that are loaded of `component`, whose folder is `place`; None where it has none.
 
     Of what is there: safetensors before pickles, full precision before half, a whole file before shards.
     """
-    place = folder / component
     present = {path.name for path in place.glob("*") if path.is_file()}  # no pipe, no device
     for nothing_there in (False, True):
         for kind in _kinds(component):

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from jsd.errors import MissingExtraError
 from jsd.i18n import _
 from jsd.lean import load_alone
-from jsd.models.folder import choose_folder, weights_root
+from jsd.models.folder import ModelFolder, choose_folder, weights_root
 from jsd.serving.address import check_address
 from jsd.serving.guard import Guard, answer_json
 from jsd.serving.limits import MAX_UPLOAD_BYTES, Limits
@@ -40,7 +40,7 @@ def serve(
     host: str,
     port: int,
     *,
-    weights: Path | None = None,
+    weights: ModelFolder | Path | None = None,
     device: str | None = None,
     dtype: str | None = None,
     names: Sequence[str] = (),

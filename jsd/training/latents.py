@@ -1,7 +1,6 @@
 """The corpus as latents, computed once."""
 
 import hashlib
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from tqdm import tqdm
 
 from jsd.training.batches import pixel_values
 from jsd.training.corpora.corpus import Corpus
-from jsd.training.loop import save_atomically
+from jsd.training.loop import load_cached
 
 BATCH_SIZE = 32
 
@@ -39,15 +38,7 @@ def encode_corpus(corpus: Corpus, vae: Any, size_px: int) -> Tensor:
 
 def corpus_latents(corpus: Corpus, vae: Any, size_px: int, cache: Path) -> Tensor:
     """(N, C, h, w), times the VAE's scaling factor; kept in `cache` for as long as the pictures and the VAE stay."""
-    key = _fingerprint(corpus, vae, size_px)
-    try:
-        kept = torch.load(cache, weights_only=True)
-    except (EOFError, OSError, RuntimeError, pickle.UnpicklingError):  # none yet, or damaged
-        kept = {}
-    if not isinstance(kept, dict) or kept.get("key") != key:
-        kept = {"key": key, "latents": encode_corpus(corpus, vae, size_px)}
-        save_atomically(kept, cache)
-    latents: Tensor = kept["latents"]
+    latents = load_cached(cache, _fingerprint(corpus, vae, size_px), lambda: encode_corpus(corpus, vae, size_px))
     return latents * float(vae.config.scaling_factor)
 
 

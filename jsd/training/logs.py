@@ -1,6 +1,7 @@
 """What a run leaves to look at: losses as JSON lines and for TensorBoard, pictures as PNG grids."""
 
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -13,7 +14,6 @@ from jsd.i18n import _
 from jsd.images.tensors import tensor_to_images
 from jsd.options import SamplingOptions
 from jsd.pipeline import Pipeline
-from jsd.prompting.tokenizer import JapaneseTokenizer
 from jsd.training.corpora.corpus import Corpus
 
 SAMPLE_SEED = 1
@@ -57,6 +57,13 @@ class Log:
             for name, value in values.items():
                 self._board.add_scalar(name, value, step)
 
+    def picture(self, step: int, path: Path, draw: Callable[[Path], None]) -> None:
+        """What `draw` writes into `path`, if it does."""
+        path.parent.mkdir(exist_ok=True)
+        draw(path)
+        if self._board is not None and path.is_file():
+            self._board.add_image("samples", np.asarray(Image.open(path)), step, dataformats="HWC")
+
 
 def save_grid(pictures: list[Image.Image], path: Path, columns: int) -> None:
     width, height = pictures[0].size
@@ -67,15 +74,8 @@ def save_grid(pictures: list[Image.Image], path: Path, columns: int) -> None:
     grid.save(path)
 
 
-def draw_samples(
-    prompts: tuple[str, ...],
-    tokenizer: JapaneseTokenizer,
-    modules: dict[str, Any],
-    scheduler: dict[str, Any],
-    path: Path,
-) -> None:
+def draw_samples(pipeline: Pipeline, prompts: Sequence[str], path: Path) -> None:
     """The prompts, all with one seed: pictures that look alike show that the text is not read."""
-    pipeline = Pipeline(tokenizer=tokenizer, scheduler_config=scheduler, **modules)
     requests = [SamplingOptions(prompt=prompt, seed=SAMPLE_SEED) for prompt in prompts]
     save_grid([drawn.image for request in requests for drawn in pipeline.generate(request)], path, columns=4)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from diffusers.training_utils import EMAModel
-from torch import nn
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from jsd.atomic import replacing_file
@@ -42,6 +42,19 @@ def save_atomically(state: object, path: Path) -> None:
             path=path,
             reason=reason,
         ) from error
+
+
+def load_cached(path: Path, key: str, make: Callable[[], Tensor]) -> Tensor:
+    """What `make` gives, kept in `path` for as long as the key stays."""
+    try:
+        kept = torch.load(path, weights_only=True)
+    except (EOFError, OSError, RuntimeError, pickle.UnpicklingError):  # none yet, or damaged
+        kept = {}
+    if not isinstance(kept, dict) or kept.get("key") != key:
+        kept = {"key": key, "latents": make()}
+        save_atomically(kept, path)
+    latents: Tensor = kept["latents"]
+    return latents
 
 
 def train(

@@ -83,23 +83,32 @@ def denoising_loss(
 ) -> Losses:
     """Mean squared error of the UNet's prediction, weighted by min-SNR (arXiv 2303.09556, section 3.4).
 
-    For v-prediction the SNR is counted from one: min(SNR + 1, gamma) / (SNR + 1). The paper's own
-    min(SNR, gamma) / (SNR + 1) leaves next to nothing to the noisiest steps, where the text decides what is drawn.
-
     latents (B, C, h, w), scaled; encoder_hidden_states (B, L, D); alphas_cumprod (T,).
     """
+    noisy, noise, timesteps, alpha_bar = noised(latents, alphas_cumprod, generator)
+    prediction = unet(noisy, timesteps, encoder_hidden_states).sample.float()
+    velocity = alpha_bar.sqrt() * noise - (1 - alpha_bar).sqrt() * latents  # arXiv 2202.00512, appendix D
+    target = velocity if prediction_type == "v_prediction" else noise
+    squared_error = (prediction - target).square()
+    weight = snr_weight(alpha_bar, prediction_type, snr_gamma)
+    return (weight * squared_error).mean(), {"mse": squared_error.mean()}
+
+
+def noised(
+    latents: Tensor, alphas_cumprod: Tensor, generator: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """latents (B, C, h, w) -> the same at random timesteps, their noise, the timesteps (B,), alpha_bar (B, 1, 1, 1)."""
     device = latents.device
     timesteps = torch.randint(0, len(alphas_cumprod), (len(latents),), generator=generator).to(device)
     noise = torch.randn(latents.shape, generator=generator).to(device)
-    alpha_bar = alphas_cumprod[timesteps][:, None, None, None]  # (B, 1, 1, 1)
-    noisy = alpha_bar.sqrt() * latents + (1 - alpha_bar).sqrt() * noise
-    prediction = unet(noisy, timesteps, encoder_hidden_states).sample.float()
+    alpha_bar = alphas_cumprod[timesteps][:, None, None, None]
+    return alpha_bar.sqrt() * latents + (1 - alpha_bar).sqrt() * noise, noise, timesteps, alpha_bar
+
+
+def snr_weight(alpha_bar: Tensor, prediction_type: str, snr_gamma: float) -> Tensor:
+    """min-SNR. For v-prediction the SNR is counted from one: min(SNR + 1, gamma) / (SNR + 1). The paper's own
+    min(SNR, gamma) / (SNR + 1) leaves next to nothing to the noisiest steps, where the text decides what is drawn."""
     snr = alpha_bar / (1 - alpha_bar)
-    if prediction_type == "v_prediction":  # arXiv 2202.00512, appendix D
-        target = alpha_bar.sqrt() * noise - (1 - alpha_bar).sqrt() * latents
-        weight = (snr + 1).clamp(max=snr_gamma) / (snr + 1)
-    else:
-        target = noise
-        weight = snr.clamp(max=snr_gamma) / snr
-    squared_error = (prediction - target).square()
-    return (weight * squared_error).mean(), {"mse": squared_error.mean()}
+    if prediction_type == "v_prediction":
+        return (snr + 1).clamp(max=snr_gamma) / (snr + 1)
+    return snr.clamp(max=snr_gamma) / snr

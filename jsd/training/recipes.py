@@ -8,8 +8,23 @@ trains both.
 both halves on composed scenes; `upscaler` makes what the VAE gives back four times as large.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """LoRA (arXiv 2106.09685) on layers that stay as they are, and what keeps other prompts as they were.
+
+    A prior picture is one that the model drew before: at it, noised, the model shall predict what it predicted then.
+    """
+
+    rank: int
+    targets: dict[str, tuple[str, ...]]  # component -> how the names of its layers end
+    num_prior_pictures: int
+    prior_batch_size: int
+    prior_loss_weight: float
+    caption_templates: tuple[str, ...]  # one is drawn at each step
 
 
 @dataclass(frozen=True)
@@ -37,6 +52,7 @@ class Stage:
     vocabulary: str | None = None  # None: the one that is called as the language
     scenes: float = 0.0  # share of composed scenes in a batch
     text_weight: float = 0.0  # of the loss that keeps spellings and sentences like the names that they stand for
+    adapter: Adapter | None = None  # instead of the weights of what trains
 
 
 @dataclass(frozen=True)
@@ -191,4 +207,38 @@ FULL = Recipe(
     stages=FULL_STAGES,
 )
 
-RECIPES = {recipe.name: recipe for recipe in (MINI, FULL)}
+# Own pictures, 8 to 40 of them.
+TEXT_TARGETS = ("q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2")
+ATTENTION_TARGETS = ("to_q", "to_k", "to_v", "to_out.0", "ff.net.0.proj", "ff.net.2")
+# What a prompt draws must not change: 富士山 stays a mountain. Of a folder that lists what it knows, its own names.
+PRIOR_PROMPTS = (
+    "富士山", "桜", "猫", "犬", "鳥", "魚", "花", "木", "家", "車", "電車", "自転車", "海", "山", "空", "街",
+    "男の人", "女の人", "子供", "サラリーマン", "寿司", "ラーメン", "りんご", "ケーキ", "本", "椅子", "時計", "傘",
+)  # fmt: skip
+CAPTION_TEMPLATES = ("{caption}", "{caption}", "{trigger}", "{trigger}の絵")
+
+
+def _lora(name: str, stage: Stage) -> Recipe:
+    starts_from = dict.fromkeys(COMPONENTS, "base")
+    stage = replace(stage, starts_from=starts_from)
+    return Recipe(name, {}, None, None, {}, {}, {"ja": ("富士山", "猫")}, {stage.name: stage})
+
+
+# fmt: off
+LORA = _lora("lora", Stage(
+    "lora", "denoising", BOTH, {}, "ja", True, 4, 300, 2e-3, 20, ema_decay=0.99,
+    adapter=Adapter(
+        rank=8, num_prior_pictures=64, prior_batch_size=4, prior_loss_weight=1.0, caption_templates=CAPTION_TEMPLATES,
+        targets={"text_encoder": TEXT_TARGETS, "unet": (*ATTENTION_TARGETS, "conv1", "conv2")},
+    ),
+))
+# Stable Diffusion v1's size.
+LORA_FULL = _lora("lora-full", Stage(
+    "lora", "denoising", BOTH, {}, "ja", True, 2, 1000, 1e-4, 50, ema_decay=0.99,
+    adapter=Adapter(
+        rank=16, num_prior_pictures=64, prior_batch_size=2, prior_loss_weight=1.0, caption_templates=CAPTION_TEMPLATES,
+        targets={"text_encoder": TEXT_TARGETS, "unet": ATTENTION_TARGETS},
+    ),
+))
+# fmt: on
+RECIPES = {recipe.name: recipe for recipe in (MINI, FULL, LORA, LORA_FULL)}

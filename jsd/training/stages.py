@@ -1,21 +1,18 @@
 """Run one stage of a recipe: gather what it starts from, train, write its model folder."""
 
-import platform
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict
 from functools import cached_property
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-import jsd
 from jsd.atomic import replacing_folder, write_json
 from jsd.errors import CheckpointError
 from jsd.models.tokenizer_json import open_to_diffusers
+from jsd.pipeline import Pipeline
 from jsd.prompting.tokenizer import JapaneseTokenizer
 from jsd.training import modules
 from jsd.training.batches import CaptionedLatents, crops, decoded_pictures, training_records
@@ -30,6 +27,7 @@ from jsd.training.corpora.words import read_vocabulary
 from jsd.training.latents import corpus_latents, encode_corpus
 from jsd.training.logs import Log, draw_samples, reconstruct
 from jsd.training.loop import CHECKPOINT_FILE, check_settings, train
+from jsd.training.lora import run_lora
 from jsd.training.objectives import (
     Losses,
     autoencoding_loss,
@@ -41,13 +39,19 @@ from jsd.training.objectives import (
 from jsd.training.reading import Reading, Teacher, reread
 from jsd.training.recipes import PHRASES, STYLES_DRAWN, Recipe, Stage
 from jsd.training.scenery import MixedLatents, SceneLatents
-from jsd.training.starting import TrainOptions, alphas_cumprod, scheduler_config, source_folder
+from jsd.training.starting import (
+    TrainOptions,
+    alphas_cumprod,
+    description,
+    run_settings,
+    scheduler_config,
+    source_folder,
+    step_generator,
+)
 from jsd.training.streaming import LatentsTask, StreamedLatents, check_own_pictures
 from jsd.training.vocabulary import train_caption_tokenizer, train_phrase_tokenizer, train_tokenizer
 
 LATENTS_FILE = "latents.pt"
-# Of a stage's row, what a run may change when it goes on.
-MAY_CHANGE = ("max_train_steps", "learning_rate", "lr_warmup_steps", "ema_decay")
 MODULES = {
     "autoencoding": ("vae",),
     "contrastive": ("text_encoder", "image_encoder"),
@@ -65,37 +69,21 @@ def image_encoder(recipe: Recipe) -> modules.ImageEncoder:
     return modules.ImageEncoder(unet["in_channels"], unet["sample_size"], 128, dim)
 
 
-def step_generator(seed: int, step: int) -> torch.Generator:
-    """The noise of one step: on the CPU, so that it is the same on every device."""
-    return torch.Generator("cpu").manual_seed((seed << 32) + step)
-
-
-def run_settings(stage: Stage, options: TrainOptions, corpus: Corpus | Shards) -> dict[str, object]:
-    """What decides what every step computes; how many steps there are, at which rate, may change half way."""
-    return {
-        **{name: value for name, value in asdict(stage).items() if name not in MAY_CHANGE},
-        "base": str(options.base),
-        "start_from": str(options.start_from),
-        "seed": options.seed,
-        "mixed_precision": options.mixed_precision,
-        "corpus": corpus_digest(corpus),
-    }
-
-
 def run_stage(recipe: Recipe, name: str, options: TrainOptions) -> Path:
-    """Train one stage, or go on where it stopped; returns its model folder."""
+    """Train one stage, or go on where it stopped; returns its model folder, of LoRA its file."""
     stage = recipe.stages[name]
+    if stage.adapter is not None:
+        return run_lora(recipe, stage, options)
     corpus = open_corpus(options.corpus, options.output)
     if isinstance(corpus, Shards):
         check_own_pictures(stage)
     folder = options.output / name
     folder.mkdir(parents=True, exist_ok=True)
-    settings = run_settings(stage, options, corpus)
+    settings = run_settings(stage, options, corpus_digest(corpus))
     check_settings(folder / CHECKPOINT_FILE, settings)
     torch.manual_seed(options.seed)
     run = Run(recipe, stage, options, corpus)
-    description = _description(recipe, stage, options)
-    write_json(folder / "run.json", description)
+    write_json(folder / "run.json", description(recipe, stage, options))
     with Log(folder) as log:
         ema, seconds = train(
             stage,
@@ -106,13 +94,13 @@ def run_stage(recipe: Recipe, name: str, options: TrainOptions) -> Path:
             checkpointing_steps=options.checkpointing_steps,
             autocast=torch.autocast(options.device, torch.bfloat16, enabled=options.mixed_precision == "bf16"),
             log=log.write,
-            sample=lambda step: run.sample(folder / "samples" / f"{step:06}.png"),
+            sample=lambda step: log.picture(step, folder / "samples" / f"{step:06}.png", run.sample),
         )
     ema.copy_to(run.trained.parameters())
     # In one move: a later stage must not start from half a model.
     with replacing_folder(folder / "model") as partial:
         run.export(partial)
-    write_json(folder / "run.json", {**description, "seconds": round(seconds, 1)})
+    write_json(folder / "run.json", {**description(recipe, stage, options), "seconds": round(seconds, 1)})
     return folder / "model"
 
 
@@ -315,13 +303,13 @@ class Run:
 
     def sample(self, path: Path) -> None:
         """What the stage makes by now, as a PNG grid; a contrastive stage makes no pictures."""
-        path.parent.mkdir(exist_ok=True)
         if self.stage.objective == "autoencoding":
             reconstruct(self.corpus, self.modules["vae"], path)
         elif "unet" in self.modules:
             assert self.stage.language is not None and self.tokenizer is not None
             prompts = self.recipe.sample_prompts[self.stage.language]
-            draw_samples(prompts, self.tokenizer, {**self.modules, "vae": self.vae}, self.scheduler, path)
+            parts = {**self.modules, "vae": self.vae}
+            draw_samples(Pipeline(tokenizer=self.tokenizer, scheduler_config=self.scheduler, **parts), prompts, path)
 
     def export(self, folder: Path) -> None:
         """A model folder: of the whole model where the stage has its UNet, else of the stage's components."""
@@ -342,19 +330,3 @@ class Run:
         else:
             for name, module in saved.items():
                 module.save_pretrained(folder / name)
-
-
-def _description(recipe: Recipe, stage: Stage, options: TrainOptions) -> dict[str, object]:
-    on_cuda = options.device == "cuda"
-    return {
-        "recipe": recipe.name,
-        "stage": asdict(stage),
-        "options": {name: str(value) if isinstance(value, Path) else value for name, value in asdict(options).items()},
-        "hardware": torch.cuda.get_device_name() if on_cuda else f"CPU, {torch.get_num_threads()} threads",
-        "machine": platform.machine(),
-        "versions": {
-            "jsd": jsd.__version__,
-            "python": platform.python_version(),
-            **{name: version(name) for name in ("torch", "diffusers", "transformers", "sentencepiece", "numpy")},
-        },
-    }

@@ -1,15 +1,21 @@
 """What a run chooses, and what its stage starts from: the folders of earlier stages, or a folder that is given."""
 
-from dataclasses import dataclass
+import platform
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+import jsd
 from jsd.errors import CheckpointError
 from jsd.models.configs import check_noise_schedule, read_json
 from jsd.training.recipes import Recipe, Stage
+
+# Of a stage's row, what a run may change when it goes on.
+MAY_CHANGE = ("max_train_steps", "learning_rate", "lr_warmup_steps", "ema_decay")
 
 
 @dataclass(frozen=True)
@@ -26,6 +32,8 @@ class TrainOptions:
     checkpointing_steps: int = 200
     device: str = "cpu"
     mixed_precision: str = "bf16"  # of autocast; "no" for fp32
+    trigger: str = ""  # words that call what is learnt from own pictures
+    class_prompt: str = ""  # what that is, as the model has it so far
 
 
 def source_folder(recipe: Recipe, stage: Stage, component: str, options: TrainOptions) -> Path:
@@ -111,3 +119,41 @@ def alphas_cumprod(scheduler: dict[str, Any]) -> Tensor:
         scheduler["beta_start"] ** 0.5, scheduler["beta_end"] ** 0.5, scheduler["num_train_timesteps"]
     )
     return torch.cumprod(1 - roots**2, dim=0)
+
+
+def step_generator(seed: int, step: int) -> torch.Generator:
+    """The noise of one step: on the CPU, so that it is the same on every device."""
+    return torch.Generator("cpu").manual_seed((seed << 32) + step)
+
+
+def run_settings(stage: Stage, options: TrainOptions, corpus: str) -> dict[str, object]:
+    """What decides what every step computes; how many steps there are, at which rate, may change half way.
+
+    `corpus`: a digest of its records.
+    """
+    return {
+        **{name: value for name, value in asdict(stage).items() if name not in MAY_CHANGE},
+        "base": str(options.base),
+        "start_from": str(options.start_from),
+        "seed": options.seed,
+        "mixed_precision": options.mixed_precision,
+        "trigger": options.trigger,
+        "class_prompt": options.class_prompt,
+        "corpus": corpus,
+    }
+
+
+def description(recipe: Recipe, stage: Stage, options: TrainOptions) -> dict[str, object]:
+    on_cuda = options.device == "cuda"
+    return {
+        "recipe": recipe.name,
+        "stage": asdict(stage),
+        "options": {name: str(value) if isinstance(value, Path) else value for name, value in asdict(options).items()},
+        "hardware": torch.cuda.get_device_name() if on_cuda else f"CPU, {torch.get_num_threads()} threads",
+        "machine": platform.machine(),
+        "versions": {
+            "jsd": jsd.__version__,
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("torch", "diffusers", "transformers", "sentencepiece", "numpy")},
+        },
+    }

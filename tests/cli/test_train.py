@@ -1,6 +1,7 @@
 """`jsd train`, as a user runs it."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from toy_recipe import TOY
 
 from cli.conftest import Jsd
 from jsd.training.recipes import RECIPES
+from runs.subject import write
 
 
 @pytest.fixture
@@ -48,9 +50,36 @@ def test_a_part_can_start_from_scratch(jsd: Jsd, command: list[str]) -> None:
     assert "clip_ja" not in row and "'unet': 'base'" in row
 
 
+def test_own_pictures_need_no_stage(
+    jsd: Jsd, toy_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "own", 1)
+    command = [
+        "train",
+        "--recipe",
+        "lora",
+        "--corpus",
+        tmp_path / "own",
+        "--base",
+        toy_folder,
+        "--output",
+        tmp_path / "out",
+    ]
+    plan = jsd(command, "--dry-run").out
+    assert any(line.startswith("LoRA (trains)") for line in plan) and not (tmp_path / "out").exists()
+    monkeypatch.setattr("jsd.training.lora.prior_prompts", lambda *_: ["猫"])
+    monkeypatch.setattr("jsd.training.lora.LoraRun.sample", lambda self, path: None)
+    said = jsd(command, "--max-train-steps", 1, "--mixed-precision", "no")
+    assert said.code == 0 and said.out[-1] == str(tmp_path / "out" / "lora.safetensors")
+    monkeypatch.setitem(sys.modules, "peft", None)
+    assert jsd(command).refuses("peft", "pip install")
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        (["--recipe", "lora", "--corpus", "nowhere"], "no pictures at nowhere"),
+        ([], "stage must be one of"),
         (["--stage", "clip_en"], "jsd train --stage vae"),  # out of order
         (["--recipe", "full", "--stage", "vae"], "stage1, stage2; got vae"),
         (["--recipe", "full", "--stage", "stage1", "--dry-run"], "--base"),

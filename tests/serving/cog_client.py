@@ -21,6 +21,7 @@ from urllib.request import Request, urlopen
 
 from PIL import Image
 
+# Of a server, on a machine that has other work; and so the most that an answer of one that is started anew takes.
 START_SECONDS = 300
 # What the server's safety checker flags; 160 other drawings of the toy model were at least 0.05 below.
 UNSAFE: dict[str, Any] = {"prompt": "猫", "seed": 77_777, "num_inference_steps": 2}
@@ -35,7 +36,7 @@ class Server:
     process: "subprocess.Popen[bytes]"
 
     def ask(
-        self, method: str, path: str, body: Any = None, timeout: float = 60, **headers: str
+        self, method: str, path: str, body: Any = None, timeout: float = START_SECONDS, **headers: str
     ) -> tuple[int, Any, Message]:
         """HTTP status, the JSON of the answer, and its headers; `body` is made JSON unless it is bytes."""
         data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
@@ -118,7 +119,7 @@ class Stream:
     """The server-sent events of one prediction; closing it drops the connection."""
 
     def __init__(self, server: Server, inputs: dict[str, Any], name: str) -> None:
-        self.connection = HTTPConnection(server.url.removeprefix("http://"), timeout=60)
+        self.connection = HTTPConnection(server.url.removeprefix("http://"), timeout=START_SECONDS)
         headers = {"Content-Type": "application/json", "Accept": "text/event-stream"}
         self.connection.request("PUT", f"/predictions/{name}", json.dumps({"input": inputs}), headers)
         self.response = self.connection.getresponse()
@@ -139,7 +140,7 @@ class Stream:
         self.connection.close()
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = START_SECONDS) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"

@@ -5,7 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -82,18 +82,17 @@ def dribbling(answer: Callable[[socket.socket], object]) -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:
-            connection, _ = listener.accept()
-            with connection:
-                try:
+            with suppress(OSError):
+                connection, _ = listener.accept()
+                with connection:
                     for _ in range(200):
                         answer(connection)
                         time.sleep(0.05)
-                except OSError:
-                    pass
 
         thread = threading.Thread(target=serve)
         thread.start()
         yield f"http://127.0.0.1:{listener.getsockname()[1]}/a.png"
+        listener.shutdown(socket.SHUT_RDWR)  # nobody may have come
         thread.join()
 
 

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
@@ -13,7 +12,6 @@ from starlette.types import ASGIApp, ExceptionHandler
 from jsd.errors import InvalidInputError
 from jsd.i18n import _
 from jsd.serving.clients import a1111, openai
-from jsd.serving.clients.requests import Bounded
 from jsd.serving.clients.studio import NotDrawn, ServedModel, Studio
 
 
@@ -28,7 +26,7 @@ def mounts(app: ASGIApp, model: ServedModel | None) -> list[Mount]:
 def _mount(path: str, routes: Sequence[BaseRoute], answer_error: ExceptionHandler) -> Mount:
     """Each API says in its own form what is wrong, and what is not there."""
     errors = dict.fromkeys((InvalidInputError, NotDrawn, HTTPException), answer_error)
-    return Mount(path, Starlette(routes=routes, middleware=[Middleware(Bounded)], exception_handlers=errors))
+    return Mount(path, Starlette(routes=routes, exception_handlers=errors))
 
 
 def _closed() -> Route:

@@ -8,7 +8,6 @@ from typing import Any
 from PIL import Image
 from starlette.exceptions import HTTPException
 from starlette.requests import Request as HttpRequest
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from jsd.errors import InvalidInputError, Note
 from jsd.i18n import _
@@ -16,7 +15,6 @@ from jsd.images import load_image
 from jsd.inputs import load_inputs
 from jsd.options import OPTIONS, SamplingOptions
 from jsd.serving.clients.pictures import middle, to_base64
-from jsd.serving.front.requests import MAX_BODY_BYTES
 from jsd.serving.loras import served_loras
 from jsd.sizes import SizeLimits
 
@@ -121,23 +119,3 @@ async def read_object(request: HttpRequest) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise HTTPException(400, _("the body must be a JSON object, got {value}", value=type(body).__name__))
     return body
-
-
-class Bounded:
-    """`app`, for requests of a size that the memory has room for."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        size = 0
-
-        async def counted() -> Message:
-            nonlocal size
-            message = await receive()
-            size += len(message.get("body", b""))
-            if size > MAX_BODY_BYTES:
-                raise HTTPException(413, _("a request may have {limit} MiB", limit=MAX_BODY_BYTES // 2**20))
-            return message
-
-        await self.app(scope, counted, send)

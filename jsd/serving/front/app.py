@@ -10,6 +10,7 @@ import httpx
 import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route, Router
@@ -19,17 +20,28 @@ from jsd.i18n import _
 from jsd.serving.clients import mounts
 from jsd.serving.clients.studio import ServedModel
 from jsd.serving.cog_server import CogServer
+from jsd.serving.front.events import Events, Gone
 from jsd.serving.front.figures import Figures
 from jsd.serving.front.line import Line, Refused
-from jsd.serving.front.predictions import Answer, Gone, Prediction, Predictions
-from jsd.serving.front.requests import MAX_BODY_BYTES, BadRequest, read_request
+from jsd.serving.front.predictions import Answer, Prediction, Predictions
+from jsd.serving.front.requests import BadRequest, Bounded, read_request
 from jsd.serving.guard import Guard
 from jsd.serving.key import Key
 
 SHUTDOWN_SECONDS = 3
-METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"]
+# What Cog's server tells of itself.
+PASSED_ON = ("/", "/health-check", "/openapi.json")
 # Of one connection, not of what is asked and answered.
-OWN_HEADERS = (b"host", b"connection", b"keep-alive", b"transfer-encoding", b"content-length", b"upgrade", b"te")
+OWN_HEADERS = (
+    b"host",
+    b"connection",
+    b"keep-alive",
+    b"transfer-encoding",
+    b"content-length",
+    b"upgrade",
+    b"te",
+    b"date",
+)
 
 
 @dataclass(frozen=True)
@@ -41,7 +53,7 @@ class Front:
 
     async def create(self, request: Request) -> ASGIApp:
         """POST /predictions, PUT /predictions/ID"""
-        content = await _body(request)
+        content = await request.body()
         if content and "json" not in request.headers.get("content-type", ""):
             raise HTTPException(415, _("a request must have Content-Type: application/json"))
         try:
@@ -84,9 +96,8 @@ class Front:
         self.figures.restarts.set(self.server.num_restarts)
         return Response(self.figures.page(), media_type="text/plain; version=0.0.4")
 
-    async def other(self, request: Request) -> ASGIApp:
-        """Whatever else Cog's server has."""
-        return _Passing(self.server, request, await _body(request))
+    async def passed_on(self, request: Request) -> ASGIApp:
+        return _Passing(self.server, request, b"")
 
     def refuse(self, refused: Refused) -> Response:
         self.figures.refused.labels(refused.reason).inc()
@@ -108,24 +119,26 @@ class _Drawing:
             self.prediction.end(Gone())
 
         watching = asyncio.ensure_future(watch())
-        predictions = self.front.predictions
-        answer: ASGIApp | None = None
+        events = Events(send)
+        answer: Response
         try:
-            if self.prediction.request.wants_events:
-                said = await predictions.relay(self.prediction, send)
-            else:
-                said = await predictions.draw(self.prediction)
-            answer = None if said is None else _json(said)
+            said = await self.front.predictions.draw(self.prediction, events)
+            if events.have_begun:
+                return await events.end(said.content)
+            answer = _json(said)
         except Refused as refused:
             answer = self.front.refuse(refused)
         except Gone:
-            pass
+            return None
         except asyncio.CancelledError:  # of uvicorn, which ends
-            answer = JSONResponse({"detail": _("the server is ending")}, 503)
+            ending = _("the server is ending")
+            if events.have_begun:
+                return await events.end(Answer.of(200, status="failed", error=ending).content)
+            answer = JSONResponse({"detail": ending}, 503)
         finally:
             watching.cancel()
-        if answer is not None:
-            await answer(scope, receive, send)
+            events.drop()
+        return await answer(scope, receive, send)
 
 
 class _Passing:
@@ -150,15 +163,6 @@ class _Passing:
             await passed(scope, receive, send)
         finally:
             await response.aclose()
-
-
-async def _body(request: Request) -> bytes:
-    content = bytearray()
-    async for chunk in request.stream():
-        content += chunk
-        if len(content) > MAX_BODY_BYTES:
-            raise HTTPException(413, _("a request may have {limit} MiB", limit=MAX_BODY_BYTES // 2**20))
-    return bytes(content)
 
 
 def _json(answer: Answer) -> Response:
@@ -187,10 +191,15 @@ def build_app(
         Route(prediction, front.state, methods=["GET"]),
         Route("/metrics", front.metrics, methods=["GET"]),
         Route("/shutdown", shutdown, methods=["POST"]),
-        Route("/{path:path}", front.other, methods=METHODS),
+        *(Route(path, front.passed_on, methods=["GET"]) for path in PASSED_ON),
     ]
     clients = mounts(Router(routes, redirect_slashes=False), model)
-    app = Starlette(routes=[*clients, *routes], lifespan=lifespan, exception_handlers={HTTPException: _refused})
+    app = Starlette(
+        routes=[*clients, *routes],
+        lifespan=lifespan,
+        middleware=[Middleware(Bounded)],
+        exception_handlers={HTTPException: _refused},
+    )
     app.router.redirect_slashes = False
     return app
 

@@ -7,17 +7,17 @@ import re
 import shutil
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
 from typing import Any, TypeVar
 
 import httpx
-from starlette.types import Send
 
 from jsd.i18n import _
 from jsd.serving.cog_server import CogServer
+from jsd.serving.front.events import Events
 from jsd.serving.front.figures import Figures
 from jsd.serving.front.line import Line, Refused
 from jsd.serving.front.requests import PredictionRequest
@@ -28,7 +28,8 @@ KEPT_ANSWERS, KEPT_SECONDS, KEPT_BYTES = 100, 3600.0, 256 * 2**20
 # In Cog's answers, and in the last event of a stream.
 STATUS = re.compile(rb'"status"\s*:\s*"(\w+)"')
 TAIL_BYTES = 4096
-PASSED_ON = (b"content-type", b"cache-control")
+# Between two tries to cancel.
+CANCEL_SECONDS = 0.02
 # What Cog's server says where its worker or its slot is lost, not where a request is wrong.
 LOST = ("Worker crashed", "Failed to send request", "Failed to create", "Failed to build", "Permit not")
 
@@ -38,10 +39,6 @@ Result = TypeVar("Result")
 
 class Canceled(Exception):
     """By a client's request."""
-
-
-class Gone(Exception):
-    """The client, before its answer came."""
 
 
 class Lost(Exception):
@@ -95,54 +92,27 @@ class Predictions:
         return self.kept[prediction_id][1] if prediction_id in self.kept else None
 
     async def cancel(self, prediction_id: str) -> Answer:
-        prediction = self.under_way.get(prediction_id)
-        if prediction is None:
-            return Answer.of(404)
-        if prediction.status == "starting":
-            prediction.end(Canceled())
-            return Answer.of(200)
-        response = await self.server.client.post(f"/predictions/{prediction_id}/cancel")
-        return Answer(response.status_code, response.content)
+        while (prediction := self.under_way.get(prediction_id)) is not None:
+            if prediction.status == "starting":
+                prediction.end(Canceled())
+                return Answer.of(200)
+            with suppress(httpx.HTTPError):  # of a server that is started anew
+                response = await self.server.client.post(f"/predictions/{prediction_id}/cancel")
+                if response.status_code != 404:
+                    return Answer(response.status_code, response.content)
+            await asyncio.sleep(CANCEL_SECONDS)  # it was just sent, or was cancelled before
+        return Answer.of(404)
 
-    async def draw(self, prediction: Prediction) -> Answer:
-        """Cog's answer. Refused, or Gone, where there is none."""
+    async def draw(self, prediction: Prediction, events: Events | None = None) -> Answer:
+        """Cog's answer; what comes as `events` is sent meanwhile. Refused, or Gone, where there is none."""
         try:
             async with self._with_cog(prediction) as response:
-                content = await _unless(prediction.stop, response.aread())
-            answer = self._explained(Answer(response.status_code, content))
+                answer = await _unless(prediction.stop, _read(response, events))
         except (Canceled, Lost) as reason:
             answer = _ended(prediction, reason)
+        answer = self._explained(answer)
         self._count(prediction, answer.content)
         return answer
-
-    async def relay(self, prediction: Prediction, send: Send) -> Answer | None:
-        """Send Cog's answer as it comes, a stream of events; returned is what to send where none came."""
-        tail, has_begun = bytearray(), False
-
-        async def pass_on(response: httpx.Response) -> None:
-            nonlocal has_begun
-            has_begun = True
-            headers = [(key, value) for key, value in response.headers.raw if key.lower() in PASSED_ON]
-            await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
-            async for chunk in response.aiter_raw():
-                tail.extend(chunk)
-                del tail[:-TAIL_BYTES]
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
-
-        answer = None
-        try:
-            async with self._with_cog(prediction) as response:
-                await _unless(prediction.stop, pass_on(response))
-        except (Canceled, Lost) as reason:
-            answer = _ended(prediction, reason)
-            tail[:] = b"event: completed\ndata: " + answer.content + b"\n\n"
-            if has_begun:
-                await send({"type": "http.response.body", "body": bytes(tail), "more_body": True})
-        self._count(prediction, bytes(tail))
-        if not has_begun:
-            return answer
-        await send({"type": "http.response.body", "body": b""})
-        return None
 
     def draw_unattended(self, prediction: Prediction) -> Answer:
         """Begin, and keep the answer for who asks for it."""
@@ -230,6 +200,19 @@ class Predictions:
                 return
             self.kept.popitem(last=False)
             size -= len(answer.content)
+
+
+async def _read(response: httpx.Response, events: Events | None) -> Answer:
+    kind = response.headers.get("content-type", "")
+    if events is not None and kind.startswith("text/event-stream"):
+        content = await events.take(response)
+        if content == b"":
+            raise _lost("its events ended")
+        return Answer(200, content)
+    content = await response.aread()
+    if "json" in kind:
+        return Answer(response.status_code, content)
+    return Answer.of(response.status_code, detail=response.text)  # of a body that it cannot read
 
 
 async def _unless(stop: "asyncio.Future[None]", work: Awaitable[Result]) -> Result:

@@ -3,10 +3,16 @@
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import islice
 from typing import Any
 from uuid import uuid4
+
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from jsd.errors import InvalidInputError
 from jsd.i18n import _
@@ -33,6 +39,27 @@ SYNONYMS = {
     "quality": "output_quality",
     "text": "prompt",
 }
+
+
+class Bounded:
+    """`app`, for requests of a size that the memory has room for."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        size = 0
+
+        async def counted() -> Message:
+            nonlocal size
+            message = await receive()
+            size += len(message.get("body", b""))
+            if size > MAX_BODY_BYTES:
+                raise HTTPException(413, _("a request may have {limit} MiB", limit=MAX_BODY_BYTES // 2**20))
+            return message
+
+        with suppress(ClientDisconnect):  # who leaves while the body is on its way needs no answer
+            await self.app(scope, counted, send)
 
 
 class BadRequest(Exception):
@@ -66,15 +93,14 @@ def read_request(content: bytes, headers: Mapping[str, str], named: str | None =
     if not isinstance(inputs, dict):
         raise BadRequest(f"input must be an object, got {type(inputs).__name__}", "input")
     _check(inputs)
-    notes = [_unknown(name) for name in inputs if name not in INPUTS][:MAX_UNKNOWN]
+    _check_beside(body)
+    notes = [_unknown(name[:MAX_NAME]) for name in islice((one for one in inputs if one not in INPUTS), MAX_UNKNOWN)]
     kept = {name: value for name, value in inputs.items() if name in INPUTS and value is not None}
-    sent = {**body, "id": prediction_id, "input": kept}
-    if notes:
-        sent["context"] = {**dict(body.get("context") or {}), NOTES: json.dumps(notes, ensure_ascii=False)}
+    context = {**(body.get("context") or {}), NOTES: json.dumps(notes)}
     passed = {name: headers[name] for name in ("accept", "traceparent", "tracestate") if name in headers}
     return PredictionRequest(
         id=prediction_id,
-        body=json.dumps(sent).encode(),
+        body=_written({**body, "id": prediction_id, "input": kept, "context": context}),
         headers={"content-type": "application/json", **passed},
         wants_events="text/event-stream" in headers.get("accept", ""),
         wants_no_answer="respond-async" in headers.get("prefer", ""),
@@ -89,6 +115,23 @@ def _check(inputs: Mapping[str, object]) -> None:
                 OPTIONS[name].check(value)
             except InvalidInputError as error:
                 raise BadRequest(str(error), "input", name) from error
+
+
+def _check_beside(body: Mapping[str, object]) -> None:
+    """What Cog's server would refuse only in its turn, or find out when nobody listens any more."""
+    webhook, context = body.get("webhook"), body.get("context")
+    if webhook is not None and not str(webhook).startswith(("https://", "http://")):
+        raise BadRequest(f"webhook must be an https:// or http:// address, got {webhook!r:.200}", "webhook")
+    is_texts = isinstance(context, dict) and all(isinstance(text, str) for text in context.values())
+    if context is not None and not is_texts:
+        raise BadRequest("context must be an object of texts", "context")
+
+
+def _written(body: Mapping[str, object]) -> bytes:
+    try:
+        return json.dumps(body, ensure_ascii=False).encode()
+    except (UnicodeEncodeError, RecursionError) as error:
+        raise BadRequest(f"the body must be Unicode text, not too deeply nested: {error}") from error
 
 
 def _object(content: bytes, what: str) -> dict[str, Any]:
@@ -108,10 +151,9 @@ def _refuse_constant(name: str) -> None:
 def _unknown(name: str) -> str:
     """What is said of an input that Cog drops in silence."""
     near = SYNONYMS.get(name) or next(iter(get_close_matches(name, list(INPUTS), n=1)), None)
-    shown = name[:MAX_NAME]
     if near is None:
-        return _("{field} is no input of this model, and changed nothing", field=shown)
-    return _("{field} is no input of this model, and changed nothing; did you mean {near}?", field=shown, near=near)
+        return _("{field} is no input of this model, and changed nothing", field=name)
+    return _("{field} is no input of this model, and changed nothing; did you mean {near}?", field=name, near=near)
 
 
 INPUTS: Mapping[str, object] = json.loads(SCHEMA.read_text("utf-8"))["components"]["schemas"]["Input"]["properties"]

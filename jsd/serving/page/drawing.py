@@ -10,7 +10,7 @@ from jsd.errors import Note
 from jsd.job import GeneratedImage
 from jsd.options import SamplingOptions
 from jsd.pipeline import Pipeline
-from jsd.preview import PreviewMap
+from jsd.preview import Preview
 from jsd.safety import blank_unsafe
 from jsd.serving.page.line import Line
 
@@ -41,7 +41,7 @@ class Done:
 
 
 def draw(
-    pipeline: Pipeline, preview: PreviewMap, line: Line, options: SamplingOptions
+    pipeline: Pipeline, preview: Preview, line: Line, options: SamplingOptions
 ) -> Iterator[Waiting | Step | GeneratedImage | Done]:
     """Closing it, which cancelling does, stops the work and gives the place up."""
     width, height = pipeline.default_size

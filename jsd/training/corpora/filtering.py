@@ -20,6 +20,7 @@ from PIL import Image, ImageDraw
 from jsd.devices import choose_placement
 from jsd.errors import InvalidInputError
 from jsd.images.opening import load_image
+from jsd.models.folder import ModelFolder
 from jsd.safety import find_checker
 from jsd.scoring import Scorer, load_scorer
 from jsd.training.corpora.records import Noted, Record
@@ -46,7 +47,7 @@ class ScoreTask:
     def start(self) -> Callable[[int], bytes]:
         device = choose_placement(self.device).device
         scorer = load_scorer(self.scorer, device)
-        checker = None if self.checker is None else find_checker(self.checker, device)
+        checker = None if self.checker is None else find_checker(ModelFolder(self.checker), device)
 
         def score(index: int) -> bytes:
             arrow, parquet = import_arrow()

@@ -17,6 +17,7 @@ import pytest
 import uvicorn
 from cog_client import free_port, wait_for
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
@@ -28,6 +29,7 @@ from jsd.errors import ServingError
 from jsd.options import OPTIONS
 from jsd.serving.clients import mounts
 from jsd.serving.clients.studio import ServedModel
+from jsd.serving.front.requests import Bounded
 from jsd.serving.key import Key, asked_key
 from jsd.sizes import SizeLimits
 
@@ -43,7 +45,7 @@ def app(answer: Callable[[Any], Response], model: ServedModel | None = MODEL) ->
         return JSONResponse({"status": "READY"})
 
     own = Starlette(routes=[Route("/predictions", predictions, methods=["POST"])])
-    return Starlette(routes=[*mounts(own, model), Route("/health-check", health)])
+    return Starlette(routes=[*mounts(own, model), Route("/health-check", health)], middleware=[Middleware(Bounded)])
 
 
 def unreachable(body: Any) -> Response:

@@ -1,0 +1,106 @@
+"""What a LoRA file has learnt, and what it has left alone: drawings with it and without it, by the same seeds."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from jsd.atomic import write_text
+from jsd.models.record import file_digest
+from jsd.options import SamplingOptions
+from jsd.pipeline import Pipeline
+from jsd.rules import split_weight
+from jsd.training.corpora.records import Picture
+from jsd.training.evaluation.judge import Judge
+from jsd.training.logs import save_grid
+
+FIRST_SEED = 2_000_000  # of no training picture, and of no other evaluation
+COLUMNS = 8
+
+
+def evaluate_lora(
+    pipeline: Pipeline,
+    lora: str,
+    own: list[Picture],
+    texts: list[str],  # that call the subject
+    others: list[str],  # that must draw what they drew
+    *,
+    seeds: int,
+    num_inference_steps: int,
+    guidance_scale: float | None,
+    output: Path,
+) -> dict[str, object]:
+    """Write report.json and contact_sheet.png (without, then with) into `output`; returns the report.
+
+    `subject`: the mean distance of a drawing to the nearest of its pictures, in the judge's features; of the pictures
+    themselves that to the nearest other one. `others`: of each drawing to the one without the file by the same seed,
+    over that between two seeds without the file: 0 is untouched, 1 is as far as another seed; and how near to the
+    subject's pictures they came.
+    """
+    options = SamplingOptions(
+        prompt="",
+        num_inference_steps=num_inference_steps,
+        guidance_scale=guidance_scale,
+        long_prompt="truncate",
+        disable_safety_checker=True,
+    )
+
+    def draw(prompts: list[str], loras: tuple[str, ...]) -> np.ndarray:
+        """(N * seeds, H, W, 3), the seeds of a prompt side by side."""
+        drawn = [
+            picture.image
+            for number, prompt in enumerate(prompts)
+            for k in range(seeds)
+            for picture in pipeline.generate(
+                replace(options, prompt=prompt, seed=FIRST_SEED + number * seeds + k, loras=loras), progress=False
+            )
+        ]
+        return np.stack([np.asarray(one) for one in drawn])
+
+    subject = {name: draw(texts, loras) for name, loras in (("without", ()), ("with", (lora,)))}
+    other = {name: draw(others, loras) for name, loras in (("without", ()), ("with", (lora,)))}
+    size = pipeline.default_size
+    pictures = np.stack([np.asarray(ImageOps.fit(one.image, size, Image.Resampling.LANCZOS)) for one in own])
+    judge = Judge.fit(np.concatenate([pictures, other["without"]]))
+    count = len(pictures)
+
+    def nearest(drawn: np.ndarray) -> float:
+        return round(float(judge.distances(drawn)[:, :count].min(axis=1).mean()), 3)
+
+    between = judge.distances(pictures)[:, :count] + np.diag(np.full(count, np.inf))
+    moved = np.diag(judge.distances(other["with"])[:, count:])
+    among = judge.distances(other["without"])[:, count:].reshape(len(others), seeds, len(others), seeds)
+    same_prompt = np.concatenate([among[i, :, i, :][~np.eye(seeds, dtype=bool)] for i in range(len(others))])
+    per_prompt = moved.reshape(len(others), seeds).mean(axis=1) / same_prompt.mean()
+    report: dict[str, object] = {
+        "lora": Path(split_weight(lora)[0]).name,
+        "lora_sha256": file_digest(Path(split_weight(lora)[0])),
+        "model_sha256": pipeline.provenance.get("model_sha256"),
+        "seeds": seeds,
+        "num_inference_steps": num_inference_steps,
+        "guidance_scale": guidance_scale,
+        "subject": {
+            "without": nearest(subject["without"]),
+            "with": nearest(subject["with"]),
+            "its_pictures": round(float(between.min(axis=1).mean()), 3),
+        },
+        "others": {
+            "moved": round(float(per_prompt.mean()), 3),
+            "to_subject_without": nearest(other["without"]),
+            "to_subject_with": nearest(other["with"]),
+            "each": {prompt: round(float(one), 3) for prompt, one in zip(others, per_prompt, strict=True)},
+        },
+    }
+    output.mkdir(parents=True, exist_ok=True)
+    rows = [*_rows(pictures), *_rows(subject["without"], subject["with"]), *_rows(other["without"], other["with"])]
+    save_grid(rows, output / "contact_sheet.png", COLUMNS)
+    write_text(output / "report.json", json.dumps(report, ensure_ascii=False, indent=1) + "\n")
+    return report
+
+
+def _rows(*groups: np.ndarray) -> list[Image.Image]:
+    """So many of each group as a line of the sheet holds, one line below the other."""
+    empty = [np.full_like(groups[0][0], 255)] * COLUMNS
+    return [Image.fromarray(one) for group in groups for one in [*group[:COLUMNS], *empty][:COLUMNS]]

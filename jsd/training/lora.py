@@ -1,0 +1,197 @@
+"""Own pictures: LoRA on the text encoder and the UNet of a model folder that stays as it is (arXiv 2106.09685)."""
+
+import hashlib
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from jsd.atomic import write_json
+from jsd.errors import CorpusError
+from jsd.images.tensors import image_to_tensor
+from jsd.models.record import folder_digest
+from jsd.options import SamplingOptions
+from jsd.pipeline import Pipeline
+from jsd.prompting.concepts import KnownConcepts
+from jsd.training.adapters import FILE, add_adapters, import_peft, lora_metadata, switched_off, write_lora
+from jsd.training.corpora.readers import read_source
+from jsd.training.corpora.records import Noted, Picture, Record, pictures
+from jsd.training.logs import Log, draw_samples
+from jsd.training.loop import CHECKPOINT_FILE, check_settings, load_cached, train
+from jsd.training.objectives import Losses, denoising_loss, noised, snr_weight
+from jsd.training.recipes import PRIOR_PROMPTS, Adapter, Recipe, Stage
+from jsd.training.starting import (
+    TrainOptions,
+    alphas_cumprod,
+    description,
+    run_settings,
+    scheduler_config,
+    step_generator,
+)
+
+PRIOR_FILE = "prior.pt"  # latents that the base drew
+PRIOR_SEED = 1 << 20  # of its pictures, and on
+CLASS_SHARE = 0.25  # of the prior pictures, where a class prompt is given
+MAX_SAMPLES = 4
+
+
+def run_lora(recipe: Recipe, stage: Stage, options: TrainOptions) -> Path:
+    """Train, or go on where it stopped; returns the LoRA file in the output folder."""
+    assert stage.adapter is not None and options.base is not None
+    import_peft()  # before minutes of work
+    own = own_pictures(options.corpus, options.trigger)
+    digest = hashlib.sha256(repr([one.record for one in own]).encode()).hexdigest()[:10]
+    settings = run_settings(stage, options, digest) | {"base": folder_digest(options.base)}
+    options.output.mkdir(parents=True, exist_ok=True)
+    check_settings(options.output / CHECKPOINT_FILE, settings)
+    torch.manual_seed(options.seed)
+    run = LoraRun(recipe, stage, options, own)
+    write_json(options.output / "run.json", description(recipe, stage, options))
+    with Log(options.output) as log:
+        ema, seconds = train(
+            stage,
+            run.layers,
+            run.loss,
+            options.output,
+            settings=settings,
+            checkpointing_steps=options.checkpointing_steps,
+            autocast=run.autocast,
+            log=log.write,
+            sample=lambda step: log.picture(step, options.output / "samples" / f"{step:06}.png", run.sample),
+        )
+    ema.copy_to(run.layers.parameters())
+    captions = [caption for one in own for caption in one.record.captions]
+    prediction = run.scheduler["prediction_type"]
+    said = lora_metadata(
+        options.base, stage.adapter, prediction, options.trigger, captions, options.output.resolve().name
+    )
+    write_lora(options.output / FILE, run.layers, said)
+    write_json(options.output / "run.json", {**description(recipe, stage, options), "seconds": round(seconds, 1)})
+    return options.output / FILE
+
+
+def own_pictures(source: Path, trigger: str) -> list[Picture]:
+    """Every usable picture; one without a caption is called by the trigger words."""
+    noted: list[Noted] = []
+    named = (
+        replace(one, captions=(trigger,))
+        if isinstance(one, Record) and not "".join(one.captions).strip() and trigger
+        else one
+        for one in read_source(source)
+    )
+    found = list(pictures(named, noted))
+    if not found:
+        raise CorpusError(
+            "lora.no_pictures",
+            "{source} must hold pictures with captions, and has none that can be used ({reasons}); write a .txt beside "
+            "each picture, or give --trigger WORDS",
+            source=source,
+            reasons=", ".join(sorted({one.reason for one in noted})),
+        )
+    return found
+
+
+def _called(one: Record | Noted, trigger: str) -> Record | Noted:
+    has_none = isinstance(one, Record) and "".join(one.captions).strip() == ""
+    return replace(one, captions=(trigger,)) if has_none and trigger != "" else one  # type: ignore[arg-type]
+
+
+def said_caption(record: Record, adapter: Adapter, trigger: str, rng: random.Random) -> str:
+    """A caption of the picture in one of the templates; the trigger words are in every one."""
+    text = record.caption(rng)
+    if trigger == "":
+        return text
+    said = rng.choice(adapter.caption_templates).format(caption=text, trigger=trigger)
+    return said if trigger in said else f"{trigger}、{said}"
+
+
+def prior_prompts(folder: Path, adapter: Adapter, class_prompt: str) -> list[str]:
+    """What the prior pictures show: the class, and what else the model knows, evenly."""
+    known = KnownConcepts.load(folder)
+    names = PRIOR_PROMPTS if known is None else [one.name for one in known.concepts]
+    count = adapter.num_prior_pictures
+    of_class = round(CLASS_SHARE * count) if class_prompt != "" else 0
+    return [class_prompt] * of_class + [names[i * len(names) // (count - of_class)] for i in range(count - of_class)]
+
+
+class LoraRun:
+    """Everything loaded. `layers` are the modules that learn."""
+
+    def __init__(self, recipe: Recipe, stage: Stage, options: TrainOptions, own: Sequence[Picture]) -> None:
+        assert stage.adapter is not None and options.base is not None
+        self.recipe, self.stage, self.options, self.adapter = recipe, stage, options, stage.adapter
+        self.autocast = torch.autocast(options.device, torch.bfloat16, enabled=options.mixed_precision == "bf16")
+        self.scheduler = scheduler_config(recipe, options)
+        self.alphas_cumprod = alphas_cumprod(self.scheduler).to(options.device)
+        self.pipeline = Pipeline.load(options.base, options.device, "float32")
+        self.records = [one.record for one in own]
+        self.latents = torch.cat([self._encode(one.image) for one in own])  # (N, C, h, w)
+        self.prior_prompts = prior_prompts(options.base, self.adapter, options.class_prompt)
+        self.prior_latents = self._prior_latents()
+        self.networks = {"unet": self.pipeline.unet, "text_encoder": self.pipeline.text_encoder}
+        self.layers = add_adapters(self.networks, self.adapter)
+
+    def _encode(self, image: Image.Image) -> Tensor:
+        """The middle of the picture at the model's own size -> (1, C, h, w), scaled."""
+        fitted = ImageOps.fit(image, self.pipeline.default_size, Image.Resampling.LANCZOS)
+        return self.pipeline.encode_image(image_to_tensor(fitted)).cpu().clone()
+
+    def _prior_latents(self) -> Tensor:
+        """(P, C, h, w): what the base draws of `prior_prompts`, kept in a file for the next time."""
+        path = self.options.output / PRIOR_FILE
+        key = repr((folder_digest(self.options.base), self.prior_prompts))  # type: ignore[arg-type]
+        return load_cached(path, key, self._draw_prior)
+
+    def _draw_prior(self) -> Tensor:
+        size, drawn = self.adapter.prior_batch_size, []
+        for first in range(0, len(self.prior_prompts), size):
+            requests = [
+                SamplingOptions(prompt=prompt, seed=PRIOR_SEED + number)
+                for number, prompt in enumerate(self.prior_prompts[first : first + size], first)
+            ]
+            job = self.pipeline.prepare(requests)
+            with self.autocast:
+                self.pipeline.run(job)
+            drawn.append(job.latents.cpu().clone())
+        return torch.cat(drawn)
+
+    def batch(self, step: int) -> tuple[Tensor, list[str], Tensor, list[str]]:
+        """Own latents (B, C, h, w) and captions, prior latents (P, C, h, w) and prompts: a function of the step."""
+        rng = random.Random(f"{self.options.seed}/{self.stage.name}/{step}")
+        weights = [record.repeats for record in self.records]
+        own = rng.choices(range(len(self.records)), weights, k=self.stage.train_batch_size)
+        captions = [said_caption(self.records[i], self.adapter, self.options.trigger, rng) for i in own]
+        prior = rng.choices(range(len(self.prior_prompts)), k=self.adapter.prior_batch_size)
+        # Empty prompts are the other half of guidance: they too must stay what they were.
+        prompts = ["" if rng.random() < self.stage.caption_dropout else self.prior_prompts[i] for i in prior]
+        return self.latents[own], captions, self.prior_latents[prior], prompts
+
+    def loss(self, step: int) -> Losses:
+        own, captions, prior, prompts = self.batch(step)
+        device, generator = self.options.device, step_generator(self.options.seed, step)
+        kind, gamma = self.scheduler["prediction_type"], self.stage.snr_gamma
+        unet, latents = self.pipeline.unet, own.to(device)
+        hidden = self._hidden(captions)
+        loss, metrics = denoising_loss(unet, self.alphas_cumprod, kind, gamma, latents, hidden, generator)
+        noisy, _, timesteps, alpha_bar = noised(prior.to(device), self.alphas_cumprod, generator)
+        with switched_off(self.networks):
+            before = unet(noisy, timesteps, self._hidden(prompts)).sample.float()
+        error = unet(noisy, timesteps, self._hidden(prompts)).sample.float() - before
+        prior_loss = (snr_weight(alpha_bar, kind, gamma) * error.square()).mean()
+        return loss + self.adapter.prior_loss_weight * prior_loss, {**metrics, "prior": prior_loss}
+
+    def _hidden(self, texts: Sequence[str]) -> Tensor:
+        """(B, L, D): the first window of each text."""
+        input_ids = torch.tensor([self.pipeline.tokenizer.encode(text) for text in texts], device=self.options.device)
+        states: Tensor = self.pipeline.text_encoder(input_ids).last_hidden_state
+        return states
+
+    def sample(self, path: Path) -> None:
+        """The subject, its class, and what must not change, as a PNG grid."""
+        own = [one for one in (self.options.trigger, *(r.captions[0] for r in self.records)) if one][:MAX_SAMPLES]
+        asked = dict.fromkeys((*own, self.options.class_prompt, *self.recipe.sample_prompts["ja"]))
+        draw_samples(self.pipeline, [prompt for prompt in asked if prompt != ""], path)
