@@ -9,6 +9,8 @@ from jsd.cli.columns import aligned
 from jsd.cli.numbers import check_whole, number, whole
 from jsd.i18n import N_, _
 
+CHOSEN = ("max_train_steps", "learning_rate", "train_batch_size", "gradient_accumulation_steps")  # instead of a row's
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from jsd.training.recipes import RECIPES
@@ -68,6 +70,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--max-train-steps", type=whole, metavar="N", help=_("instead of the stage's own number"))
     add("--learning-rate", type=number, metavar="RATE", help=_("instead of the stage's own"))
     add("--train-batch-size", type=whole, metavar="N", help=_("instead of the stage's own"))
+    said = _("batches that make a step, of each process; instead of the stage's own")
+    add("--gradient-accumulation-steps", type=whole, metavar="N", help=said)
     add(
         "--from-scratch",
         action="append",
@@ -99,6 +103,7 @@ def run(args: argparse.Namespace) -> None:
     from jsd.models.folder import choose_folder
     from jsd.options import MAX_SEED
     from jsd.training.plan import plan
+    from jsd.training.processes import Processes, launched_accumulation, launched_precision
     from jsd.training.recipes import RECIPES
     from jsd.training.stages import run_stage
     from jsd.training.starting import TrainOptions
@@ -116,7 +121,10 @@ def run(args: argparse.Namespace) -> None:
             stages=", ".join(recipe.stages),
         )
     stage = recipe.stages[args.stage]
-    chosen = {name: getattr(args, name) for name in ("max_train_steps", "learning_rate", "train_batch_size")}
+    processes = Processes.launched()
+    if args.gradient_accumulation_steps is None:
+        args.gradient_accumulation_steps = launched_accumulation()
+    chosen = {name: getattr(args, name) for name in CHOSEN}
     for name, value in {**chosen, "checkpointing_steps": args.checkpointing_steps}.items():
         if value is not None and (isinstance(value, str) or not 0 < value < math.inf):  # NaN is refused too
             if name == "learning_rate":
@@ -146,7 +154,9 @@ def run(args: argparse.Namespace) -> None:
     )
     recipe = dataclasses.replace(recipe, stages={**recipe.stages, args.stage: stage})
     device = args.device if args.device is not None else ("cuda" if torch.cuda.is_available() else "cpu")
-    mixed_precision = args.mixed_precision
+    if processes.device is not None:
+        device = processes.device
+    mixed_precision = args.mixed_precision if args.mixed_precision is not None else launched_precision()
     if mixed_precision is None:
         mixed_precision = "bf16" if fast_dtype(torch.device(device)) == torch.bfloat16 else "no"
     options = TrainOptions(
@@ -162,5 +172,8 @@ def run(args: argparse.Namespace) -> None:
         checkpointing_steps=args.checkpointing_steps,
         device=device,
         mixed_precision=mixed_precision,
+        processes=processes,
     )
-    print(aligned(plan(recipe, args.stage, options)) if args.dry_run else run_stage(recipe, args.stage, options))
+    said = aligned(plan(recipe, args.stage, options)) if args.dry_run else run_stage(recipe, args.stage, options)
+    if processes.is_first:
+        print(said)

@@ -1,6 +1,7 @@
 """What a run leaves to look at: losses as JSON lines and for TensorBoard, pictures as PNG grids."""
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from jsd.atomic import write_json
 from jsd.i18n import _
 from jsd.images.tensors import tensor_to_images
 from jsd.options import SamplingOptions
@@ -21,11 +23,17 @@ NUM_RECONSTRUCTED = 16
 
 
 class Log:
-    """`folder`/log.jsonl, and `folder`/tensorboard where TensorBoard is installed."""
+    """`folder`/run.json, `folder`/log.jsonl, and `folder`/tensorboard where TensorBoard is installed.
 
-    def __init__(self, folder: Path) -> None:
-        self._file = (folder / "log.jsonl").open("a", encoding="utf-8")
+    `writes`: of several processes that train, one does.
+    """
+
+    def __init__(self, folder: Path, writes: bool = True) -> None:
+        self._folder, self._writes = folder, writes
+        self._file = (folder / "log.jsonl" if writes else Path(os.devnull)).open("a", encoding="utf-8")
         self._board: Any = None
+        if not writes:
+            return
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
@@ -49,6 +57,10 @@ class Log:
         self._file.close()
         if self._board is not None:
             self._board.close()
+
+    def describe(self, run: dict[str, object]) -> None:
+        if self._writes:
+            write_json(self._folder / "run.json", run)
 
     def write(self, step: int, values: dict[str, float]) -> None:
         self._file.write(json.dumps({"step": step, **values}) + "\n")

@@ -15,10 +15,12 @@ from tqdm import tqdm
 from jsd.atomic import replacing_file
 from jsd.errors import CheckpointError
 from jsd.training.objectives import Losses
+from jsd.training.processes import Processes
 from jsd.training.recipes import Stage
 
 LOGGING_STEPS = 20
 CHECKPOINT_FILE = "checkpoint.pt"
+ALONE = Processes()
 
 
 def learning_rate(stage: Stage, step: int) -> float:
@@ -66,6 +68,7 @@ def train(
     settings: Mapping[str, object],
     checkpointing_steps: int,
     autocast: torch.autocast,
+    processes: Processes = ALONE,
     log: Callable[[int, dict[str, float]], None],
     sample: Callable[[int], None],
 ) -> tuple[EMAModel, float]:
@@ -73,7 +76,8 @@ def train(
 
     Returns the averages, and the seconds of all runs together.
 
-    `compute_loss(n)` is the loss of the n-th batch, a function of n alone, so that a resumed run sees the same batches.
+    `compute_loss(n)` is the loss of the n-th batch, a function of n alone, so that a resumed run sees the same batches,
+    and several processes those of one that accumulates as many.
     `settings` is what it depends on beside n: numbers and text, kept in the checkpoint; ask
     `check_settings` first, before anything is overwritten.
     """
@@ -86,15 +90,21 @@ def train(
     start, seconds = _resume(path, modules, optimizer, ema)
     elapsed = seconds
     began = time.monotonic()
-    bar = tqdm(range(start, stage.max_train_steps), initial=start, total=stage.max_train_steps, desc=stage.name)
+    steps, shown = range(start, stage.max_train_steps), {"total": stage.max_train_steps, "desc": stage.name}
+    bar = tqdm(steps, initial=start, disable=not processes.is_first, **shown)
     for step in bar:
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(stage, step)
         for part in range(stage.gradient_accumulation_steps):
             with autocast:
-                loss, metrics = compute_loss(step * stage.gradient_accumulation_steps + part)
+                number = (step * stage.gradient_accumulation_steps + part) * processes.count + processes.index
+                loss, metrics = compute_loss(number)
             (loss / stage.gradient_accumulation_steps).backward()  # type: ignore[no-untyped-call]
-        values = {"loss": loss.item(), "grad_norm": nn.utils.clip_grad_norm_(parameters, stage.max_grad_norm).item()}
+        processes.average_gradients(parameters)
+        values = {
+            "loss": processes.mean(loss).item(),
+            "grad_norm": nn.utils.clip_grad_norm_(parameters, stage.max_grad_norm).item(),
+        }
         for quantity, value in values.items():
             if not math.isfinite(value):
                 rate = learning_rate(stage, step)
@@ -113,6 +123,8 @@ def train(
         ema.step(parameters)
         done, last = step + 1, step + 1 == stage.max_train_steps
         elapsed = seconds + time.monotonic() - began
+        if not processes.is_first:
+            continue
         if done % LOGGING_STEPS == 0 or last:
             values |= {name: value.item() for name, value in metrics.items()}
             bar.set_postfix({name: f"{value:.4f}" for name, value in values.items()})

@@ -48,10 +48,11 @@ def run_lora(recipe: Recipe, stage: Stage, options: TrainOptions) -> Path:
     settings = run_settings(stage, options, digest) | {"base": folder_digest(options.base)}
     options.output.mkdir(parents=True, exist_ok=True)
     check_settings(options.output / CHECKPOINT_FILE, settings)
-    torch.manual_seed(options.seed)
-    run = LoraRun(recipe, stage, options, own)
-    write_json(options.output / "run.json", description(recipe, stage, options))
-    with Log(options.output) as log:
+    with options.processes.first_before_others():
+        torch.manual_seed(options.seed)
+        run = LoraRun(recipe, stage, options, own)
+    with Log(options.output, options.processes.is_first) as log:
+        log.describe(description(recipe, stage, options))
         ema, seconds = train(
             stage,
             run.layers,
@@ -59,10 +60,13 @@ def run_lora(recipe: Recipe, stage: Stage, options: TrainOptions) -> Path:
             options.output,
             settings=settings,
             checkpointing_steps=options.checkpointing_steps,
-            autocast=run.autocast,
+            autocast=options.autocast,
+            processes=options.processes,
             log=log.write,
             sample=lambda step: log.picture(step, options.output / "samples" / f"{step:06}.png", run.sample),
         )
+    if not options.processes.is_first:
+        return options.output / FILE
     ema.copy_to(run.layers.parameters())
     captions = [caption for one in own for caption in one.record.captions]
     prediction = run.scheduler["prediction_type"]
@@ -124,7 +128,6 @@ class LoraRun:
     def __init__(self, recipe: Recipe, stage: Stage, options: TrainOptions, own: Sequence[Picture]) -> None:
         assert stage.adapter is not None and options.base is not None
         self.recipe, self.stage, self.options, self.adapter = recipe, stage, options, stage.adapter
-        self.autocast = torch.autocast(options.device, torch.bfloat16, enabled=options.mixed_precision == "bf16")
         self.scheduler = scheduler_config(recipe, options)
         self.alphas_cumprod = alphas_cumprod(self.scheduler).to(options.device)
         self.pipeline = Pipeline.load(options.base, options.device, "float32")
@@ -154,7 +157,7 @@ class LoraRun:
                 for number, prompt in enumerate(self.prior_prompts[first : first + size], first)
             ]
             job = self.pipeline.prepare(requests)
-            with self.autocast:
+            with self.options.autocast:
                 self.pipeline.run(job)
             drawn.append(job.latents.cpu().clone())
         return torch.cat(drawn)

@@ -226,7 +226,7 @@ def _lora(name: str, stage: Stage) -> Recipe:
 
 # fmt: off
 LORA = _lora("lora", Stage(
-    "lora", "denoising", BOTH, {}, "ja", True, 4, 300, 2e-3, 20, ema_decay=0.99,
+    "lora", "denoising", BOTH, {}, "ja", True, 4, 150, 2e-3, 20, ema_decay=0.99,
     adapter=Adapter(
         rank=8, num_prior_pictures=64, prior_batch_size=4, prior_loss_weight=1.0, caption_templates=CAPTION_TEMPLATES,
         targets={"text_encoder": TEXT_TARGETS, "unet": (*ATTENTION_TARGETS, "conv1", "conv2")},

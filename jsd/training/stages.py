@@ -81,10 +81,11 @@ def run_stage(recipe: Recipe, name: str, options: TrainOptions) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     settings = run_settings(stage, options, corpus_digest(corpus))
     check_settings(folder / CHECKPOINT_FILE, settings)
-    torch.manual_seed(options.seed)
-    run = Run(recipe, stage, options, corpus)
-    write_json(folder / "run.json", description(recipe, stage, options))
-    with Log(folder) as log:
+    with options.processes.first_before_others():
+        torch.manual_seed(options.seed)
+        run = Run(recipe, stage, options, corpus)
+    with Log(folder, options.processes.is_first) as log:
+        log.describe(description(recipe, stage, options))
         ema, seconds = train(
             stage,
             run.trained,
@@ -92,10 +93,13 @@ def run_stage(recipe: Recipe, name: str, options: TrainOptions) -> Path:
             folder,
             settings=settings,
             checkpointing_steps=options.checkpointing_steps,
-            autocast=torch.autocast(options.device, torch.bfloat16, enabled=options.mixed_precision == "bf16"),
+            autocast=options.autocast,
+            processes=options.processes,
             log=log.write,
             sample=lambda step: log.picture(step, folder / "samples" / f"{step:06}.png", run.sample),
         )
+    if not options.processes.is_first:
+        return folder / "model"
     ema.copy_to(run.trained.parameters())
     # In one move: a later stage must not start from half a model.
     with replacing_folder(folder / "model") as partial:

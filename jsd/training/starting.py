@@ -1,7 +1,7 @@
 """What a run chooses, and what its stage starts from: the folders of earlier stages, or a folder that is given."""
 
 import platform
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from torch import Tensor
 import jsd
 from jsd.errors import CheckpointError
 from jsd.models.configs import check_noise_schedule, read_json
+from jsd.training.processes import Processes
 from jsd.training.recipes import Recipe, Stage
 
 # Of a stage's row, what a run may change when it goes on.
@@ -34,6 +35,12 @@ class TrainOptions:
     mixed_precision: str = "bf16"  # of autocast; "no" for fp32
     trigger: str = ""  # words that call what is learnt from own pictures
     class_prompt: str = ""  # what that is, as the model has it so far
+    processes: Processes = field(default=Processes(), compare=False)
+
+    @property
+    def autocast(self) -> torch.autocast:
+        kind = torch.device(self.device).type
+        return torch.autocast(kind, torch.bfloat16, enabled=self.mixed_precision == "bf16")
 
 
 def source_folder(recipe: Recipe, stage: Stage, component: str, options: TrainOptions) -> Path:
@@ -140,15 +147,18 @@ def run_settings(stage: Stage, options: TrainOptions, corpus: str) -> dict[str, 
         "trigger": options.trigger,
         "class_prompt": options.class_prompt,
         "corpus": corpus,
+        "num_processes": options.processes.count,
     }
 
 
 def description(recipe: Recipe, stage: Stage, options: TrainOptions) -> dict[str, object]:
-    on_cuda = options.device == "cuda"
+    on_cuda = options.device.startswith("cuda")
+    chosen = {one.name: getattr(options, one.name) for one in fields(options) if one.name != "processes"}
     return {
         "recipe": recipe.name,
         "stage": asdict(stage),
-        "options": {name: str(value) if isinstance(value, Path) else value for name, value in asdict(options).items()},
+        "options": {name: str(value) if isinstance(value, Path) else value for name, value in chosen.items()},
+        "num_processes": options.processes.count,
         "hardware": torch.cuda.get_device_name() if on_cuda else f"CPU, {torch.get_num_threads()} threads",
         "machine": platform.machine(),
         "versions": {
