@@ -61,7 +61,7 @@ def build_enlarged(codes: list[str], sources: Path, vae: Any, folder: Path, seed
             designs = [design for design, (px, _count) in SIDES.items() if px == side]
             large = [picture for design in designs for picture in _pictures(design, codes, sources, rng)]
             np.save(partial / f"{side}.npy", np.stack(large))
-            small = [_small(picture, vae, rng.randrange(2**31)) for picture in tqdm(large, desc=f"{side} px")]
+            small = [shrink(picture, vae, rng.randrange(2**31)) for picture in tqdm(large, desc=f"{side} px")]
             np.save(partial / f"{side}_small.npy", np.stack(small))
 
 
@@ -70,19 +70,24 @@ def _pictures(design: str, codes: list[str], sources: Path, rng: random.Random) 
     package = fetch_source({**SOURCES, **SPRITE_SOURCES}[DESIGNS[design]], sources)
     chosen = set(rng.sample(codes, min(count, len(codes))))
     for _code, drawing in read_drawings(package, chosen, icon_names(sources), side):
-        drawing = drawing.convert("RGBA")
-        drawing = drawing.crop(drawing.getchannel("A").getbbox())
-        scale = side * rng.uniform(SMALLEST, 0.98) / max(drawing.size)
-        width, height = (max(1, round(one * min(1, scale))) for one in drawing.size)
-        ground = (255, 255, 255) if rng.random() < PLAIN else tuple(rng.randrange(256) for _channel in range(3))
-        picture = Image.new("RGB", (side, side), ground)
-        drawing = drawing.resize((width, height), Image.Resampling.LANCZOS)
-        picture.paste(drawing, (rng.randint(0, side - width), rng.randint(0, side - height)), drawing)
-        yield np.asarray(picture)
+        yield lay_out(drawing, side, rng)
+
+
+def lay_out(drawing: Image.Image, side: int, rng: random.Random) -> NDArray[np.uint8]:
+    """Somewhere on a ground, at some scale: (side, side, 3)."""
+    drawing = drawing.convert("RGBA")
+    drawing = drawing.crop(drawing.getchannel("A").getbbox())
+    scale = min(1, side * rng.uniform(SMALLEST, 0.98) / max(drawing.size))
+    width, height = (max(1, round(one * scale)) for one in drawing.size)
+    ground = (255, 255, 255) if rng.random() < PLAIN else tuple(rng.randrange(256) for _channel in range(3))
+    picture = Image.new("RGB", (side, side), ground)
+    drawing = drawing.resize((width, height), Image.Resampling.LANCZOS)
+    picture.paste(drawing, (rng.randint(0, side - width), rng.randint(0, side - height)), drawing)
+    return np.asarray(picture)
 
 
 @torch.no_grad()
-def _small(picture: NDArray[np.uint8], vae: Any, seed: int) -> NDArray[np.uint8]:
+def shrink(picture: NDArray[np.uint8], vae: Any, seed: int) -> NDArray[np.uint8]:
     """As the VAE's decoder gives it back, from latents that are a little off, as a UNet's are."""
     shrunk = np.array(Image.fromarray(picture).resize((SMALL_PX, SMALL_PX), Image.Resampling.BOX))
     latents = encode_pictures(shrunk[None], vae, SMALL_PX)
