@@ -4,7 +4,7 @@ python -m runs.evaluate_upscaler [--weights FOLDER] [--sources FOLDER] [--corpus
 
 Each drawing is made small, goes through the VAE and back, and is enlarged. Prints and writes to
 docs/results/upscaler.json: the mean difference of pixels, and of their gradients (edges), in 255ths; and how steep the
-edges are, as a share of the drawing's own.
+steepest edges are, one in a thousand pixels, as a share of the drawing's own.
 """
 
 import argparse
@@ -71,7 +71,7 @@ def pairs(sources: Path, shown: set[str], vae: Any) -> Any:
 def compare(enlarged: NDArray[np.uint8], large: NDArray[np.uint8]) -> dict[str, float]:
     one, other = enlarged.astype(float), large.astype(float)
     edges = [(np.diff(one, axis=axis), np.diff(other, axis=axis)) for axis in (0, 1)]
-    steep = [np.percentile(np.abs(np.concatenate([pair[i].ravel() for pair in edges])), 99) for i in (0, 1)]
+    steep = [np.percentile(np.abs(np.concatenate([pair[i].ravel() for pair in edges])), 99.9) for i in (0, 1)]
     return {
         "pixels": float(np.abs(one - other).mean()),
         "gradients": float(np.mean([np.abs(a - b).mean() for a, b in edges])),

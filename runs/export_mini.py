@@ -1,4 +1,5 @@
-"""The last stage's model folder -> weights/mini: bfloat16 safetensors, checked, at most 45 MB in all; its
+"""The last stage's model folder -> weights/mini, with the upscaler where one is trained: bfloat16 safetensors,
+checked, at most 45 MB without the upscaler; its
 previews; and what the page shows of it.
 
 python -m runs.export_mini [--source FOLDER] [--destination FOLDER] [--corpus FOLDER]
@@ -25,28 +26,38 @@ def export(source: Path, destination: Path, max_bytes: int = MAX_BYTES) -> int:
     from jsd.atomic import replacing_folder, write_json
     from jsd.models.convert import convert_folder
     from jsd.models.folder import open_model_folder
-    from jsd.models.weights import MODELS
+    from jsd.models.weights import UPSCALER, networks_of
 
     with replacing_folder(destination) as fresh:
-        convert_folder(source, fresh, "bfloat16")
+        with TemporaryDirectory() as together:
+            whole = Path(together) / "model"
+            shutil.copytree(source, whole)
+            upscaler = source.parents[1] / UPSCALER / "model" / UPSCALER
+            if upscaler.is_dir():
+                shutil.copytree(upscaler, whole / UPSCALER)
+            convert_folder(whole, fresh, "bfloat16")
         for name in KEPT:
             if (destination / name).is_file():
                 shutil.copyfile(destination / name, fresh / name)
         write_json(fresh / TRAINING, {**_earlier_runs(destination), **read_runs(source)})
-        for component in MODELS:
+        for component in networks_of(fresh):
             forget_origin(fresh / component / "config.json")
         open_model_folder(fresh)
-        size_bytes = sum(path.stat().st_size for path in fresh.rglob("*") if path.is_file())
+        files = (path for path in fresh.rglob("*") if path.is_file() and path.parent.name != UPSCALER)
+        size_bytes = sum(path.stat().st_size for path in files)
         if size_bytes > max_bytes:
             raise SystemExit(f"the folder must not exceed {max_bytes:,} bytes, and has {size_bytes:,}")
     return size_bytes
 
 
 def read_runs(source: Path) -> dict[str, object]:
-    """stage -> run.json of every stage beside the one whose model `source` is, in the recipe's order."""
+    """stage -> run.json of the stage whose model `source` is, of those before it, and of the upscaler."""
+    from jsd.models.weights import UPSCALER
     from jsd.training.recipes import RECIPES
 
-    paths = {stage: source.parents[1] / stage / "run.json" for stage in RECIPES["mini"].stages}
+    stages = list(RECIPES["mini"].stages)
+    stages = [*stages[: stages.index(source.parent.name) + 1], UPSCALER]
+    paths = {stage: source.parents[1] / stage / "run.json" for stage in stages}
     runs = {stage: json.loads(path.read_text("utf-8")) for stage, path in paths.items() if path.is_file()}
     for run in runs.values():
         run["options"] = {name: value for name, value in run["options"].items() if name not in FOLDERS}

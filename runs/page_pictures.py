@@ -35,6 +35,7 @@ EXAMPLES = (
     ("虹 水彩画", 1),
 )
 STYLE_PROMPT, STYLE_SEED = "猫", 1
+UPSCALE = 2  # the page shows them small
 QUALITY = 80
 
 
@@ -50,7 +51,7 @@ def write(folder: Path) -> None:
     (folder / PICTURES).mkdir()
 
     def draw(name: str, prompt: str, style: str, seed: int) -> str:
-        (drawn,) = pipeline.generate(SamplingOptions(prompt=prompt, style=style, seed=seed))
+        (drawn,) = pipeline.generate(SamplingOptions(prompt=prompt, style=style, seed=seed, upscale=UPSCALE))
         save_image(drawn.image, folder / PICTURES / f"{name}.webp", quality=QUALITY, metadata=drawn.metadata)
         return f"{name}.webp"
 

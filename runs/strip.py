@@ -24,13 +24,14 @@ PROMPTS = (
     "鳥居 線画",
 )
 SEED = 0  # of every picture: none is chosen among several
+UPSCALE = 2  # eight in a row are shown small
 
 
 def draw(weights: Path | None, path: Path) -> None:
     from jsd import Pipeline, SamplingOptions
 
     pipeline = Pipeline.load(weights)
-    pictures = pipeline.generate([SamplingOptions(prompt=prompt, seed=SEED) for prompt in PROMPTS])
+    pictures = pipeline.generate([SamplingOptions(prompt=prompt, seed=SEED, upscale=UPSCALE) for prompt in PROMPTS])
     width, height = pictures[0].image.size
     strip = Image.new("RGB", (len(pictures) * width, height))
     for number, picture in enumerate(pictures):

@@ -133,11 +133,14 @@ def test_a_page_without_the_markers_is_refused(tmp_path: Path) -> None:
 
 @pytest.fixture
 def trained(toy_folder: Path, tmp_path: Path) -> Path:
-    """checkpoints/mini as `jsd train` leaves it: the last stage's model, and what it ran with."""
+    """checkpoints/mini as `jsd train` leaves it: the last stage's model, what it ran with, and an upscaler."""
+    from jsd.models.upscaler import Upscaler
+
     stage = tmp_path / "checkpoints" / "stage2"
     shutil.copytree(toy_folder, stage / "model")
     run = {"recipe": "mini", "options": {"seed": 0, "corpus": "/somewhere"}, "seconds": 1.5}
     (stage / "run.json").write_text(json.dumps(run), "utf-8")
+    Upscaler(channels=4, num_blocks=1).save_pretrained(stage.parent / "upscaler" / "model" / "upscaler")
     return stage / "model"
 
 
@@ -156,7 +159,9 @@ def test_the_export_is_a_whole_folder_in_bfloat16(trained: Path, tmp_path: Path)
         assert tensors.get_slice("conv_in.weight").get_dtype() == "BF16"
     assert (destination / "README.md").read_text("utf-8") == "the card", "the model card must stay"
     assert (destination / "model_index.json").is_file() and (destination / "tokenizer" / "tokenizer.json").is_file()
-    assert size_bytes == sum(path.stat().st_size for path in destination.rglob("*") if path.is_file())
+    files = [path for path in destination.rglob("*") if path.is_file()]
+    assert destination / "upscaler" / "diffusion_pytorch_model.safetensors" in files
+    assert size_bytes == sum(path.stat().st_size for path in files if path.parent.name != "upscaler")
     training = json.loads((destination / "training.json").read_text("utf-8"))
     assert training["stage2"] == {"recipe": "mini", "options": {"seed": 0}, "seconds": 1.5}
     assert training["vae"] == {"seconds": 1}, "a stage that was run elsewhere stays known"
@@ -178,7 +183,7 @@ def test_the_strip_says_what_drew_it(toy_folder: Path, tmp_path: Path) -> None:
     path = tmp_path / "docs" / "strip.png"
     strip.draw(toy_folder, path)
     with Image.open(path) as image:
-        assert image.size == (len(strip.PROMPTS) * 32, 32)
+        assert image.size == (len(strip.PROMPTS) * 64, 64)
     block = strip.strip_block(path)
     assert block.startswith("![") and "(docs/strip.png)" in block
     assert all(f"「{prompt}」" in block for prompt in strip.PROMPTS)
