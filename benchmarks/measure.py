@@ -70,6 +70,7 @@ def _import_jsd() -> Callable[[Task], Draw]:
         pipeline = Pipeline.load(task.folder, device=task.device, dtype=task.dtype)
         options = SamplingOptions(
             prompt=PROMPT,
+            upscale=1,  # nor has it an upscaler
             seed=SEED,
             num_inference_steps=task.steps,
             guidance_scale=GUIDANCE_SCALE,

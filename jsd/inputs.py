@@ -15,19 +15,28 @@ from jsd.sizes import SizeLimits
 class InputPictures:
     """`image` and `mask` are None where the request has none; else they have `size`."""
 
-    size: tuple[int, int]  # width, height of the output, px
+    size: tuple[int, int]  # width, height that are drawn, px
     image: Image.Image | None = None
     mask: Image.Image | None = None
     notes: tuple[Note, ...] = ()
+    originals: tuple[Image.Image, Image.Image] | None = None  # image and mask as they came, of a part to be repainted
+
+    def restore(self, enlarged: Image.Image) -> Image.Image:
+        """With what is not repainted as it came, where that has as many pixels."""
+        if self.originals is None or not self.size[0] < enlarged.width <= self.originals[0].width:
+            return enlarged
+        image, mask = self.originals
+        mask = mask.resize(enlarged.size, Image.Resampling.NEAREST)
+        return Image.composite(enlarged, image.resize(enlarged.size, Image.Resampling.LANCZOS), mask)
 
 
-def load_inputs(options: SamplingOptions, limits: SizeLimits) -> InputPictures:
+def load_inputs(options: SamplingOptions, limits: SizeLimits, upscale: int = 1) -> InputPictures:
     """The pictures of a request, fitted to what the model draws; InvalidInputError where they cannot be."""
     if options.image is None:
         return InputPictures(size=limits.fit(None, options.width, options.height))
     image = load_image(options.image, "image")
-    size = limits.fit(image.size, options.width, options.height)
-    mask = None
+    size = limits.fit(image.size, options.width, options.height, upscale)
+    mask, originals = None, None
     if options.mask is not None:
         mask = load_mask(options.mask, "mask")
         if mask.size != image.size:
@@ -38,9 +47,11 @@ def load_inputs(options: SamplingOptions, limits: SizeLimits) -> InputPictures:
                 value=_shown(mask.size),
                 image=_shown(image.size),
             )
+        originals = (image, mask)
         mask = mask.resize(size, Image.Resampling.NEAREST)
-    notes = [*_scaled(image.size, size), *_unchanged(options, mask)]
-    return InputPictures(size=size, image=image.resize(size, Image.Resampling.LANCZOS), mask=mask, notes=tuple(notes))
+    notes = [*_scaled(image.size, (upscale * size[0], upscale * size[1])), *_unchanged(options, mask)]
+    drawn = image.resize(size, Image.Resampling.LANCZOS)
+    return InputPictures(size=size, image=drawn, mask=mask, notes=tuple(notes), originals=originals)
 
 
 def _scaled(size: tuple[int, int], fitted: tuple[int, int]) -> Iterator[Note]:

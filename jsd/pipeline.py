@@ -149,6 +149,9 @@ class Pipeline:
         """Of requests that name none."""
         return 1 if self.upscaler is None else FACTOR
 
+    def upscale_of(self, options: SamplingOptions) -> int:
+        return self.upscale if options.upscale is None else options.upscale
+
     @property
     def size_limits(self) -> SizeLimits:
         return SizeLimits.of(self.unet.config, self.vae.config)
@@ -193,10 +196,10 @@ class Pipeline:
         requests = _requests(options)
         shared = shared_options(requests)
         self.adapters.apply(shared.loras)
-        inputs = load_inputs(shared, self.size_limits)
+        upscale = self.upscale_of(shared)
+        inputs = load_inputs(shared, self.size_limits, upscale)
         width, height = inputs.size
         guidance = self.guidance_scale if shared.guidance_scale is None else shared.guidance_scale
-        upscale = self.upscale if shared.upscale is None else shared.upscale
         resolved: dict[str, Any] = {
             "width": width,
             "height": height,
@@ -304,7 +307,7 @@ class Pipeline:
             with _out_of_memory():
                 withheld = withhold(self.safety_checker, picture, one)
                 if withheld is None:
-                    picture = upscaling.enlarge_image(self.upscaler, picture, job.upscale)
+                    picture = job.inputs.restore(upscaling.enlarge_image(self.upscaler, picture, job.upscale))
             seconds = perf_counter() - began
             job.seconds["decode"] += seconds
             if withheld is not None:

@@ -76,8 +76,11 @@ class SizeLimits:
                 default="x".join(map(str, self.default)),
             )
 
-    def fit(self, picture: tuple[int, int] | None, width: int | None, height: int | None) -> tuple[int, int]:
-        """The (width, height) asked for; what is unset follows the picture's shape, else the model's size."""
+    def fit(
+        self, picture: tuple[int, int] | None, width: int | None, height: int | None, upscale: int = 1
+    ) -> tuple[int, int]:
+        """The (width, height) asked for; what is unset follows the picture's shape, else the model's size. A picture
+        that is enlarged afterwards is shrunk by as much, but not below the pixels that the model was trained on."""
         if picture is None:
             size = (self.default[0] if width is None else width, self.default[1] if height is None else height)
         elif width is not None and height is not None:
@@ -87,7 +90,8 @@ class SizeLimits:
         elif height is not None:
             size = (self._floor(picture[0] * height / picture[1]), height)
         else:
-            shrink = min(1.0, sqrt(self.max_area / (picture[0] * picture[1])))
+            area, trained = picture[0] * picture[1], self.default[0] * self.default[1]
+            shrink = min(1.0, sqrt(self.max_area / area), max(1 / upscale, sqrt(trained / area)))
             scale = max(shrink, self.min_side / min(picture))
             size = (self._floor(picture[0] * scale), self._floor(picture[1] * scale))
         self.check(*size)

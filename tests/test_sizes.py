@@ -106,3 +106,19 @@ def test_every_nearest_size_is_allowed_and_an_allowed_one_stays(limits: SizeLimi
             near = limits.nearest(width, height)
             limits.check(*near)
             assert limits.nearest(*near) == near
+
+
+@pytest.mark.parametrize(
+    ("picture", "size"),
+    [
+        ((128, 128), (128, 128)),  # no smaller than it was trained on
+        ((256, 256), (128, 128)),
+        ((512, 512), (128, 128)),  # drawn at a fourth, enlarged four times
+        ((1024, 512), (256, 128)),
+        ((4000, 4000), (256, 256)),
+    ],
+)
+def test_a_picture_that_is_enlarged_afterwards_is_drawn_smaller(
+    picture: tuple[int, int], size: tuple[int, int]
+) -> None:
+    assert SizeLimits(factor=8, default=(128, 128)).fit(picture, None, None, upscale=4) == size

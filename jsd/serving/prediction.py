@@ -107,7 +107,9 @@ class Service:
         if not limit:
             return
         picture = options.image.size if isinstance(options.image, Image.Image) else None
-        width, height = self.pipeline.size_limits.fit(picture, options.width, options.height)
+        width, height = self.pipeline.size_limits.fit(
+            picture, options.width, options.height, self.pipeline.upscale_of(options)
+        )
         cost = width * height * options.num_outputs * options.num_inference_steps / 1e6
         if cost > float(limit):
             raise InvalidInputError(

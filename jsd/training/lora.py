@@ -153,7 +153,7 @@ class LoraRun:
         size, drawn = self.adapter.prior_batch_size, []
         for first in range(0, len(self.prior_prompts), size):
             requests = [
-                SamplingOptions(prompt=prompt, seed=PRIOR_SEED + number)
+                SamplingOptions(prompt=prompt, upscale=1, seed=PRIOR_SEED + number)
                 for number, prompt in enumerate(self.prior_prompts[first : first + size], first)
             ]
             job = self.pipeline.prepare(requests)

@@ -86,8 +86,16 @@ def test_a_prompt_becomes_a_picture_that_says_what_made_it(page: Visitor, tmp_pa
     assert re.match(r"1 picture\(s\) in .* seed 7", page.status("finished", "seed 7"))
     assert page.shows(7)
     file, image, path = page.newest(tmp_path)
-    assert (image.format, image.size, path.name) == ("PNG", (128, 128), "jsd-7.png")
-    wanted = {"prompt": PROMPT, "seed": 7, "width": 128, "height": 128, "num_inference_steps": 25, "model": "mini"}
+    assert (image.format, image.size, path.name) == ("PNG", (512, 512), "jsd-7.png")
+    wanted = {
+        "prompt": PROMPT,
+        "seed": 7,
+        "width": 128,
+        "height": 128,
+        "upscale": 4,
+        "num_inference_steps": 25,
+        "model": "mini",
+    }
     assert file.record is not None and wanted.items() <= file.record.items()
     assert file.record["pixels_sha256"] == pixel_digest(image), "the file must be ours, byte for byte"
 
@@ -246,7 +254,7 @@ def test_a_picture_is_sent_on_and_a_part_of_it_repainted(page: Visitor, tmp_path
     page.drawn(PROMPT, 17)
     file, image, _ = page.newest(tmp_path)
     assert (file.values["image"], file.values["mask"]) == ("in memory", "in memory")
-    assert image.convert("RGB").crop((0, 0, 128, 16)).tobytes() == before.crop((0, 0, 128, 16)).tobytes()
+    assert image.convert("RGB").crop((0, 0, 512, 64)).tobytes() == before.crop((0, 0, 512, 64)).tobytes()
     page.click("#to_image")
     page.drawn(PROMPT, 18)
     file, _, _ = page.newest(tmp_path)

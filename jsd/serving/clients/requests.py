@@ -62,7 +62,7 @@ def _prepare(request: Request, limits: SizeLimits, upscale: int) -> tuple[dict[s
         values |= dict(zip(("width", "height"), size, strict=True))
     image, mask, cropped = _pictures(request, values)
     values |= {name: picture for name, picture in (("image", image), ("mask", mask)) if picture is not None}
-    drawn = load_inputs(SamplingOptions(**{"prompt": None, **values}), limits)
+    drawn = load_inputs(SamplingOptions(**{"prompt": None, **values}), limits, upscale)
     inputs = {**request.inputs, "loras": loras, "upscale": upscale}
     inputs |= {"width": drawn.size[0], "height": drawn.size[1]}
     for name, picture in (("image", drawn.image), ("mask", drawn.mask)):

@@ -37,6 +37,7 @@ def draw(
             prompt,
             SamplingOptions(
                 prompt=prompt.text,
+                upscale=1,
                 seed=FIRST_SEED + number * seeds + k,
                 num_inference_steps=num_inference_steps,
                 guidance_scale=guidance_scale,

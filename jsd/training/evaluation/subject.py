@@ -41,6 +41,7 @@ def evaluate_lora(
     """
     options = SamplingOptions(
         prompt="",
+        upscale=1,
         num_inference_steps=num_inference_steps,
         guidance_scale=guidance_scale,
         long_prompt="truncate",
