@@ -147,11 +147,12 @@ def take(driver: Any, url: str, prompt: str, size: tuple[int, int]) -> bytes:
 
 
 def write(picture: bytes, path: Path) -> None:
-    """With as few colours as bring it under the limit."""
+    """With all its colours, or as few as bring it under the limit."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    for colours in (256, 128, 64):
+    for colours in (None, 256, 128):
         with Image.open(BytesIO(picture)) as image:
-            image.convert("RGB").quantize(colours).save(path, optimize=True)
+            flat = image.convert("RGB")
+        (flat if colours is None else flat.quantize(colours)).save(path, optimize=True)
         if path.stat().st_size <= MAX_BYTES:
             return
     raise SystemExit(f"{path} must not exceed {MAX_BYTES:,} bytes, has {path.stat().st_size:,}")

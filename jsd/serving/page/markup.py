@@ -82,7 +82,8 @@ def drawing(said: str, done: float | None, preview: Image.Image | None) -> str:
     if preview is not None:
         data = BytesIO()
         preview.save(data, "PNG")
-        picture = f'<img alt="" src="data:image/png;base64,{base64.b64encode(data.getvalue()).decode()}">'
+        wide = f'style="--wide: {max(1, preview.width / preview.height):.2f}"'
+        picture = f'<img alt="" {wide} src="data:image/png;base64,{base64.b64encode(data.getvalue()).decode()}">'
     return f'<div class="drawing">{picture}{bar}<p>{_safe(said)}</p></div>'
 
 
