@@ -1,5 +1,6 @@
 """`Pipeline.load` for programs that do nothing but draw: they import less, and begin earlier."""
 
+import importlib.metadata
 import importlib.util
 import sys
 from collections.abc import Iterator
@@ -36,19 +37,22 @@ def load_alone(folder: "ModelFolder | Path | str | None", device: str | None = N
 def lean_imports() -> Iterator[None]:
     """What is imported within comes without the compiler, distributed tensors, and sympy, which both bring along.
 
-    The compiler, and all models of diffusers and transformers, can be imported afterwards. Transformers' sharding over
-    processes cannot: to it, torch is one that was built without.
+    Nor does diffusers look up which package comes from which distribution. The compiler, and all models of diffusers
+    and transformers, can be imported afterwards. Transformers' sharding over processes cannot: to it, torch is one that
+    was built without.
     """
     import torch
 
-    available = torch.distributed.is_available
+    available, distributions = torch.distributed.is_available, importlib.metadata.packages_distributions
     hollow = {name: _hollow(name) for name in HOLLOW if name not in sys.modules}
     sys.modules.update(hollow)
     torch.distributed.is_available = lambda: False
+    importlib.metadata.packages_distributions = dict  # it reads the list of files of every package
     try:
         yield
     finally:
         torch.distributed.is_available = available
+        importlib.metadata.packages_distributions = distributions
         for name in hollow:
             sys.modules.pop(name, None)
 

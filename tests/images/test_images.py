@@ -210,6 +210,7 @@ def test_a_bad_file_is_refused_in_one_line_that_names_the_input(file: bytes, wor
         load(file)
     assert caught.value.field == field
     assert words in str(caught.value) and field in str(caught.value) and "\n" not in str(caught.value)
+    assert " at 0x" not in str(caught.value)
 
 
 @pytest.mark.parametrize("source", ["nowhere.png", Path("/"), "a\0b.png", "x" * 5000])
