@@ -25,6 +25,7 @@ CHOSEN = (
     "seed",
     "width",
     "height",
+    "upscale",
     "num_inference_steps",
     "guidance_scale",
     "scheduler",
@@ -111,7 +112,7 @@ def model(pipeline: Pipeline, known: Known) -> str:
     """Which model draws, what it knows and what it cannot."""
     name = "unnamed" if pipeline.folder is None else pipeline.folder.resolve().name
     licence = {} if pipeline.folder is None else folder_licence(pipeline.folder)
-    width, height = pipeline.default_size
+    width, height = (pipeline.upscale * side for side in pipeline.default_size)
     facts = [
         _("{width} × {height} px", width=width, height=height),
         str(licence.get("licence", _("licence unknown"))),
