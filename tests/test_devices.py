@@ -45,6 +45,8 @@ def test_a_cpu_gets_bfloat16_where_it_computes_with_it(
 ) -> None:
     machine(cpu=instructions)
     assert choose_placement("cpu").dtype == expected
+    in_training = torch.bfloat16 if "amx_bf16" in instructions else torch.float32
+    assert fast_dtype(torch.device("cpu"), training=True) == in_training
 
 
 CARDS = {

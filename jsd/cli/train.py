@@ -158,7 +158,7 @@ def run(args: argparse.Namespace) -> None:
         device = processes.device
     mixed_precision = args.mixed_precision if args.mixed_precision is not None else launched_precision()
     if mixed_precision is None:
-        mixed_precision = "bf16" if fast_dtype(torch.device(device)) == torch.bfloat16 else "no"
+        mixed_precision = "bf16" if fast_dtype(torch.device(device), training=True) == torch.bfloat16 else "no"
     options = TrainOptions(
         corpus=args.corpus,
         output=output,

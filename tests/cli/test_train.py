@@ -30,7 +30,7 @@ def test_arithmetic_is_bf16_where_that_is_fast(
     jsd: Jsd, command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for dtype, expected in ((torch.bfloat16, "bf16"), (torch.float32, "no"), (torch.float16, "no")):
-        monkeypatch.setattr("jsd.devices.fast_dtype", lambda device, dtype=dtype: dtype)
+        monkeypatch.setattr("jsd.devices.fast_dtype", lambda device, training, dtype=dtype: dtype)
         output = tmp_path / expected / str(dtype)
         assert jsd(command, "--output", output, "--stage", "vae", "--max-train-steps", 1).code == 0
         run = json.loads((output / "vae" / "run.json").read_text("utf-8"))

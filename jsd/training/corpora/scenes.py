@@ -17,7 +17,7 @@ from jsd.training.corpora.grounds import SIDE, paint
 from jsd.training.corpora.sprites import Sprite, Sprites
 from jsd.training.corpora.words import Attributes, Colour, read_attributes, read_colours, read_places, read_relations
 
-KINDS = {"single": 0.12, "colour": 0.22, "count": 0.08, "pair": 0.42, "place": 0.16}
+KINDS = {"single": 0.1, "colour": 0.5, "count": 0.1, "pair": 0.1, "place": 0.2}
 # Of scenes that name no design, so that seeds differ; and of those that do.
 UNNAMED = {"3d": 0.64, "noto": 0.12, "twemoji": 0.12, "blob": 0.12}
 NAMED = {"flat": "flat", "noto": "noto", "blob": "noto", "twemoji": "noto", "3d": "3d"}  # design -> style that it shows
