@@ -27,7 +27,8 @@ from jsd.training.corpora.filtering import area_under_curve
 from jsd.training.corpora.phrases import SLOT
 from jsd.training.corpora.sources import SOURCES, SPRITE_SOURCES, fetch_source
 from jsd.training.corpora.sprites import DESIGNS, icon_names, read_drawings
-from jsd.training.corpora.words import read_modifiers, read_vocabulary
+from jsd.training.corpora.styles import BACKGROUNDS
+from jsd.training.corpora.words import read_modifiers, read_style_templates, read_vocabulary
 from jsd.training.objectives import Losses
 from jsd.training.recipes import Stage
 
@@ -40,7 +41,7 @@ VIEWS = 6  # of each drawing
 BETWEEN_DESIGNS = 0.5  # weight of the pull between two designs of a concept
 # How a caption calls its concept, in shares.
 NAME, KEYWORD, SPELLING = 0.45, 0.25, 0.3
-DRESSED = 0.4  # of the captions have words around it that change nothing
+DRESSED = 0.25  # of the captions have words around it, a style, a ground: what is to be passed over
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,10 @@ class Captions:
             emoji: [one.text for one in some if one.level != "keyword" and vocabulary.meanings[one.text][0] == emoji]
             for emoji, some in vocabulary.spellings.items()
         }
-        self.templates = [one.template for one in read_modifiers() if one.fits == "any" and one.slot != "place"]
+        plain = [one.template for one in read_modifiers() if one.fits == "any" and one.slot != "place"]
+        styles = [template for some in read_style_templates().values() for template in some]
+        grounds = [f"{SLOT}、{names[0]}" for names in BACKGROUNDS.values()]
+        self.templates = (plain, styles, grounds)
 
     def draw(self, row: int, rng: random.Random) -> str:
         concept = self.concepts[row]
@@ -107,7 +111,10 @@ class Captions:
         ways = [(words, share) for words, share in ways if words]
         (words,) = rng.choices([words for words, _ in ways], [share for _, share in ways])
         text = rng.choice(words)
-        return rng.choice(self.templates).replace(SLOT, text) if rng.random() < DRESSED else text
+        for templates in self.templates:
+            if rng.random() < DRESSED:
+                text = rng.choice(templates).replace(SLOT, text)
+        return text
 
 
 class Pairs:
