@@ -27,6 +27,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--sprites", type=Path, metavar="FOLDER", help=_("of jsd data sprites: their designs count as right, too"))
     add("--prompts", type=Path, metavar="FILE", help=_("other prompts, a line each: group: prompt = emoji"))
     add("--lora", metavar="FILE", help=_("how a LoRA file draws its own pictures (--corpus), and whether others stay"))
+    add(
+        "--scorer",
+        type=Path,
+        metavar="FOLDER",
+        help=_("with imported pictures as --corpus: the judge (weights/clip_ja)"),
+    )
     add("--language", choices=("ja", "en"), default="ja", help=_("of the prompts") + " (%(default)s)")
     add("--split", choices=("dev", "test"), default="test", help=_("dev to choose, test to report") + " (%(default)s)")
     add("--seeds", type=whole, default=1, metavar="N", help=_("drawings of each prompt") + " (%(default)s)")
@@ -44,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     from jsd.pipeline import Pipeline
     from jsd.training.corpora.corpus import Corpus
+    from jsd.training.corpora.readers import STATE_FILE
     from jsd.training.corpora.sprites import SPRITES_FILE, Sprites
     from jsd.training.evaluation.evaluate import evaluate
     from jsd.training.evaluation.gallery import with_designs
@@ -54,6 +61,9 @@ def run(args: argparse.Namespace) -> None:
     check_folder(args.output, "output")
     if args.lora is not None:
         _evaluate_lora(args)
+        return
+    if (args.corpus / STATE_FILE).is_file():
+        _evaluate_own(args)
         return
     corpus = Corpus.load(args.corpus)
     if args.sprites is not None:
@@ -75,6 +85,34 @@ def run(args: argparse.Namespace) -> None:
     for row, label in (("accuracy", _("accuracy")), ("chance", _("chance")), ("ceiling", _("ceiling"))):
         cells = [f"{group} {v['top1']} / {v['top5']} ({v['drawings']})" for group, v in report[row].items()]  # type: ignore[attr-defined]
         print(_("{row}, top-1 / top-5 in percent (drawings): {cells}", row=label, cells=", ".join(cells)))
+    print(args.output / "report.json")
+
+
+def _evaluate_own(args: argparse.Namespace) -> None:
+    from jsd.pipeline import Pipeline
+    from jsd.scoring import load_scorer
+    from jsd.training.corpora.shards import Shards
+    from jsd.training.evaluation.own import evaluate_own
+
+    report = evaluate_own(
+        Pipeline.load(args.weights),
+        Shards.load(args.corpus),
+        load_scorer(args.scorer),
+        seeds=args.seeds,
+        num_inference_steps=args.num_inference_steps,
+        guidance_scale=args.guidance_scale,
+        output=args.output,
+    )
+    for row, label in (("drawings", _("drawings")), ("pictures", _("pictures"))):
+        print(
+            _(
+                "{row}: similarity {similarity} to their captions, {to_other_captions} to others; own caption nearest "
+                "in {top1} of 100, among five in {top5}, of {captions}",
+                row=label,
+                captions=report["captions"],
+                **report[row],
+            )
+        )
     print(args.output / "report.json")
 
 

@@ -26,7 +26,8 @@ def photos(tmp_path: Path) -> Path:
     odd |= {"deep.png": png(40_000, mode="I;16"), "cmyk.jpg": png((0, 9, 9, 0), mode="CMYK", format="JPEG")}
     for name, data in {**files, **odd, "empty.png": png("pink")}.items():
         (folder / name).write_bytes(data)
-        (folder / name).with_suffix(".txt").write_text("" if name == "empty.png" else "富士山と𰻞")
+        said = {"empty.png": "", "5.png": "赤い猫"}.get(name, "富士山と𰻞")
+        (folder / name).with_suffix(".txt").write_text(said)
     return folder
 
 
@@ -95,6 +96,11 @@ def test_score_filter_and_latents_go_through_and_again(jsd: Jsd, photos: Path, t
     assert reasons == ["near duplicate"] * 5, "plain pictures all look the same to a hash of their frequencies"
     assert jsd("data", "filter", mine, "--scores", scores, "--output", kept, "--keep-near-duplicates").code == 0
     assert jsd("data", "describe", kept, "--weights", model).code == 0
+    words = ["evaluate", "--weights", model, "--corpus", kept, "--scorer", scorer, "--output", tmp_path / "report"]
+    said = jsd(words, "--num-inference-steps", 2)
+    assert said.code == 0 and [line.split(":")[0] for line in said.out[:2]] == ["drawings", "pictures"], said
+    report = json.loads((tmp_path / "report" / "report.json").read_text())
+    assert report["captions"] == 2 and report["pictures"]["top5"] == 100
     made = [jsd("data", "latents", mine, "--weights", model, "--device", "cpu").out for _ in range(2)]
     assert made[0] == made[1] and made[0][0].startswith("10 pictures of 32 px")
 
