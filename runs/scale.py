@@ -155,7 +155,8 @@ def main() -> None:
         done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
         streamed.append(json.loads(done.stdout.splitlines()[-1]))
         shutil.rmtree(place)
-    results: dict[str, object] = {"picture": f"{PICTURE_PX} px JPEG", "latents": f"{LATENT_PX} px", "steps": steps, "streaming": streamed}
+    sizes = {"picture": f"{PICTURE_PX} px JPEG", "latents": f"{LATENT_PX} px"}
+    results: dict[str, object] = {**sizes, "steps": steps, "streaming": streamed}
     RESULTS.write_text(json.dumps(results, ensure_ascii=False, indent=2) + "\n", "utf-8")
     write_tables(results)
     print(json.dumps(results, indent=2))
