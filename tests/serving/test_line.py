@@ -95,10 +95,15 @@ def test_the_visitor_who_was_longest_away_is_forgotten(
     known = [visitors.of(None) for _ in range(3)]
     for visitor in known:
         visitors.keep(visitor, "kept.png", b"x", "")
+    passing = visitors.of(None)
     monkeypatch.setattr(visitors_module, name, value)
     assert visitors.of(known[0].token) is known[0], "who comes is the last to be forgotten"
     assert visitors.of(known[1].token) is not known[1]
     assert known[0].pictures[0].path.is_file() and not known[1].pictures[0].path.exists()
+    if name == "MAX_VISITORS":
+        assert visitors.of(passing.token) is not passing, "who has nothing to lose goes first"
+    visitors.keep(known[1], "late.png", b"x", "")
+    assert visitors.of(known[1].token) is known[1], "a picture that comes when its visitor was forgotten is found"
 
 
 def test_the_archive_has_every_picture_under_a_name_of_its_own(tmp_path: Path) -> None:

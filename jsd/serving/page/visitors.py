@@ -42,6 +42,10 @@ class Visitor:
         """The visitor's own of that path, if it is still kept."""
         return next((one for one in self.pictures if str(one.path) == name), None)
 
+    @property
+    def size_bytes(self) -> int:
+        return sum(one.size_bytes for one in self.pictures)
+
     def gallery(self) -> list[tuple[str, str]]:
         return [(str(one.path), one.caption) for one in self.pictures]
 
@@ -52,7 +56,8 @@ class Visitor:
 
 
 class Visitors:
-    """Those who came last. Whoever is forgotten loses their pictures; of one visitor's the oldest leave."""
+    """Those who came last, who drew before who did not. Whoever is forgotten loses their pictures; of one visitor's the
+    oldest leave."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -77,6 +82,8 @@ class Visitors:
         write_picture(path, data)
         picture = Picture(path, caption, len(data))
         with self._lock:
+            self._known[visitor.token] = visitor  # who was forgotten while it was drawn is known again
+            self._known.move_to_end(visitor.token)
             visitor.pictures.insert(place, picture)
             for old in visitor.pictures[MAX_PICTURES:]:
                 self.delete(visitor, old)
@@ -99,12 +106,11 @@ class Visitors:
             shutil.rmtree(picture.path.parent, ignore_errors=True)
 
     def _forget(self) -> None:
-        def kept() -> int:
-            return sum(one.size_bytes for visitor in self._known.values() for one in visitor.pictures)
-
-        while len(self._known) > 1:
-            oldest = next(iter(self._known.values()))
-            if len(self._known) <= MAX_VISITORS and kept() <= MAX_BYTES and monotonic() - oldest.seen <= IDLE_SECONDS:
-                return
-            del self._known[oldest.token]
-            shutil.rmtree(oldest.folder, ignore_errors=True)
+        kept = sum(visitor.size_bytes for visitor in self._known.values())
+        *others, _latest = self._known.values()
+        for one in sorted(others, key=lambda one: len(one.pictures) > 0):  # of each kind the longest away first
+            is_idle, is_too_much = monotonic() - one.seen > IDLE_SECONDS, kept > MAX_BYTES and one.size_bytes > 0
+            if is_idle or is_too_much or len(self._known) > MAX_VISITORS:
+                del self._known[one.token]
+                kept -= one.size_bytes
+                shutil.rmtree(one.folder, ignore_errors=True)
