@@ -163,6 +163,8 @@ class CogServer:
                 if self._is_up.is_set() and not is_idle():
                     continue
                 status = await self.health()
+                if status == "SETUP_FAILED":  # and would again
+                    raise ServingError("serve.setup", "the model cannot be made ready; the lines above say why")
                 if status not in ("STARTING", "UNKNOWN"):
                     self._is_up.set()
                     self._was_up = True

@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
-from cog_client import PROMPT, START_SECONDS, Server, Stream, serving_process, wait_for
+from cog_client import PROMPT, START_SECONDS, Server, Stream, free_port, serve_command, serving_process, wait_for
 from test_pictures import dribbling
 
 LONG = {**PROMPT, "num_inference_steps": 500, "width": 64, "height": 64}
@@ -273,6 +274,14 @@ def test_it_ends_at_once_and_leaves_nothing(toy_folder: Path, tmp_path: Path, ho
     assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
     assert not list(server.temporary.iterdir())
     assert "Traceback" not in server.log.read_text("utf-8")
+
+
+def test_a_model_that_cannot_be_made_ready_ends_it(toy_folder: Path) -> None:
+    command = serve_command("--port", free_port(), "--weights", toy_folder)
+    environment = {**os.environ, "JSD_DEVICE": "cuda:99"}
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=START_SECONDS)
+    assert ended.returncode == 2
+    assert ended.stderr.splitlines()[-1].startswith("jsd: ") and "cuda:99" in ended.stdout + ended.stderr
 
 
 def test_a_front_that_is_killed_leaves_no_server_behind(toy_folder: Path, tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ class Events:
         completed = b""
         async for event in _whole(response):
             if event.startswith(COMPLETED):
-                completed = event.removeprefix(COMPLETED)
+                completed = event.removeprefix(COMPLETED).rstrip()
             else:
                 self._put(event)
         return completed
