@@ -272,7 +272,10 @@ def test_painting_over_no_picture_is_answered_in_words(page: Visitor) -> None:
 def test_a_photograph_is_made_small_enough_to_paint_on(page: Visitor, tmp_path: Path) -> None:
     Image.new("RGB", (4096, 2048), "teal").save(tmp_path / "photograph.png")
     page.click("#start > button")
-    wait_for(lambda: page.all("#drawing input[type=file]"))[0].send_keys(str(tmp_path / "photograph.png"))
+    (tmp_path / "words.png").write_text("no picture")
+    wait_for(lambda: page.all("#drawing input[type=file]"))[0].send_keys(str(tmp_path / "words.png"))
+    page.status("failed", "words.png")
+    page.find("#drawing input[type=file]").send_keys(str(tmp_path / "photograph.png"))
     wait_for(lambda: page.painted() == (0, 128, 128))
     (percent,) = re.findall(r"(\d+)%", page.find("#drawing").text)
     assert int(percent) > 50, "of 4096 px an eighth would be seen"

@@ -14,6 +14,14 @@
     if (module) (await import(module.name)).changeLocale?.(language);
   };
 
+  const hand = (file, input) => {
+    const files = new DataTransfer();
+    files.items.add(file);
+    input.files = files.files;
+    input.dispatchEvent(new Event("change", { bubbles: true }));
+  };
+  const read = (file) => hand(file, document.querySelector("#dropped input[type=file]"));
+
   window.jsd = {
     recall: () => JSON.stringify({ ...recall(), narrow: matchMedia("(max-width: 800px)").matches }),
     keep,
@@ -67,16 +75,13 @@
     const file = input.files?.[0];
     if (!event.isTrusted || !file || !input.closest("#drawing")) return;
     event.stopImmediatePropagation();
-    const files = new DataTransfer();
-    files.items.add(await fitted(file));
-    input.files = files.files;
-    input.dispatchEvent(new Event("change", { bubbles: true }));
+    const bitmap = await createImageBitmap(file).catch(() => null);
+    if (bitmap) hand(await fitted(file, bitmap), input);
+    else read(file); // the server says what is wrong with it
   }, true);
-  const fitted = async (file) => {
-    const bitmap = await createImageBitmap(file).catch(() => null); // what cannot be read, the server says of
-    const side = Number(document.querySelector(".model")?.dataset.side);
-    const scale = bitmap && side / Math.max(bitmap.width, bitmap.height);
-    if (!bitmap || !(scale < 1)) return file;
+  const fitted = async (file, bitmap) => {
+    const scale = Number(document.querySelector(".model")?.dataset.side) / Math.max(bitmap.width, bitmap.height);
+    if (!(scale < 1)) return file;
     const canvas = new OffscreenCanvas(Math.round(bitmap.width * scale), Math.round(bitmap.height * scale));
     canvas.getContext("2d").drawImage(bitmap, 0, 0, canvas.width, canvas.height);
     return new File([await canvas.convertToBlob({ type: file.type, quality: 0.95 })], file.name, { type: file.type });
@@ -103,11 +108,6 @@
     document.body.classList.remove("dragged");
     if (!hasFiles(event) || isTaken(event)) return;
     event.preventDefault();
-    const input = document.querySelector("#dropped input[type=file]");
-    if (!input) return;
-    const files = new DataTransfer();
-    files.items.add(event.dataTransfer.files[0]);
-    input.files = files.files;
-    input.dispatchEvent(new Event("change", { bubbles: true }));
+    read(event.dataTransfer.files[0]);
   });
 })();
