@@ -100,6 +100,12 @@ class Predictor(BaseRunner):
             le=4,
         ),
         num_outputs: int = Input(description="Number of pictures. 枚数。", default=1, ge=1, le=4),
+        num_candidates: int = Input(
+            description="So many are drawn, the best num_outputs of them returned. この枚数から良いものを返します。",
+            default=1,
+            ge=1,
+            le=16,
+        ),
         num_inference_steps: int = Input(
             description="Denoising steps. ノイズ除去のステップ数。", default=25, ge=1, le=500
         ),
@@ -197,6 +203,7 @@ class Predictor(BaseRunner):
             height=height,
             upscale=upscale,
             num_outputs=num_outputs,
+            num_candidates=num_candidates,
             num_inference_steps=num_inference_steps,
             guidance_scale=guidance_scale,
             guidance_start=guidance_start,

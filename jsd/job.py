@@ -3,6 +3,7 @@
 import warnings
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from PIL import Image
@@ -17,6 +18,9 @@ from jsd.models import record as provenance
 from jsd.options import SamplingOptions
 from jsd.prompting.prompts import Prompts
 from jsd.sampling import Start
+
+if TYPE_CHECKING:
+    from jsd.scoring import Scorer
 
 
 def recorded(options: SamplingOptions) -> dict[str, object]:
@@ -71,6 +75,9 @@ class Job:
 
     seeds: tuple[int, ...]  # one per image
     options: tuple[SamplingOptions, ...]  # one per image, sizes and seed resolved
+    requests: tuple[
+        tuple[int, SamplingOptions], ...
+    ]  # one per image: by which request it was asked for, and its number
     prompts: tuple[Prompts, ...]  # one per image: how its texts were read
     start: Start
     generators: list[torch.Generator]
@@ -79,6 +86,7 @@ class Job:
     latents: Tensor  # (B, C, h, w) float32
     inputs: InputPictures
     lora_files: list[dict[str, object]]  # name, weight, SHA-256
+    scorer: "Scorer | None"  # chooses of the pictures of a request those that are returned
     upscale: int
     other_notes: tuple[Note, ...] = ()  # on the scheduler, the size, what files cannot hold
     seconds: dict[str, float] = field(default_factory=dict)

@@ -52,6 +52,7 @@ class SamplingOptions:
         None, N_("How many times as large. Unset: 4 where the model has an upscaler, else 1."), (1, 4)
     )
     num_outputs: int = option(1, N_("Number of pictures."), (1, 4))
+    num_candidates: int = option(1, N_("So many are drawn, the best num_outputs of them returned."), (1, 16))
     num_inference_steps: int = option(25, N_("Denoising steps."), (1, 500))
     guidance_scale: float | None = option(None, N_("Weight of the prompt. Unset: the model's own."), GUIDANCE_LIMITS)
     guidance_start: float = option(0.0, N_("Guidance begins at this share of the way from noise to picture."), (0, 1))
@@ -73,15 +74,23 @@ class SamplingOptions:
     def __post_init__(self) -> None:
         for name, rule in OPTIONS.items():
             object.__setattr__(self, name, rule.check(getattr(self, name)))
-        if self.seed is not None and self.seed + self.num_outputs - 1 > MAX_SEED:
+        if 1 < self.num_candidates < self.num_outputs:
+            raise InvalidInputError(
+                "options.candidates",
+                "{field} must be 1, which chooses none, or at least num_outputs ({low}), got {value}; choose more",
+                field="num_candidates",
+                low=self.num_outputs,
+                value=self.num_candidates,
+            )
+        if self.seed is not None and self.seed + self.num_drawn - 1 > MAX_SEED:
             raise InvalidInputError(
                 "options.last_seed",
                 "{field} + num_outputs - 1 must be at most 4294967295, got {field} {value} with "
                 "num_outputs {num_outputs}; use a seed of at most {high}",
                 field="seed",
                 value=self.seed,
-                num_outputs=self.num_outputs,
-                high=MAX_SEED - self.num_outputs + 1,
+                num_outputs=self.num_drawn,
+                high=MAX_SEED - self.num_drawn + 1,
             )
         check_steps(self.scheduler, self.num_inference_steps)
         if self.guidance_start > self.guidance_end:
@@ -94,6 +103,11 @@ class SamplingOptions:
             )
         if self.mask is not None and self.image is None:
             raise mask_alone()
+
+    @property
+    def num_drawn(self) -> int:
+        """Pictures that are drawn, whether returned or not."""
+        return max(self.num_outputs, self.num_candidates)
 
     def to_json(self) -> str:
         """One JSON object; pictures are written as their paths."""

@@ -17,6 +17,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from jsd import sampling, upscaling, vae
+from jsd.candidates import best, find_scorer, no_scorer
 from jsd.conditioning import TextEncoders
 from jsd.devices import choose_placement, dtype_name, synchronize
 from jsd.errors import GenerationError, Note, UnsafeImagesError
@@ -206,14 +207,16 @@ class Pipeline:
             "upscale": upscale,
             "guidance_scale": guidance,
             "num_outputs": 1,
+            "num_candidates": 1,
         }
+        scorer = find_scorer() if shared.num_candidates > 1 else None
         rows = [
-            (seed, replace(request, **resolved, seed=seed), read)
-            for request in requests
+            (seed, replace(request, **resolved, seed=seed), read, (number, request))
+            for number, request in enumerate(requests)
             for read in [read_prompts(self.tokenizer, request)]
-            for seed in _seeds(request)
+            for seed in _seeds(request, request.num_outputs if scorer is None else request.num_drawn)
         ]
-        seeds, each, prompts = zip(*rows, strict=True)
+        seeds, each, prompts, asked = zip(*rows, strict=True)
         guided = guidance != 1
         num_windows = shared_num_windows(prompts, guided=guided)
         conditioning = self.text_encoders.condition(
@@ -246,7 +249,12 @@ class Pipeline:
             inputs=inputs,
             lora_files=self.adapters.records,
             upscale=upscale,
-            other_notes=self._other_notes(each, prompts, upscale),
+            requests=asked,
+            scorer=scorer,
+            other_notes=(
+                *self._other_notes(each, prompts, upscale),
+                *([no_scorer()] if scorer is None and shared.num_candidates > 1 else []),
+            ),
             seconds={"encode": perf_counter() - began},
         )
 
@@ -286,8 +294,15 @@ class Pipeline:
         return list(self.finish_each(job))
 
     def finish_each(self, job: Job) -> Iterator[GeneratedImage]:
-        """The pictures of the denoised batch, each as soon as it is decoded. Those that the safety checker flags go
-        into `job.withheld` instead; UnsafeImagesError in the end where all did."""
+        """The pictures of the denoised batch, each as soon as it is decoded, or where a scorer chooses the best of
+        them. Those that the safety checker flags go into `job.withheld` instead; UnsafeImagesError in the end where
+        all did."""
+        if job.scorer is None:
+            yield from self._finished(job)
+            return
+        yield from best(job.scorer, list(self._finished(job)), job.requests)
+
+    def _finished(self, job: Job) -> Iterator[GeneratedImage]:
         if not bool(torch.isfinite(job.latents).all()):
             raise GenerationError(
                 "generation.latents",
@@ -373,9 +388,9 @@ def _requests(options: SamplingOptions | Sequence[SamplingOptions]) -> list[Samp
     return [options] if isinstance(options, SamplingOptions) else list(options)
 
 
-def _seeds(options: SamplingOptions) -> range:
-    """The seed of each output; a random first one where it is unset."""
+def _seeds(options: SamplingOptions, count: int) -> range:
+    """The seed of each picture; a random first one where it is unset."""
     seed = options.seed
     if seed is None:
-        seed = secrets.randbelow(MAX_SEED - options.num_outputs + 2)
-    return range(seed, seed + options.num_outputs)
+        seed = secrets.randbelow(MAX_SEED - count + 2)
+    return range(seed, seed + count)

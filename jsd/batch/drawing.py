@@ -85,7 +85,7 @@ def _draw(pipeline: Pipeline, row: Row, files: FileChoice) -> Drawn:
         "key": row.key,
         "files": list(encoded),
         "seeds": [picture.seed for picture in pictures],
-        "options": {**{name: drawn[name] for name in OPTIONS}, "num_outputs": len(job.seeds)},
+        "options": {**{name: drawn[name] for name in OPTIONS}, "num_outputs": row.options.num_outputs},
         "model": drawn["model"],
         "model_sha256": drawn["model_sha256"],
         "dtype": drawn["dtype"],

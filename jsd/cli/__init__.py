@@ -19,6 +19,7 @@ COMMANDS = {
     "generate": N_("draw pictures from a Japanese prompt"),
     "batch": N_("draw a picture for every row of a file; run again, it goes on where it was"),
     "info": N_("show what made a picture, as its file says"),
+    "score": N_("say how well a picture goes with a text"),
     "rerun": N_("draw a picture again from what its file says"),
     "prompt": N_("show how a prompt is read: its tokens, and what is unread or cut off"),
     "concepts": N_("list what the model knows, or search in it"),

@@ -110,7 +110,7 @@ class Service:
         width, height = self.pipeline.size_limits.fit(
             picture, options.width, options.height, self.pipeline.upscale_of(options)
         )
-        cost = width * height * options.num_outputs * options.num_inference_steps / 1e6
+        cost = width * height * options.num_drawn * options.num_inference_steps / 1e6
         if cost > float(limit):
             raise InvalidInputError(
                 "serve.cost",

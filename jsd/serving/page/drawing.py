@@ -47,7 +47,7 @@ def draw(
     width, height = pipeline.default_size
     if options.image is None:  # what is refused is refused before waiting
         width, height = pipeline.size_limits.fit(None, options.width, options.height)
-    work = options.num_outputs * options.num_inference_steps * (options.width or width) * (options.height or height)
+    work = options.num_drawn * options.num_inference_steps * (options.width or width) * (options.height or height)
     with line.join(work) as place:
         while (ahead := line.ahead(place)) > 0:
             yield Waiting(ahead, line.seconds(place))

@@ -113,6 +113,7 @@ class Layout:
                 self._typed("width", str(width))
                 self._typed("height", str(height))
                 self._choice("num_outputs", list(range(*_range("num_outputs"))))
+                self._choice("num_candidates", list(range(*_range("num_candidates"))))
             with gr.Row():
                 self._slider("num_inference_steps", step=1)
                 self._slider("guidance_scale", step=0.5)

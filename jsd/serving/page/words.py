@@ -25,6 +25,7 @@ LABELS = {
     "height": N_("Height (px)"),
     "upscale": N_("Enlarged (times)"),
     "num_outputs": N_("Number of pictures"),
+    "num_candidates": N_("Best of so many"),
     "num_inference_steps": N_("Steps"),
     "guidance_scale": N_("Guidance"),
     "guidance_start": N_("Guidance begins at"),
@@ -50,6 +51,9 @@ LABELS = {
     "device": N_("Computed on"),
     "dtype": N_("Number format"),
     "batch": N_("Place in its batch"),
+    "similarity": N_("How well it fits, by the scorer"),
+    "scorer": N_("Scorer"),
+    "candidates": N_("Chosen from"),
     "replaced": N_("Words replaced by kana"),
     "FILE": N_("The file"),
 }

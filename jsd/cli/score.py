@@ -1,0 +1,22 @@
+"""jsd score FILE PROMPT: how well a picture goes with a text."""
+
+import argparse
+from pathlib import Path
+
+from jsd.i18n import _
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", type=Path, metavar="FILE", help=_("a picture"))
+    parser.add_argument("prompt", metavar="PROMPT", help=_("what it should show"))
+    said = _("CLIP or SigLIP of transformers (weights/clip_ja)")
+    parser.add_argument("--scorer", type=Path, metavar="FOLDER", help=said)
+
+
+def run(args: argparse.Namespace) -> None:
+    from jsd.images.opening import load_image
+    from jsd.scoring import load_scorer
+
+    image = load_image(args.file, "file")
+    scorer = load_scorer(args.scorer)
+    print(f"{float(scorer.similarity([image], [args.prompt])):.4f}  {scorer.name}")
