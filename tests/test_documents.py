@@ -95,6 +95,7 @@ CHECKS: dict[str, Callable[[list[str]], object]] = {
     "python": check_python,
     "python3": check_python,
     "curl": check_curl,
+    "accelerate": lambda arguments: build_parser().parse_args(arguments[arguments.index("jsd") + 1 :]),
 }
 NOT_OURS = {".", "cd", "cog", "docker", "export", "git"}
 

@@ -60,12 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="WORDS",
         help=_("words that shall call what is learnt; in every caption of LoRA"),
     )
-    add(
-        "--class-prompt",
-        default="",
-        metavar="TEXT",
-        help=_("what it is, as the model knows it (猫): that stays as it is"),
-    )
+    add("--class-prompt", default="", metavar="TEXT", help=_("what it is, as the model knows it: that stays as it is"))
     add("--seed", type=whole, default=0, metavar="N", help=_("of weights, batches and noise") + " (%(default)s)")
     add("--max-train-steps", type=whole, metavar="N", help=_("instead of the stage's own number"))
     add("--learning-rate", type=number, metavar="RATE", help=_("instead of the stage's own"))

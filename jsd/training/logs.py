@@ -88,7 +88,7 @@ def save_grid(pictures: list[Image.Image], path: Path, columns: int) -> None:
 
 def draw_samples(pipeline: Pipeline, prompts: Sequence[str], path: Path) -> None:
     """The prompts, all with one seed: pictures that look alike show that the text is not read."""
-    requests = [SamplingOptions(prompt=prompt, seed=SAMPLE_SEED) for prompt in prompts]
+    requests = [SamplingOptions(prompt=prompt, seed=SAMPLE_SEED, upscale=1) for prompt in prompts]
     save_grid([drawn.image for request in requests for drawn in pipeline.generate(request)], path, columns=4)
 
 

@@ -74,7 +74,8 @@ def run_stage(recipe: Recipe, name: str, options: TrainOptions) -> Path:
     stage = recipe.stages[name]
     if stage.adapter is not None:
         return run_lora(recipe, stage, options)
-    corpus = open_corpus(options.corpus, options.output)
+    with options.processes.first_before_others():
+        corpus = open_corpus(options.corpus, options.output)
     if isinstance(corpus, Shards):
         check_own_pictures(stage)
     folder = options.output / name
