@@ -1,7 +1,7 @@
 """Run one stage of a recipe: gather what it starts from, train, write its model folder."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,7 @@ from jsd.training.streaming import LatentsTask, StreamedLatents, check_own_pictu
 from jsd.training.vocabulary import train_caption_tokenizer, train_phrase_tokenizer, train_tokenizer
 
 LATENTS_FILE = "latents.pt"
+NUM_OWN_SAMPLES = 8
 MODULES = {
     "autoencoding": ("vae",),
     "contrastive": ("text_encoder", "image_encoder"),
@@ -312,7 +313,11 @@ class Run:
             reconstruct(self.corpus, self.modules["vae"], path)
         elif "unet" in self.modules:
             assert self.stage.language is not None and self.tokenizer is not None
-            prompts = self.recipe.sample_prompts[self.stage.language]
+            prompts: Sequence[str] = self.recipe.sample_prompts[self.stage.language]
+            if self.own is not None:  # in whichever language they are
+                prompts = [
+                    some[0] for some in self.own.table(0, ["captions"])["captions"].to_pylist()[:NUM_OWN_SAMPLES]
+                ]
             parts = {**self.modules, "vae": self.vae}
             draw_samples(Pipeline(tokenizer=self.tokenizer, scheduler_config=self.scheduler, **parts), prompts, path)
 

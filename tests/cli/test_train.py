@@ -6,9 +6,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from toy_recipe import TOY
+from PIL import Image
+from safetensors.torch import load_file
+from toy_recipe import TOY, TOY_FULL
+from toy_scorers import write_own
 
 from cli.conftest import Jsd
+from jsd.prompting.tokenizer import JapaneseTokenizer
 from jsd.training.recipes import RECIPES
 from runs.subject import write
 
@@ -73,6 +77,47 @@ def test_own_pictures_need_no_stage(
     assert said.code == 0 and said.out[-1] == str(tmp_path / "out" / "lora.safetensors")
     monkeypatch.setitem(sys.modules, "peft", None)
     assert jsd(command).refuses("peft", "pip install")
+
+
+@pytest.mark.parametrize(
+    ("language", "captions"),
+    {
+        "ja": ("赤い猫", "青い犬がいる", "緑の木と家"),
+        "vi": ("con mèo màu đỏ", "một chú chó xanh", "cây xanh và ngôi nhà"),
+    }.items(),
+)
+def test_the_full_recipe_swaps_the_language_of_a_folder(
+    language: str,
+    captions: tuple[str, ...],
+    jsd: Jsd,
+    toy_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(RECIPES, "full", TOY_FULL)
+    own = tmp_path / "own"
+    own.mkdir()
+    for number, caption in enumerate(captions):
+        Image.effect_noise((70, 70), 40 + number).convert("RGB").save(own / f"{number}.png")
+        (own / f"{number}.txt").write_text(caption, "utf-8")
+    command = ["--recipe", "full", "--corpus", own, "--base", toy_folder, "--output", tmp_path / "out"]
+    for stage in ("stage1", "stage2"):
+        assert jsd("train", command, "--mixed-precision", "no", "--stage", stage).code == 0
+    models = [toy_folder, tmp_path / "out/stage1/model", tmp_path / "out/stage2/model"]
+    unets = [load_file(next((model / "unet").glob("*.safetensors"))) for model in models]
+    assert all(torch.equal(unets[0][name], unets[1][name]) for name in unets[0]), "stage 1 is the text encoder's"
+    assert any(not torch.equal(unets[0][name], unets[2][name]) for name in unets[0])
+    unknown = [
+        sum(JapaneseTokenizer.load(model / "tokenizer").encode(caption).count(0) for caption in captions)
+        for model in models
+    ]
+    assert unknown[1:] == [0, 0] and (unknown[0] > 0 or language == "ja")
+    mine = tmp_path / "mine"
+    assert jsd("data", "import", own, "--output", mine).code == 0
+    report = ["--corpus", mine, "--scorer", write_own(tmp_path / "scorer"), "--output", tmp_path / "report"]
+    assert jsd("evaluate", "--weights", models[2], report, "--num-inference-steps", 1).code == 0
+    drawn = jsd("generate", captions[0], "--weights", models[2], "--num-inference-steps", 1, "--output-dir", tmp_path)
+    assert drawn.code == 0 and not any(captions[0][:2] in line for line in drawn.err), "every word is read"
 
 
 @pytest.mark.parametrize(
