@@ -4,15 +4,18 @@ import os
 import re
 import shutil
 import warnings
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from jsd.errors import InvalidInputError, Note
+from jsd.errors import GenerationError, InvalidInputError, Note
 
 NATIVE_BF16 = (8, 0)  # compute capability
+# What the allocators of the CPU and of MPS say: they raise a RuntimeError, not torch.OutOfMemoryError, which is one.
+OUT_OF_MEMORY = ("DefaultCPUAllocator", "MPS backend out of memory")
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
@@ -149,3 +152,18 @@ def _choose_device(device: str | None) -> torch.device:
     if not present.get(chosen.type, False) or (chosen.index is not None and chosen.index > last):
         raise unknown_device(device, available)
     return chosen
+
+
+@contextmanager
+def out_of_memory() -> Iterator[None]:
+    """GenerationError where what is done within does not fit into the memory."""
+    try:
+        yield
+    except RuntimeError as error:
+        if isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in OUT_OF_MEMORY):
+            raise GenerationError(
+                "generation.memory",
+                "the pictures must fit into the device's memory, and they do not; ask for fewer "
+                "outputs or a smaller size",
+            ) from error
+        raise

@@ -5,6 +5,7 @@ predict.py follow from it (`OPTIONS`).
 """
 
 import json
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, get_args, get_origin, get_type_hints
@@ -108,6 +109,11 @@ class SamplingOptions:
     def num_drawn(self) -> int:
         """Pictures that are drawn, whether returned or not."""
         return max(self.num_outputs, self.num_candidates)
+
+    def seeds(self, count: int) -> range:
+        """Of so many pictures; from a random first one where it is unset."""
+        first = secrets.randbelow(MAX_SEED - count + 2) if self.seed is None else self.seed
+        return range(first, first + count)
 
     def to_json(self) -> str:
         """One JSON object; pictures are written as their paths."""

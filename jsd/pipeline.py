@@ -1,10 +1,8 @@
 """A model folder made ready, and a request made into pictures: prepare, denoise, finish."""
 
 import logging
-import secrets
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,11 +17,11 @@ from tqdm import tqdm
 from jsd import sampling, upscaling, vae
 from jsd.candidates import best, find_scorer, no_scorer
 from jsd.conditioning import TextEncoders
-from jsd.devices import choose_placement, dtype_name, synchronize
+from jsd.devices import choose_placement, dtype_name, out_of_memory, synchronize
 from jsd.errors import GenerationError, Note, UnsafeImagesError
 from jsd.i18n import _
 from jsd.images.metadata import left_out
-from jsd.images.tensors import image_to_tensor, mask_to_tensor, tensor_to_images
+from jsd.images.tensors import image_to_tensor, mask_to_latents, tensor_to_images
 from jsd.inputs import load_inputs
 from jsd.job import GeneratedImage, Job, recorded
 from jsd.models import record as provenance
@@ -32,7 +30,7 @@ from jsd.models.configs import GUIDANCE_SCALE
 from jsd.models.folder import ModelFolder, choose_folder, open_model_folder
 from jsd.models.lora import Adapters
 from jsd.models.weights import FACTOR
-from jsd.options import MAX_SEED, SamplingOptions, shared_options
+from jsd.options import SamplingOptions, shared_options
 from jsd.prompting.prompts import Prompts, read_prompt, read_prompts, shared_num_windows
 from jsd.prompting.tokenizer import JapaneseTokenizer
 from jsd.safety import SafetyChecker, find_checker, safety_status, withhold
@@ -41,23 +39,6 @@ from jsd.schedulers import make_scheduler, scheduler_note
 from jsd.sizes import SizeLimits
 
 logger = logging.getLogger(__name__)
-
-# What the allocators of the CPU and of MPS say: they raise a RuntimeError, not torch.OutOfMemoryError, which is one.
-OUT_OF_MEMORY = ("DefaultCPUAllocator", "MPS backend out of memory")
-
-
-@contextmanager
-def _out_of_memory() -> Iterator[None]:
-    try:
-        yield
-    except RuntimeError as error:
-        if isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in OUT_OF_MEMORY):
-            raise GenerationError(
-                "generation.memory",
-                "the pictures must fit into the device's memory, and they do not; ask for fewer "
-                "outputs or a smaller size",
-            ) from error
-        raise
 
 
 @dataclass(kw_only=True)
@@ -187,7 +168,7 @@ class Pipeline:
         for _state in tqdm(self.denoise(job), total=len(job.start.timesteps), disable=disable, leave=False):
             pass
 
-    @_out_of_memory()
+    @out_of_memory()
     def prepare(self, options: SamplingOptions | Sequence[SamplingOptions]) -> Job:
         """Check the request against the model, read its prompts and pictures, draw its noise.
 
@@ -214,7 +195,7 @@ class Pipeline:
             (seed, replace(request, **resolved, seed=seed), read, (number, request))
             for number, request in enumerate(requests)
             for read in [read_prompts(self.tokenizer, request)]
-            for seed in _seeds(request, request.num_outputs if scorer is None else request.num_drawn)
+            for seed in request.seeds(request.num_outputs if scorer is None else request.num_drawn)
         ]
         seeds, each, prompts, asked = zip(*rows, strict=True)
         guided = guidance != 1
@@ -234,7 +215,7 @@ class Pipeline:
                 noise,
                 self.encode_image(image_to_tensor(inputs.image)),
                 shared.prompt_strength,
-                None if inputs.mask is None else self._latent_mask(inputs.mask),
+                None if inputs.mask is None else mask_to_latents(inputs.mask, self.vae_factor).to(self.device),
             )
         synchronize(self.device)
         return Job(
@@ -273,7 +254,7 @@ class Pipeline:
     def denoise(self, job: Job) -> Iterator[DenoisingState]:
         """A state after each step; a caller that stops iterating stops the work."""
         began, loras = perf_counter(), job.options[0].loras
-        with _out_of_memory():
+        with out_of_memory():
             self.adapters.apply(loras)
             for state in sampling.denoise(
                 self.unet,
@@ -319,7 +300,7 @@ class Pipeline:
         for index, (one, read) in enumerate(zip(job.options, job.prompts, strict=True)):
             began = perf_counter()
             picture = self._decode_picture(job, index)
-            with _out_of_memory():
+            with out_of_memory():
                 withheld = withhold(self.safety_checker, picture, one)
                 if withheld is None:
                     picture = job.inputs.restore(upscaling.enlarge_image(self.upscaler, picture, job.upscale))
@@ -344,7 +325,7 @@ class Pipeline:
             raise UnsafeImagesError(job.withheld)
 
     def _decode_picture(self, job: Job, index: int) -> Image.Image:
-        with _out_of_memory():
+        with out_of_memory():
             decoded = self.decode_latents(job.latents[index : index + 1])  # (1, 3, H, W)
         (picture,) = tensor_to_images(decoded)
         # getbbox: of what is not black.
@@ -378,19 +359,6 @@ class Pipeline:
         """In float16: SDXL's, where its config says so. Stable Diffusion v1's says so by diffusers' default alone."""
         return self.text_encoder_2 is not None and bool(self.vae.config.get("force_upcast", False))
 
-    def _latent_mask(self, mask: Image.Image) -> Tensor:
-        """A mask (H, W) -> (1, 1, h, w): a latent is repainted where any of its pixels is."""
-        pixels = mask_to_tensor(mask).to(self.device)
-        return torch.nn.functional.max_pool2d(pixels, self.vae_factor)
-
 
 def _requests(options: SamplingOptions | Sequence[SamplingOptions]) -> list[SamplingOptions]:
     return [options] if isinstance(options, SamplingOptions) else list(options)
-
-
-def _seeds(options: SamplingOptions, count: int) -> range:
-    """The seed of each picture; a random first one where it is unset."""
-    seed = options.seed
-    if seed is None:
-        seed = secrets.randbelow(MAX_SEED - count + 2)
-    return range(seed, seed + count)

@@ -12,9 +12,11 @@ def image_to_tensor(image: Image.Image) -> Tensor:
     return (pixels / 127.5 - 1).permute(2, 0, 1)[None].contiguous()
 
 
-def mask_to_tensor(mask: Image.Image) -> Tensor:
-    """A mask of `load_mask` -> (1, 1, H, W), 1 where the picture is repainted."""
-    return torch.from_numpy(np.array(mask, dtype=np.float32) / 255)[None, None]
+def mask_to_latents(mask: Image.Image, factor: int) -> Tensor:
+    """A mask of `load_mask` (H, W) -> (1, 1, h, w), 1 where a latent, `factor` px wide, is repainted: where any of its
+    pixels is."""
+    pixels = torch.from_numpy(np.array(mask, dtype=np.float32) / 255)[None, None]
+    return torch.nn.functional.max_pool2d(pixels, factor)
 
 
 def tensor_to_images(images: Tensor) -> list[Image.Image]:

@@ -18,7 +18,7 @@ from jsd.errors import ImageFileError, InvalidInputError
 from jsd.images import encode_image, load_image, load_mask, save_image
 from jsd.images.metadata import read_picture_file
 from jsd.images.saving import unused_path
-from jsd.images.tensors import image_to_tensor, mask_to_tensor, tensor_to_images
+from jsd.images.tensors import image_to_tensor, mask_to_latents, tensor_to_images
 
 
 def picture(width: int = 24, height: int = 16) -> Image.Image:
@@ -263,7 +263,7 @@ def test_white_is_repainted_and_what_was_meant_to_be_is_refused(colours: Any, re
         assert caught.value.field == "mask"
     else:
         loaded = load_mask(mask)
-        assert mask_to_tensor(loaded).flatten().tolist() == repainted
+        assert mask_to_latents(loaded, 1).flatten().tolist() == repainted
         assert load_mask(loaded) is loaded
 
 
