@@ -141,6 +141,10 @@ class SamplingOptions:
         return cls(**{"prompt": None, **values})
 
 
+def as_requests(options: SamplingOptions | Sequence[SamplingOptions]) -> list[SamplingOptions]:
+    return [options] if isinstance(options, SamplingOptions) else list(options)
+
+
 def check_names(values: Mapping[str, object]) -> None:
     for name in values:
         if name not in OPTIONS:

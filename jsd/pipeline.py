@@ -30,7 +30,7 @@ from jsd.models.configs import GUIDANCE_SCALE
 from jsd.models.folder import ModelFolder, choose_folder, open_model_folder
 from jsd.models.lora import Adapters
 from jsd.models.weights import FACTOR
-from jsd.options import SamplingOptions, shared_options
+from jsd.options import SamplingOptions, as_requests, shared_options
 from jsd.prompting.prompts import Prompts, read_prompt, read_prompts, shared_num_windows
 from jsd.prompting.tokenizer import JapaneseTokenizer
 from jsd.safety import SafetyChecker, find_checker, safety_status, withhold
@@ -117,11 +117,6 @@ class Pipeline:
         return int(self.vae.config.latent_channels)
 
     @property
-    def vae_factor(self) -> int:
-        """The side of one latent, px."""
-        return self.size_limits.factor
-
-    @property
     def default_size(self) -> tuple[int, int]:
         """(width, height) that the model was trained on, px."""
         return self.size_limits.default
@@ -141,9 +136,8 @@ class Pipeline:
     @cached_property
     def provenance(self) -> dict[str, object]:
         """Which weights, under which licence, by which libraries. Reads every file of the folder, once."""
-        return provenance.library_versions() | (
-            {} if self.folder is None else provenance.folder_record(self.folder, self.parts.get("vae"))
-        )
+        folder = {} if self.folder is None else provenance.folder_record(self.folder, self.parts.get("vae"))
+        return provenance.library_versions() | folder
 
     def generate(
         self, options: str | SamplingOptions | Sequence[SamplingOptions], *, progress: bool | None = None, **values: Any
@@ -154,7 +148,7 @@ class Pipeline:
         warning too. `progress` None: a bar where standard error is a terminal.
         """
         if values and not isinstance(options, str):
-            options = [replace(one, **values) for one in _requests(options)]
+            options = [replace(one, **values) for one in as_requests(options)]
         job = self.prepare(SamplingOptions(prompt=options, **values) if isinstance(options, str) else options)
         self.run(job, progress=progress)
         pictures = self.finish(job)
@@ -175,21 +169,15 @@ class Pipeline:
         The requests of a batch may differ in `jsd.options.PER_IMAGE`, nothing else.
         """
         began = perf_counter()
-        requests = _requests(options)
+        requests = as_requests(options)
         shared = shared_options(requests)
         self.adapters.apply(shared.loras)
         upscale = self.upscale_of(shared)
         inputs = load_inputs(shared, self.size_limits, upscale)
         width, height = inputs.size
         guidance = self.guidance_scale if shared.guidance_scale is None else shared.guidance_scale
-        resolved: dict[str, Any] = {
-            "width": width,
-            "height": height,
-            "upscale": upscale,
-            "guidance_scale": guidance,
-            "num_outputs": 1,
-            "num_candidates": 1,
-        }
+        resolved: dict[str, Any] = {"width": width, "height": height, "upscale": upscale, "guidance_scale": guidance}
+        resolved |= {"num_outputs": 1, "num_candidates": 1}
         scorer = find_scorer() if shared.num_candidates > 1 else None
         rows = [
             (seed, replace(request, **resolved, seed=seed), read, (number, request))
@@ -205,7 +193,7 @@ class Pipeline:
         )
         scheduler = make_scheduler(shared.scheduler, self.scheduler_config, shared.num_inference_steps)
         generators = sampling.noise_generators(seeds)
-        shape = (self.latent_channels, height // self.vae_factor, width // self.vae_factor)
+        shape = (self.latent_channels, height // self.size_limits.factor, width // self.size_limits.factor)
         noise = sampling.initial_noise(generators, shape).to(self.device)
         if inputs.image is None:
             start = sampling.start_from_noise(scheduler, noise)
@@ -215,7 +203,7 @@ class Pipeline:
                 noise,
                 self.encode_image(image_to_tensor(inputs.image)),
                 shared.prompt_strength,
-                None if inputs.mask is None else mask_to_latents(inputs.mask, self.vae_factor).to(self.device),
+                None if inputs.mask is None else mask_to_latents(inputs.mask, self.size_limits.factor).to(self.device),
             )
         synchronize(self.device)
         return Job(
@@ -232,21 +220,19 @@ class Pipeline:
             upscale=upscale,
             requests=asked,
             scorer=scorer,
-            other_notes=(
-                *self._other_notes(each, prompts, upscale),
-                *([no_scorer()] if scorer is None and shared.num_candidates > 1 else []),
-            ),
+            other_notes=self._other_notes(shared, each, prompts, scorer),
             seconds={"encode": perf_counter() - began},
         )
 
     def _other_notes(
-        self, options: Sequence[SamplingOptions], prompts: Sequence[Prompts], upscale: int
+        self, shared: SamplingOptions, each: Sequence[SamplingOptions], prompts: Sequence[Prompts], scorer: object
     ) -> tuple[Note, ...]:
-        """On the scheduler, on the size; and, of the longest text, on what a JPEG cannot hold."""
-        notes = [scheduler_note(options[0].scheduler, options[0].loras)]
-        notes += [] if self.upscaler is not None else upscaling.notes(upscale)
-        if options[0].output_format == "jpg":
-            pairs = zip(options, prompts, strict=True)
+        """On the scheduler, the size, the choice; and, of the longest text, on what a JPEG cannot hold."""
+        notes = [scheduler_note(shared.scheduler, shared.loras)]
+        notes += [] if self.upscaler is not None else upscaling.notes(self.upscale_of(shared))
+        notes += [no_scorer()] if scorer is None and shared.num_candidates > 1 else []
+        if shared.output_format == "jpg":
+            pairs = zip(each, prompts, strict=True)
             said = (recorded(one) | self.provenance | read.provenance() for one, read in pairs)
             notes.append(left_out("jpg", max(said, key=lambda metadata: len(str(metadata)))))
         return tuple(note for note in notes if note is not None)
@@ -358,7 +344,3 @@ class Pipeline:
     def _vae_overflows(self) -> bool:
         """In float16: SDXL's, where its config says so. Stable Diffusion v1's says so by diffusers' default alone."""
         return self.text_encoder_2 is not None and bool(self.vae.config.get("force_upcast", False))
-
-
-def _requests(options: SamplingOptions | Sequence[SamplingOptions]) -> list[SamplingOptions]:
-    return [options] if isinstance(options, SamplingOptions) else list(options)

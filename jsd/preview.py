@@ -111,7 +111,7 @@ def load_preview(pipeline: Pipeline) -> Preview:
     if pipeline.folder is not None and (pipeline.folder / PREVIEW_FILE).exists():
         return PreviewMap.load(pipeline.folder, pipeline.latent_channels)
     patches = torch.rand((1, 3, NUM_PATCHES, NUM_PATCHES), generator=torch.Generator("cpu").manual_seed(0))
-    size = SIDE * pipeline.vae_factor
+    size = SIDE * pipeline.size_limits.factor
     picture = torch.nn.functional.interpolate(patches, size=(size, size), mode="bicubic", align_corners=True)
     return fit_preview(pipeline.encode_image, tensor_to_images(picture.clamp(0, 1)))
 

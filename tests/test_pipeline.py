@@ -116,7 +116,7 @@ def test_seed_0_and_guidance_1_are_values_not_unset(pipeline: Pipeline) -> None:
 def test_factor_and_channels_come_from_the_folder(make_toy_folder: Callable[..., Path]) -> None:
     folder = make_toy_folder(latent_channels=6, vae_blocks=2)
     pipeline = Pipeline.load(folder, device="cpu", dtype="float32")
-    assert (pipeline.latent_channels, pipeline.vae_factor, pipeline.default_size) == (6, 2, (16, 16))
+    assert (pipeline.latent_channels, pipeline.size_limits.factor, pipeline.default_size) == (6, 2, (16, 16))
     job = pipeline.prepare(replace(OPTIONS, width=18))
     assert job.latents.shape == (1, 6, 8, 9)
     assert pipeline.generate(replace(OPTIONS, width=18))[0].image.size == (18, 16)

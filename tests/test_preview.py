@@ -79,9 +79,9 @@ def test_a_folder_without_one_has_it_fitted_to_a_picture_of_many_colours(
 ) -> None:
     pipeline = Pipeline.load(toy_folder)
     assert load_preview(pipeline).weight.shape == (3, 4)
-    linear = colour_vae(pipeline.vae_factor, 4)
+    linear = colour_vae(pipeline.size_limits.factor, 4)
     monkeypatch.setattr(Pipeline, "encode_image", lambda _, pixel_values: linear(pixel_values))
-    assert inverts(load_preview(pipeline), pipeline.vae_factor, 4)
+    assert inverts(load_preview(pipeline), pipeline.size_limits.factor, 4)
     assert not (toy_folder / "preview.json").exists(), "nothing is written into somebody's model folder unasked"
 
 
