@@ -117,7 +117,7 @@ def map_on_cluster(
     ray = _import_ray(is_alone=address is None)
     with _cluster(ray, address, num_workers, device):
         num_actors, num_gpus = plan_actors(ray.nodes(), device, num_workers)
-        answers = _map_items(ray, items, worker, arguments, num_actors, num_gpus)
+        answers = _map_items(ray, items, worker, arguments, min(num_actors, len(items)), num_gpus)
         try:
             # Without prefetching: it would hold a finished row back until the next one is finished.
             for table in answers.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):

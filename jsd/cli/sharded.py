@@ -1,6 +1,7 @@
 """jsd data score, filter, latents: steps over the shards of an imported corpus, here or on a cluster."""
 
 import argparse
+import hashlib
 import math
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -127,7 +128,7 @@ def run_filter(args: argparse.Namespace) -> None:
     description = {
         "source": str(args.folder.absolute()),
         "digest": shards.digest,
-        "left_out": sorted(int(row) for row in out),
+        "left_out": hashlib.sha256(repr(sorted(out)).encode()).hexdigest(),
     }
     open_output(args.output, description)
     _make(FilterTask(shards, kept), [shard_path(args.output, index) for index in range(len(kept))], args)

@@ -12,7 +12,8 @@ from toy_scorers import write_own
 from training.corpora.test_records import animated, png, turned
 
 from cli.conftest import Jsd
-from jsd.training.corpora.shards import Shards
+from jsd.training.corpora.readers import read_source
+from jsd.training.corpora.shards import Shards, import_pictures
 
 
 @pytest.fixture
@@ -103,6 +104,22 @@ def test_score_filter_and_latents_go_through_and_again(jsd: Jsd, photos: Path, t
     assert report["captions"] == 2 and report["pictures"]["top5"] == 100
     made = [jsd("data", "latents", mine, "--weights", model, "--device", "cpu").out for _ in range(2)]
     assert made[0] == made[1] and made[0][0].startswith("10 pictures of 32 px")
+
+
+def test_a_bad_shard_is_named_after_the_others_are_scored(jsd: Jsd, photos: Path, tmp_path: Path) -> None:
+    mine, scores = tmp_path / "mine", tmp_path / "scores.parquet"
+    import_pictures(read_source(photos), {}, mine, lambda read: None, records_a_shard=4)
+    good = Shards.load(mine).path(1).read_bytes()
+    Shards.load(mine).path(1).write_bytes(b"PAR1")
+    words = ["data", "score", mine, "--output", scores, "--scorer", write_own(tmp_path / "scorer"), "--device", "cpu"]
+    said = jsd(words)
+    assert said.code == 2 and "00001.parquet" in said.err[-1] and not scores.exists()
+    times = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("scores.parquet.parts/*/*")}
+    assert "00001.parquet" not in times and len(times) == len(Shards.load(mine).counts) - 1 > 1
+    Shards.load(mine).path(1).write_bytes(good)
+    assert jsd(words).code == 0
+    now = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("scores.parquet.parts/*/*")}
+    assert {name: now[name] for name in times} == times, "what is there is not made again"
 
 
 @pytest.mark.parametrize(
