@@ -33,7 +33,7 @@ from jsd.models.weights import FACTOR
 from jsd.options import SamplingOptions, as_requests, shared_options
 from jsd.prompting.prompts import Prompts, read_prompt, read_prompts, shared_num_windows
 from jsd.prompting.tokenizer import JapaneseTokenizer
-from jsd.safety import SafetyChecker, find_checker, safety_status, withhold
+from jsd.safety import SafetyChecker, check_required, find_checker, safety_status, withhold
 from jsd.sampling import DenoisingState
 from jsd.schedulers import make_scheduler, scheduler_note
 from jsd.sizes import SizeLimits
@@ -78,6 +78,7 @@ class Pipeline:
             zero_empty_negative=chosen.zero_empty_negative,
             safety_checker=find_checker(chosen, placement.device),
         )
+        check_required(pipeline.safety_checker)
         logger.info("model %s, %s", chosen, placement)
         return pipeline
 
@@ -171,6 +172,7 @@ class Pipeline:
         began = perf_counter()
         requests = as_requests(options)
         shared = shared_options(requests)
+        check_required(self.safety_checker, shared)
         self.adapters.apply(shared.loras)
         upscale = self.upscale_of(shared)
         inputs = load_inputs(shared, self.size_limits, upscale)

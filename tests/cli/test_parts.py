@@ -98,6 +98,17 @@ def test_a_checker_judges_any_models_pictures(
     assert pipeline.generate("猫", num_inference_steps=2, seed=1)[0].metadata["safety_checker"] == "on"
 
 
+def test_an_operator_can_require_it(toy_folder: Path, checker: Path, jsd: Jsd, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JSD_REQUIRE_SAFETY_CHECKER", "1")
+    words = ["generate", "猫", "--weights", toy_folder, "--num-inference-steps", "1"]
+    assert jsd(words).refuses("JSD_SAFETY_CHECKER")
+    pipeline = Pipeline.load(toy_folder, safety_checker=checker)
+    for loosened in ({"disable_safety_checker": True}, {"safety_threshold": 0.05}):
+        with pytest.raises(JsdError, match=next(iter(loosened))):
+            pipeline.generate("猫", num_inference_steps=1, **loosened)
+    assert pipeline.generate("猫", safety_threshold=-0.05, **REQUEST)[0].metadata["safety_checker"] == "on"
+
+
 @pytest.mark.parametrize("command", ["generate", "batch", "serve", "web", "mcp"])
 def test_every_facade_that_chooses_weights_takes_them(command: str, jsd: Jsd) -> None:
     shown = "\n".join(jsd(command, "--help").out)

@@ -8,12 +8,22 @@ from typing import Any
 
 import pytest
 import torch
+from diffusers.models import AutoencoderTiny
 from torch.nn.modules.module import register_module_forward_pre_hook
 
 from jsd import Pipeline, SamplingOptions
+from jsd.images import load_image
 from jsd.serving.prediction import Service
 from predict import Predictor
 from runs.blocks import ROOT
+from tests.toy_sdxl import write_toy_sdxl_folder
+
+SMALL: dict[str, Any] = {
+    "encoder_block_out_channels": (8,) * 3,
+    "decoder_block_out_channels": (8,) * 3,
+    "num_encoder_blocks": (1,) * 3,
+    "num_decoder_blocks": (1,) * 3,
+}
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +62,23 @@ def test_setup_draws_once_so_that_the_first_prediction_waits_for_nothing(
     assert ran["Decoder"] == [1, 4, 8, 8], "the picture is decoded"
     assert "CLIPVisionEmbeddings" in ran, "the picture is judged"
     assert "provenance" in vars(service.pipeline), "the files of the folder are hashed"
+
+
+def test_an_sdxl_folder_and_what_is_added_to_it_come_by_the_environment(
+    guarded_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a container: no argument reaches `setup()`."""
+    AutoencoderTiny(**SMALL).save_pretrained(tmp_path / "tiny")
+    folders = {"JSD_WEIGHTS": write_toy_sdxl_folder(tmp_path / "sdxl"), "JSD_SAFETY_CHECKER": guarded_folder}
+    for name, folder in {**folders, "JSD_VAE": tmp_path / "tiny", "JSD_PREVIEW_VAE": tmp_path / "tiny"}.items():
+        monkeypatch.setenv(name, str(folder))
+    predictor, metrics = Predictor(), dict[str, Any]()
+    predictor.setup()
+    options = SamplingOptions(prompt="猫", num_inference_steps=2, seed=0, safety_threshold=0.1)
+    drawn = [load_image(path).size for path in predictor.service.draw(options, metrics.__setitem__, preview_every=1)]
+    predictor.service.files.cleanup()
+    assert drawn == [(16, 16), (32, 32)], "a preview of half the sides, and the picture"
+    assert metrics["safety_checker"] == "on"
 
 
 def test_a_device_that_no_longer_computes_is_not_healthy(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
