@@ -1,5 +1,6 @@
 """`Pipeline.load` for programs that do nothing but draw: they import less, and begin earlier."""
 
+import gc
 import importlib.metadata
 import importlib.util
 import sys
@@ -48,9 +49,13 @@ def lean_imports() -> Iterator[None]:
     sys.modules.update(hollow)
     torch.distributed.is_available = lambda: False
     importlib.metadata.packages_distributions = dict  # it reads the list of files of every package
+    collects = gc.isenabled()
+    gc.disable()  # what is imported stays
     try:
         yield
     finally:
+        if collects:
+            gc.enable()
         torch.distributed.is_available = available
         importlib.metadata.packages_distributions = distributions
         for name in hollow:
