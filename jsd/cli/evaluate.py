@@ -65,6 +65,9 @@ def run(args: argparse.Namespace) -> None:
     if (args.corpus / STATE_FILE).is_file():
         _evaluate_own(args)
         return
+    if args.prompts is not None and (args.scorer is not None or not args.corpus.is_dir()):
+        _evaluate_prompts(args)
+        return
     corpus = Corpus.load(args.corpus)
     if args.sprites is not None:
         corpus = with_designs(corpus, Sprites.load(args.sprites / SPRITES_FILE))
@@ -85,6 +88,36 @@ def run(args: argparse.Namespace) -> None:
     for row, label in (("accuracy", _("accuracy")), ("chance", _("chance")), ("ceiling", _("ceiling"))):
         cells = [f"{group} {v['top1']} / {v['top5']} ({v['drawings']})" for group, v in report[row].items()]  # type: ignore[attr-defined]
         print(_("{row}, top-1 / top-5 in percent (drawings): {cells}", row=label, cells=", ".join(cells)))
+    print(args.output / "report.json")
+
+
+def _evaluate_prompts(args: argparse.Namespace) -> None:
+    from jsd.pipeline import Pipeline
+    from jsd.scoring import load_scorer
+    from jsd.training.evaluation.own import evaluate_prompts, read_texts
+
+    prompts = read_texts(args.prompts)
+    scorer = load_scorer(args.scorer)
+    report = evaluate_prompts(
+        Pipeline.load(args.weights),
+        prompts,
+        scorer,
+        of=args.prompts.name,
+        seeds=args.seeds,
+        num_inference_steps=args.num_inference_steps,
+        guidance_scale=args.guidance_scale,
+        output=args.output,
+    )
+    for group, found in report["groups"].items():
+        print(
+            _(
+                "{group}: similarity {similarity} to their prompts, {to_other_captions} to others; own prompt nearest "
+                "in {top1} of 100, among five in {top5}, of {count}; {drawings} drawings",
+                group=group,
+                count=report["different_prompts"],
+                **found,
+            )
+        )
     print(args.output / "report.json")
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -12,6 +13,7 @@ import torch
 from PIL import Image
 
 from jsd.atomic import write_json
+from jsd.errors import Note
 from jsd.i18n import _
 from jsd.images.tensors import tensor_to_images
 from jsd.options import SamplingOptions
@@ -89,7 +91,10 @@ def save_grid(pictures: list[Image.Image], path: Path, columns: int) -> None:
 def draw_samples(pipeline: Pipeline, prompts: Sequence[str], path: Path) -> None:
     """The prompts, all with one seed: pictures that look alike show that the text is not read."""
     requests = [SamplingOptions(prompt=prompt, seed=SAMPLE_SEED, upscale=1) for prompt in prompts]
-    save_grid([drawn.image for request in requests for drawn in pipeline.generate(request)], path, columns=4)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Note)
+        drawn = [one.image for request in requests for one in pipeline.generate(request)]
+    save_grid(drawn, path, columns=4)
 
 
 @torch.no_grad()

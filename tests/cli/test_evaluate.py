@@ -2,10 +2,13 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
 
 from cli.conftest import Jsd
+from jsd import GeneratedImage, Pipeline, SamplingOptions
 
 
 @pytest.fixture
@@ -34,3 +37,43 @@ def test_what_cannot_be_evaluated_is_one_line(jsd: Jsd, command: list[str], tmp_
     assert jsd(command, "--corpus", tmp_path / "none").refuses("jsd data build")
     assert jsd(command, "--output", tmp_path / "file" / "report").refuses("output", str(tmp_path / "file"))
     assert jsd(command, "--seeds", 0).refuses("seeds")
+
+
+def test_anybodys_prompts_are_judged_by_a_scorer_without_a_corpus(
+    jsd: Jsd, toy_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where each prompt's drawings look as the scorer says that it should, all of them are found."""
+    lines = ["# group: prompt = emoji", "nouns: 猫 = 🐱\ta cat", "nouns: ネコ", "", "two: 犬と猫 = 🐶 | 🐱\tboth", "猫"]
+    (tmp_path / "prompts.txt").write_text("\n".join(lines), "utf-8")
+    names = ["猫", "ネコ", "犬と猫"]
+    asked: list[str] = []
+
+    def remember(self: Pipeline, options: SamplingOptions, **values: object) -> list[GeneratedImage]:
+        asked.append(options.prompt)
+        return generate(self, options, **values)  # type: ignore[arg-type]
+
+    generate = Pipeline.generate
+    scorer = SimpleNamespace(
+        name="told",
+        text_features=lambda texts: torch.eye(3)[[names.index(one) for one in texts]],
+        image_features=lambda images: torch.eye(3)[[names.index(asked[-1])]],
+    )
+    monkeypatch.setattr(Pipeline, "generate", remember)
+    monkeypatch.setattr("jsd.scoring.load_scorer", lambda folder: scorer)
+    command = [
+        "evaluate",
+        "--weights",
+        toy_folder,
+        "--prompts",
+        tmp_path / "prompts.txt",
+        "--corpus",
+        tmp_path / "none",
+    ]
+    said = jsd(command, "--num-inference-steps", 1, "--seeds", 2, "--output", tmp_path / "out")
+    report = json.loads((tmp_path / "out" / "report.json").read_text("utf-8"))
+    assert said.code == 0 and [line.split(":")[0] for line in said.out[:-1]] == ["all", "nouns", "two"]
+    assert {group: one["drawings"] for group, one in report["groups"].items()} == {"all": 8, "nouns": 4, "two": 2}
+    assert report["different_prompts"] == 3 and report["groups"]["all"]["top1"] == 100
+    assert report["groups"]["two"]["similarity"] == 1 and report["groups"]["two"]["to_other_captions"] == 0
+    (tmp_path / "prompts.txt").write_text("猫", "utf-8")
+    assert jsd(command).refuses("prompts", "two different")

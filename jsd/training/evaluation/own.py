@@ -1,15 +1,20 @@
 """How well a model draws the captions of somebody's own pictures, judged by a scorer of pictures and captions."""
 
 import json
+import re
+import warnings
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from PIL import Image
 from torch import Tensor
+from tqdm import tqdm
 
 from jsd.atomic import write_text
-from jsd.errors import CorpusError
+from jsd.errors import CorpusError, InvalidInputError, Note
 from jsd.images.opening import load_image
 from jsd.options import SamplingOptions
 from jsd.pipeline import Pipeline
@@ -19,7 +24,9 @@ from jsd.training.corpora.shards import Shards
 from jsd.training.logs import save_grid
 
 FIRST_SEED = 3_000_000  # of no training picture, and of no other evaluation
-CAPTIONS, COLUMNS = 40, 8
+CAPTIONS, COLUMNS, SHOWN_PX = 40, 8, 128
+EVERY = "all"  # of prompts in no group, and of all groups together
+_LINE = re.compile(r"(?:(?P<group>\w+): )?(?P<text>[^=\t]*[^=\t\s])(?: = [^\t]*)?(?:\t.*)?")
 
 
 def evaluate_own(
@@ -39,19 +46,10 @@ def evaluate_own(
     """
     records = _spaced(shards)
     texts = [one.captions[0] for one in records]
-    options = SamplingOptions(
-        prompt="",
-        num_inference_steps=num_inference_steps,
-        guidance_scale=guidance_scale,
-        long_prompt="truncate",
-        disable_safety_checker=True,
-    )
-    drawn: list[Image.Image] = []
-    for number, text in enumerate(texts):
-        for k in range(seeds):
-            one = replace(options, prompt=text, seed=FIRST_SEED + number * seeds + k)
-            drawn += [picture.image for picture in pipeline.generate(one, progress=False)]
+    chosen = SamplingOptions(prompt="", num_inference_steps=num_inference_steps, guidance_scale=guidance_scale)
+    drawn = list(_draw(pipeline, chosen, texts, seeds))
     captions = scorer.text_features(texts)  # (N, D)
+    rows = [number // seeds for number in range(len(drawn))]
     pictures = scorer.image_features([load_image(one.image) for one in records])
     report = {
         "corpus": str(shards.folder),
@@ -61,8 +59,8 @@ def evaluate_own(
         "seeds": seeds,
         "num_inference_steps": num_inference_steps,
         "guidance_scale": guidance_scale,
-        "drawings": _found(scorer.image_features(drawn) @ captions.T, seeds),
-        "pictures": _found(pictures @ captions.T, 1),
+        "drawings": _found(scorer.image_features(drawn) @ captions.T, rows),
+        "pictures": _found(pictures @ captions.T, range(len(records))),
     }
     output.mkdir(parents=True, exist_ok=True)
     save_grid(drawn[:: max(1, seeds)], output / "contact_sheet.png", COLUMNS)
@@ -91,10 +89,83 @@ def _spaced(shards: Shards) -> list[Record]:
     return list(found.values())
 
 
-def _found(similarity: Tensor, seeds: int) -> dict[str, float]:
-    """(N * seeds, N) -> of each row's own caption."""
-    rows = [number // seeds for number in range(len(similarity))]
-    own = similarity[range(len(rows)), rows]  # (N * seeds,)
+def read_texts(path: Path) -> list[tuple[str, str]]:
+    """(group, prompt) of each line: «prompt», or as `prompt_sets` has them; # begins a comment."""
+    found = []
+    for line in path.read_text("utf-8-sig").splitlines():
+        said = _LINE.fullmatch(line)
+        if said is not None and not line.startswith("#"):
+            found.append((said["group"] or EVERY, said["text"].strip()))
+    texts = {text for _, text in found}
+    if len(texts) < 2:
+        raise InvalidInputError(
+            "evaluate.prompts",
+            "{field} must be a file of two different prompts at least, a line each, and {value} has {count}; add some",
+            field="prompts",
+            value=path,
+            count=len(texts),
+        )
+    return found
+
+
+def evaluate_prompts(
+    pipeline: Pipeline,
+    prompts: list[tuple[str, str]],
+    scorer: Scorer,
+    *,
+    of: str,
+    seeds: int,
+    num_inference_steps: int,
+    guidance_scale: float | None,
+    output: Path,
+) -> dict[str, Any]:
+    """Draw (group, prompt)s, ask of each drawing how near it is to its own prompt and to all others of the file; write
+    report.json and contact_sheet.png; returns the report. No corpus is needed."""
+    texts = list(dict.fromkeys(text for _, text in prompts))
+    features = scorer.text_features(texts)  # (N, D)
+    chosen = SamplingOptions(prompt="", num_inference_steps=num_inference_steps, guidance_scale=guidance_scale)
+    shown, seen = [], []
+    for image in _draw(pipeline, chosen, [text for _, text in prompts], seeds):
+        seen.append(scorer.image_features([image]))
+        shown.append(image.resize((SHOWN_PX, SHOWN_PX)))
+    similarity = torch.cat(seen) @ features.T  # (P * seeds, N)
+    rows = [texts.index(text) for _, text in prompts for _ in range(seeds)]
+    groups = [group for group, _ in prompts for _ in range(seeds)]
+    found = {}
+    for group in dict.fromkeys([EVERY, *groups]):
+        own = [number for number, one in enumerate(groups) if group in (EVERY, one)]
+        found[group] = {**_found(similarity[own], [rows[number] for number in own]), "drawings": len(own)}
+    report = {
+        "prompts": of,
+        "model_sha256": pipeline.provenance.get("model_sha256"),
+        "scorer": scorer.name,
+        "different_prompts": len(texts),
+        "seeds": seeds,
+        "num_inference_steps": num_inference_steps,
+        "guidance_scale": guidance_scale,
+        "groups": found,
+    }
+    output.mkdir(parents=True, exist_ok=True)
+    save_grid(shown[:: max(1, seeds)], output / "contact_sheet.png", COLUMNS)
+    write_text(output / "report.json", json.dumps(report, ensure_ascii=False, indent=1) + "\n")
+    return report
+
+
+def _draw(pipeline: Pipeline, options: SamplingOptions, texts: Sequence[str], seeds: int) -> Iterator[Image.Image]:
+    """The seeds of a text one after the other. The model is measured, not the safety checker that it may have."""
+    options = replace(options, long_prompt="truncate", disable_safety_checker=True)
+    for number, text in enumerate(tqdm(texts, desc="drawing")):
+        for k in range(seeds):
+            one = replace(options, prompt=text, seed=FIRST_SEED + number * seeds + k)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", Note)
+                drawn = pipeline.generate(one, progress=False)
+            yield from (picture.image for picture in drawn)
+
+
+def _found(similarity: Tensor, rows: Sequence[int]) -> dict[str, float]:
+    """similarity (D, N) of drawings to texts; `rows`: the number of each drawing's own text."""
+    own = similarity[range(len(rows)), rows]  # (D,)
     places = (similarity > own[:, None]).sum(dim=1)
     others = (similarity.sum() - own.sum()) / (similarity.numel() - len(own))
     return {

@@ -1,6 +1,7 @@
 """What a LoRA file has learnt, and what it has left alone: drawings with it and without it, by the same seeds."""
 
 import json
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from jsd.atomic import write_text
+from jsd.errors import Note
 from jsd.models.record import file_digest
 from jsd.options import SamplingOptions
 from jsd.pipeline import Pipeline
@@ -50,14 +52,16 @@ def evaluate_lora(
 
     def draw(prompts: list[str], loras: tuple[str, ...]) -> np.ndarray:
         """(N * seeds, H, W, 3), the seeds of a prompt side by side."""
-        drawn = [
-            picture.image
-            for number, prompt in enumerate(prompts)
-            for k in range(seeds)
-            for picture in pipeline.generate(
-                replace(options, prompt=prompt, seed=FIRST_SEED + number * seeds + k, loras=loras), progress=False
-            )
-        ]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Note)  # the model does not know the trigger words
+            drawn = [
+                picture.image
+                for number, prompt in enumerate(prompts)
+                for k in range(seeds)
+                for picture in pipeline.generate(
+                    replace(options, prompt=prompt, seed=FIRST_SEED + number * seeds + k, loras=loras), progress=False
+                )
+            ]
         return np.stack([np.asarray(one) for one in drawn])
 
     subject = {name: draw(texts, loras) for name, loras in (("without", ()), ("with", (lora,)))}
