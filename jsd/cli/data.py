@@ -92,12 +92,13 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _import(args: argparse.Namespace) -> None:
-    from jsd.training.corpora.shards import LEFT_OUT_FILE, fingerprint, import_pictures
+    from jsd.training.corpora.shards import LEFT_OUT_FILE, check_apart, fingerprint, import_pictures
 
     check_folder(args.output, "output")
     for field in ("seed", "count"):
         check_whole(field, getattr(args, field), 0, MAX_COUNT)
     items = _source(args)
+    check_apart(args.source, args.output)
     names = ("image_column", "caption_column", "seed", "count")
     description = {
         "source": str(args.source.absolute()),

@@ -128,6 +128,7 @@ def test_a_bad_shard_is_named_after_the_others_are_scored(jsd: Jsd, photos: Path
         (["score", "{mine}", "--scorer", "{mine}"], "weights/clip_ja"),
         (["score", "{mine}", "--checker", "{mine}"], "jsd weights fetch"),
         (["score", "absent"], "jsd data import"),
+        (["import", "{photos}", "--output", "{photos}/mine"], "outside"),
         (["score", "{mine}", "--workers", "2"], "--engine ray"),
         (["filter", "{mine}", "--scores", "absent"], "jsd data score"),
         (["filter", "{mine}", "--scores", "{scores}"], "threshold"),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from jsd.training.corpora.corpus import FILES, Corpus
 from jsd.training.corpora.readers import STATE_FILE, read_source
-from jsd.training.corpora.shards import Shards, fingerprint, import_pictures
+from jsd.training.corpora.shards import Shards, check_apart, fingerprint, import_pictures
 
 IMPORTED = "pictures"  # in the output folder of a run
 
@@ -16,8 +16,10 @@ def open_corpus(corpus: Path, output: Path) -> Corpus | Shards:
         return Shards.load(corpus)
     if not corpus.exists() or any((corpus / name).is_file() for name in FILES):
         return Corpus.load(corpus)
+    items = read_source(corpus)
+    check_apart(corpus, output)
     description = {"source": str(corpus.absolute()), "files": fingerprint(corpus)}
-    return import_pictures(read_source(corpus), description, output / IMPORTED, lambda read: None)[0]
+    return import_pictures(items, description, output / IMPORTED, lambda read: None)[0]
 
 
 def corpus_digest(corpus: Corpus | Shards) -> str:

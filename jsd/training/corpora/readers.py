@@ -30,7 +30,7 @@ def read_source(source: Path, image: str | None = None, caption: str | None = No
         suffix: [one for one in files if one.suffix == suffix and one.name not in METADATA]
         for suffix in (".parquet", ".tar")
     }
-    if source.is_dir() and any((source / name).is_file() for name in METADATA):
+    if any(one.name in METADATA for one in files):
         return _imagefolder(source, caption)
     if found[".parquet"]:
         return _parquet(source, found[".parquet"], image, caption)
@@ -54,10 +54,20 @@ def _folder(source: Path, drawn: list[Path]) -> Iterator[Record]:
         columns: dict[str, Any] = {} if repeats is None else {"repeats": int(repeats[1])}
         beside = next((one for one in (path.with_suffix(".txt"), path.with_suffix(".caption")) if one.is_file()), None)
         if beside is not None:
-            captions = tuple(beside.read_text("utf-8-sig", "replace").splitlines())
+            captions = tuple(_text(beside.read_bytes()).splitlines())
         else:
             captions = () if repeats is None else (repeats[2],)
         yield Record(path.relative_to(source).as_posix(), path, captions, columns=columns)
+
+
+def _text(data: bytes) -> str:
+    """UTF-8, else what Windows writes in Japan."""
+    for encoding in ("utf-8-sig", "cp932"):
+        try:
+            return data.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    return data.decode("utf-8", "replace")
 
 
 def _imagefolder(source: Path, caption: str | None) -> Iterator[Record]:
@@ -91,7 +101,7 @@ def _webdataset(source: Path, shards: list[Path], caption: str | None) -> Iterat
             if found is not None:
                 columns = _json(sample.get("json", b"{}"))
                 if "txt" in sample:
-                    columns["txt"] = sample["txt"].decode("utf-8", "replace")
+                    columns["txt"] = _text(sample["txt"])
                 yield _record(f"{name}/{sample['__key__']}.{found}", sample[found], columns, caption, ("txt",))
         for error in faults:
             duplicate = re.match(r"(.+?): duplicate file name", str(error.args[0]))

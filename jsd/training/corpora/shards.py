@@ -157,6 +157,19 @@ def close_output(folder: Path, description: dict[str, Any], counts: Sequence[int
     return Shards.load(folder)
 
 
+def check_apart(source: Path, output: Path) -> None:
+    """What is written into a source would be read as pictures the next time."""
+    inside, outside = output.resolve(), source.resolve()
+    if inside == outside or outside in inside.parents:
+        raise InvalidInputError(
+            "shards.inside",
+            "{field} must lie outside the pictures that are read, and {value} is within {source}; name another folder",
+            field="output",
+            value=output,
+            source=source,
+        )
+
+
 def fingerprint(source: Path) -> str:
     """Of the names, sizes and times of a source's files."""
     whole = hashlib.sha256()

@@ -1,9 +1,11 @@
 """Anybody's pictures: every form of a source gives the same records, and nothing in it stops the reading."""
 
+import gc
 import io
 import json
+import sys
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pyarrow
@@ -11,12 +13,20 @@ import pyarrow.parquet
 import pytest
 from PIL import Image
 
-from jsd.errors import CorpusError
+from jsd.errors import CorpusError, MissingExtraError
 from jsd.training.corpora.readers import read_source
 from jsd.training.corpora.records import Noted, Picture, Record, pictures, usable
 
 # datasets leaves metadata.csv open, webdataset a tar that is damaged.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def left_open() -> Iterator[None]:
+    yield
+    gc.collect()  # here, where the warning is passed over
+
+
 CAPTIONS = {"a.png": "赤い丸", "b.png": "青い丸"}
 
 
@@ -34,6 +44,7 @@ def folder(place: Path) -> Path:
 
 
 def imagefolder(place: Path, suffix: str = "jsonl") -> Path:
+    place.mkdir(exist_ok=True)
     for name in CAPTIONS:
         (place / name).write_bytes(png())
     rows = [{"file_name": name, "text": text} for name, text in CAPTIONS.items()]
@@ -75,6 +86,7 @@ def paths(place: Path) -> Path:
         (folder, ["a.png", "b.png"]),
         (imagefolder, ["a.png", "b.png"]),
         (lambda place: imagefolder(place, "csv"), ["a.png", "b.png"]),
+        (lambda place: imagefolder(place / "train").parent, ["train/a.png", "train/b.png"]),
         (webdataset, ["00000.tar/a.png", "00000.tar/b.png"]),
         (parquet, ["part.parquet/0", "part.parquet/1"]),
         (paths, ["part.parquet/0", "part.parquet/1"]),
@@ -101,6 +113,26 @@ def test_kohya_folders_repeat_and_name_what_no_text_names(tmp_path: Path) -> Non
     one, two = pictures(read_source(tmp_path), [])
     assert (one.record.key, one.record.captions, one.record.repeats) == ("10_太郎 猫/a.png", ("太郎 猫",), 10)
     assert two.record.captions == ("太郎", "庭の太郎"), "each line is a caption"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp932"])
+def test_texts_are_read_as_japanese_machines_write_them(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "a.png").write_bytes(png())
+    (tmp_path / "a.txt").write_bytes("富士山と猫".encode(encoding))
+    (record,) = read_source(tmp_path)
+    assert isinstance(record, Record) and record.captions == ("富士山と猫",)
+
+
+@pytest.mark.parametrize(
+    ("make", "package"), [(imagefolder, "datasets"), (webdataset, "webdataset"), (parquet, "pyarrow")]
+)
+def test_a_package_that_is_not_installed_is_named_with_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[Path], Path], package: str
+) -> None:
+    source = make(tmp_path)
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(MissingExtraError, match=rf"{package}.*pip install -e '\.\[train\]'"):
+        list(read_source(source))
 
 
 def turned() -> bytes:
