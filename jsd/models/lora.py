@@ -34,6 +34,7 @@ _OTHER_KINDS = {
     "lokr_": "LoKr",
     "lora_mid": "LoCon (Tucker)",
 }
+_OTHER_SETTINGS = ("use_rslora", "alpha_pattern", "use_dora")
 # Of a second text encoder.
 _SDXL = ("lora_te2_", "text_encoder_2.")
 
@@ -120,6 +121,7 @@ def read_lora(path: Path, networks: Mapping[str, nn.Module]) -> Lora:
         part = "alpha" if found["alpha"] else "A" if (found["part"] or found["processor"]) in _DOWN else "B"
         parts.setdefault(module, {})[part] = tensor
     alphas = _peft_alphas(metadata)
+    _check_settings(path, metadata)
     updates = {}
     for (network, module_path), tensors_of in parts.items():
         _check_shapes(path, networks[network].get_submodule(module_path), module_path, tensors_of)
@@ -184,7 +186,8 @@ def _check_shapes(path: Path, module: Any, name: str, tensors: Mapping[str, Tens
         and up is not None
         and down.dim() >= 2
         and up.dim() >= 2
-        and down.shape[0] == up.shape[1]
+        and down.shape[0] == up.shape[1] > 0
+        and ("alpha" not in tensors or tensors["alpha"].numel() == 1)
         and (up.shape[0], down[0].numel()) == (weight.shape[0], weight[0].numel())
         and up[0, 0].numel() == 1
     )
@@ -203,11 +206,32 @@ def _check_shapes(path: Path, module: Any, name: str, tensors: Mapping[str, Tens
         )
 
 
-def _peft_alphas(metadata: Mapping[str, str]) -> dict[str, float]:
-    """network -> alpha, as diffusers writes peft's settings into a file; where it is silent, alpha is the rank."""
+def _check_settings(path: Path, metadata: Mapping[str, str]) -> None:
+    """Settings of peft with which a module's share is not alpha / r."""
+    for name, value in _peft_settings(metadata).items():
+        kind = name.rpartition(".")[2]
+        if kind in _OTHER_SETTINGS and value:
+            raise InvalidInputError(
+                "lora.kind",
+                "{field} must be LoRA files for this model's family, and {value} is of another kind, {kind} ({name}); "
+                "use another file",
+                field="loras",
+                value=path,
+                kind=kind,
+                name=name,
+            )
+
+
+def _peft_settings(metadata: Mapping[str, str]) -> dict[str, Any]:
     try:
         settings = json.loads(metadata.get("lora_adapter_metadata", "{}"))
     except ValueError:
         return {}
-    found = {name: settings.get(f"{name}.lora_alpha") for name in ("unet", "text_encoder")}
+    return settings if isinstance(settings, dict) else {}
+
+
+def _peft_alphas(metadata: Mapping[str, str]) -> dict[str, float]:
+    """network -> alpha, as diffusers writes peft's settings into a file; where it is silent, alpha is the rank."""
+    settings = _peft_settings(metadata)
+    found = {name: settings.get(f"{name}.lora_alpha") for name in ("unet", "text_encoder", "text_encoder_2")}
     return {name: float(alpha) for name, alpha in found.items() if isinstance(alpha, int | float)}

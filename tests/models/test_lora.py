@@ -1,5 +1,6 @@
 """LoRA files: merged as peft computes them, in the names that trainers write, and out again bit for bit."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -117,28 +118,36 @@ def test_two_jobs_at_once_each_keep_their_own(
     assert beside.image.tobytes() == alone.image.tobytes()
 
 
-def broken(kind: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    named = {peft_names(name): tensor.clone() for name, tensor in tensors.items()}
-    first = next(iter(named))
-    module = first.partition(".lora_")[0]
-    changes: dict[str, dict[str, Tensor]] = {
-        "lora.key": {"unet.down_blocks.9.attn1.to_q.lora_A.weight": torch.ones(1, 1)},
-        "lora.kind": {f"{module}.dora_scale": torch.ones(1)},
-        "lora.shape": {first: torch.zeros(RANK, 3)},
-    }
-    return named | changes[kind]
+RSLORA = {"lora_adapter_metadata": json.dumps({"unet.use_rslora": True})}
+# What is wrong -> the error's code, what is written over the good file's tensors, its metadata; MODULE stands for one.
+BROKEN: dict[str, tuple[str, dict[str, Tensor], dict[str, str]]] = {
+    "a key": ("lora.key", {"unet.down_blocks.9.attn1.to_q.lora_A.weight": torch.ones(1, 1)}, {}),
+    "DoRA": ("lora.kind", {"MODULE.dora_scale": torch.ones(1)}, {}),
+    "another scale": ("lora.kind", {}, RSLORA),
+    "a shape": ("lora.shape", {"MODULE.lora_A.weight": torch.zeros(RANK, 3)}, {}),
+    "rank 0": (
+        "lora.shape",
+        {"MODULE.lora_A.weight": torch.zeros(0, 32), "MODULE.lora_B.weight": torch.zeros(32, 0)},
+        {},
+    ),
+    "many alphas": ("lora.shape", {"MODULE.alpha": torch.ones(2)}, {}),
+}
 
 
-@pytest.mark.parametrize("kind", ["lora.key", "lora.kind", "lora.shape"])
+@pytest.mark.parametrize("case", BROKEN)
 def test_what_fits_nothing_is_refused_and_nothing_is_changed(
-    kind: str, trained: tuple[dict[str, Tensor], Tensor], pipeline: Pipeline, tmp_path: Path
+    case: str, trained: tuple[dict[str, Tensor], Tensor], pipeline: Pipeline, tmp_path: Path
 ) -> None:
+    code, changes, metadata = BROKEN[case]
     good = write(tmp_path / "good.safetensors", trained[0])
-    save_file(broken(kind, trained[0]), tmp_path / "bad.safetensors")
+    named = {peft_names(name): tensor.clone() for name, tensor in trained[0].items()}
+    module = next(iter(named)).partition(".lora_")[0]
+    named |= {name.replace("MODULE", module): tensor for name, tensor in changes.items()}
+    save_file(named, tmp_path / "bad.safetensors", metadata=metadata)
     before = output_of(pipeline.unet)
     with pytest.raises(InvalidInputError) as caught:
         pipeline.adapters.apply([good, str(tmp_path / "bad.safetensors")])
-    assert caught.value.code == kind and "bad.safetensors" in str(caught.value)
+    assert caught.value.code == code and "bad.safetensors" in str(caught.value)
     assert torch.equal(output_of(pipeline.unet), before)
 
 
