@@ -7,6 +7,7 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from threading import Thread
 from time import monotonic
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -101,6 +102,14 @@ def _checked_address(host: str) -> str:
             if not _is_public(address):
                 raise OSError(f"{address} is in a network of its own, and this server asks none (jsd serve --help)")
     return found[0]
+
+
+def check_host(url: str) -> None:
+    """OSError where the host of `url` may not be asked, or is not surely known: others read a backslash as a slash."""
+    host = urlsplit(url).hostname
+    if not host or "\\" in url or not url.isprintable():
+        raise OSError("it is no address with a host")
+    _checked_address(host)
 
 
 def _is_public(address: str) -> bool:

@@ -15,7 +15,14 @@ from urllib.request import urlopen
 
 import pytest
 from cog_client import PROMPT, START_SECONDS, Server, Stream, free_port, serve_command, serving_process, wait_for
+from starlette.testclient import TestClient
 from test_pictures import dribbling
+
+from jsd.serving.cog_server import CogServer
+from jsd.serving.front.app import Front, build_app
+from jsd.serving.front.figures import Figures
+from jsd.serving.front.line import Line
+from jsd.serving.front.predictions import Predictions
 
 LONG = {**PROMPT, "num_inference_steps": 500, "width": 64, "height": 64}
 
@@ -140,6 +147,15 @@ def test_a_body_that_is_no_request_is_422_with_what_is_wrong(server: Server, bod
     status, answer, _ = server.ask("POST", "/predictions", body)
     assert status == 422 and answer["detail"][0]["msg"], answer
     assert answer["detail"][0]["loc"] == ["body", where][: 1 + bool(where)]
+
+
+def test_a_server_for_other_machines_calls_no_webhook_in_its_own_networks() -> None:
+    cog, line, figures = CogServer(Path("nowhere")), Line(length=1, wait_seconds=1), Figures()
+    front = Front(cog, line, figures, Predictions(cog, line, figures), is_open=True)
+    answer = TestClient(build_app(front, None, lambda: None, None)).post(
+        "/predictions", json={"webhook": "http://169.254.169.254/latest"}
+    )
+    assert answer.status_code == 422 and answer.json()["detail"][0]["loc"] == ["body", "webhook"]
 
 
 def test_what_cog_says_in_plain_text_is_the_detail(server: Server) -> None:

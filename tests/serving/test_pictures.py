@@ -15,7 +15,7 @@ from test_cog_server import data_uri, picture, serving
 from jsd.errors import InvalidInputError
 from jsd.images import load_image
 from jsd.serving import fetching, pictures
-from jsd.serving.fetching import fetch_picture
+from jsd.serving.fetching import check_host, fetch_picture
 from jsd.serving.pictures import picture_folder, read_picture, sweep
 from jsd.serving.settings import ALLOW_PRIVATE
 
@@ -58,6 +58,9 @@ def test_an_address_of_an_own_network_is_not_asked(host: str, monkeypatch: pytes
     monkeypatch.delenv(ALLOW_PRIVATE, raising=False)
     with pytest.raises(InvalidInputError, match="network of its own"):
         fetch_picture(f"http://{host}:9/a.png", "image")
+    for url in (f"http://{host}:9/a", f"http://{host}\\@192.0.2.1/a", f"http:///{host}/a"):
+        with pytest.raises(OSError):
+            check_host(url)
 
 
 def test_the_address_that_was_checked_is_the_one_that_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

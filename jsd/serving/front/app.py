@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import httpx
 import uvicorn
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -20,12 +21,13 @@ from jsd.i18n import _
 from jsd.serving.clients import mounts
 from jsd.serving.clients.studio import ServedModel
 from jsd.serving.cog_server import CogServer
+from jsd.serving.fetching import check_host
 from jsd.serving.front.events import Events, Gone
 from jsd.serving.front.figures import Figures
 from jsd.serving.front.line import Line, Refused
 from jsd.serving.front.predictions import Answer, Prediction, Predictions
 from jsd.serving.front.requests import BadRequest, Bounded, read_request
-from jsd.serving.guard import Guard
+from jsd.serving.guard import LOOPBACK, Guard
 from jsd.serving.key import Key
 
 SHUTDOWN_SECONDS = 3
@@ -50,6 +52,7 @@ class Front:
     line: Line
     figures: Figures
     predictions: Predictions
+    is_open: bool = False  # to other machines: whoever they are, they shall not reach into this one's networks
 
     async def create(self, request: Request) -> ASGIApp:
         """POST /predictions, PUT /predictions/ID"""
@@ -58,6 +61,8 @@ class Front:
             raise HTTPException(415, _("a request must have Content-Type: application/json"))
         try:
             asked = read_request(content, request.headers, request.path_params.get("prediction_id"))
+            if asked.webhook is not None and self.is_open:
+                await run_in_threadpool(_check_webhook, asked.webhook)
         except BadRequest as error:
             return JSONResponse({"detail": error.detail}, 422)
         if asked.id in self.predictions.under_way:
@@ -103,6 +108,14 @@ class Front:
         self.figures.refused.labels(refused.reason).inc()
         message = _("too many requests wait; come again in {seconds} seconds", seconds=refused.retry_seconds)
         return JSONResponse({"detail": message}, 429, headers={"retry-after": str(refused.retry_seconds)})
+
+
+def _check_webhook(url: str) -> None:
+    try:
+        check_host(url)
+    except (OSError, ValueError) as error:
+        message = f"webhook cannot be called: {error}; start the server with --allow-private-addresses"
+        raise BadRequest(message, "webhook") from error
 
 
 class _Drawing:
@@ -175,7 +188,7 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 
 def build_app(
-    front: Front, lifespan: Lifespan[Starlette], shut_down: Callable[[], None], model: ServedModel | None
+    front: Front, lifespan: Lifespan[Starlette] | None, shut_down: Callable[[], None], model: ServedModel | None
 ) -> Starlette:
     """`model`: what the clients' APIs say is drawn with; None where they are not answered."""
 
@@ -216,7 +229,7 @@ def run(
 ) -> None:
     """Answer until interrupted, or told to by POST /shutdown."""
     figures = Figures()
-    front = Front(server, line, figures, Predictions(server, line, figures))
+    front = Front(server, line, figures, Predictions(server, line, figures), is_open=host not in LOOPBACK)
     failures: list[BaseException] = []
 
     @asynccontextmanager

@@ -75,6 +75,7 @@ class PredictionRequest:
     id: str
     body: bytes  # for Cog, as the headers
     headers: dict[str, str]
+    webhook: str | None
     wants_events: bool
     wants_no_answer: bool  # but to ask for it later
 
@@ -102,6 +103,7 @@ def read_request(content: bytes, headers: Mapping[str, str], named: str | None =
         id=prediction_id,
         body=_written({**body, "id": prediction_id, "input": kept, "context": context}),
         headers={"content-type": "application/json", **passed},
+        webhook=body.get("webhook"),
         wants_events="text/event-stream" in headers.get("accept", ""),
         wants_no_answer="respond-async" in headers.get("prefer", ""),
     )
