@@ -33,7 +33,7 @@ from jsd.serving.front.requests import Bounded
 from jsd.serving.key import Key, asked_key
 from jsd.sizes import SizeLimits
 
-MODEL = ServedModel(name="toy", limits=SizeLimits(factor=4, default=(32, 32)), guidance_scale=7.5, created=0)
+MODEL = ServedModel(name="toy", limits=SizeLimits(factor=4, default=(32, 32)), guidance_scale=7.5, upscale=1, created=0)
 KEY = "secret-key"
 
 
