@@ -1,13 +1,20 @@
 """One Cog server for all tests of this folder, on the toy model folder with a safety checker that flags one picture and
-the previews of it."""
+the previews of it; one page and one browser, in which the tests follow each other."""
 
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cog_client import UNSAFE, Server, serving_process
+from listening import LISTENING
 from toy_checker import write_toy_checker
+from visitor import Visitor
+
+from runs.blocks import ROOT
+from runs.screenshot import browser, free_port, serving
 
 
 @pytest.fixture(scope="session")
@@ -37,3 +44,32 @@ def server(running_server: Server) -> Iterator[Server]:
     start = running_server.log.stat().st_size
     yield running_server
     print(running_server.log.read_bytes()[start:].decode("utf-8", "replace"))
+
+
+@pytest.fixture(scope="session")
+def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """The address of the page, and a folder with its log and its temporary files."""
+    folder, port = tmp_path_factory.mktemp("web"), free_port()
+    (folder / "temporary").mkdir()
+    command = [sys.executable, "-c", LISTENING, "web", "--port", str(port), "--weights", str(ROOT / "weights" / "mini")]
+    environment = {"JSD_LANG": "", "TMPDIR": str(folder / "temporary")}
+    with serving(command, port, folder / "log.txt", **environment) as url:
+        yield url, folder
+
+
+@pytest.fixture(scope="session")
+def downloads(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("browser")
+
+
+@pytest.fixture(scope="session")
+def driver(downloads: Path) -> Iterator[Any]:
+    with browser(downloads, language="en") as driver:
+        yield driver
+
+
+@pytest.fixture
+def page(driver: Any, web: tuple[str, Path]) -> Visitor:
+    visitor = Visitor(driver, web[0])
+    visitor.open()
+    return visitor
