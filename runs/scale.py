@@ -18,6 +18,7 @@ from pathlib import Path
 from runs.blocks import DOCS, ROOT, write_block
 
 RESULTS = DOCS / "results" / "scale.json"
+PAGES = (DOCS / "scale.md", DOCS / "scale.ja.md")
 PICTURE_PX, LATENT_PX = 512, 128
 STREAMED = (1_000, 100_000)  # records whose memory is measured
 BATCHES, BATCH = 150, 64
@@ -116,24 +117,23 @@ def stream(folder: Path, count: int) -> dict[str, float]:
     return {"records": count, "peak MiB": round(peak), "records a second of a core": round(BATCHES * BATCH / seconds)}
 
 
-def write_tables(results: dict[str, object]) -> None:
-    steps: dict[str, dict[str, float]] = results["steps"]  # type: ignore[assignment]
-    streamed: list[dict[str, float]] = results["streaming"]  # type: ignore[assignment]
+def scale_block() -> str:
+    results = json.loads(RESULTS.read_text("utf-8"))
     lines = [
         "| | records a second of a core | 100 million, core hours | bytes a record | 100 million, TB |",
         "| --- | --- | --- | --- | --- |",
     ]
-    for name, found in steps.items():
+    for name, found in results["steps"].items():
         rate, size = found["records a second of a core"], found["bytes a record"]
         lines.append(
             f"| `jsd data {name}` | {rate:g} | {1e8 / rate / 3600:,.0f} | {size:,} | {size * 1e8 / 1e12:.2g} |"
         )
     lines += ["", "| records | peak memory, MiB | records a second of a core |", "| --- | --- | --- |"]
     lines += [
-        f"| {one['records']:,} | {one['peak MiB']:,} | {one['records a second of a core']:,} |" for one in streamed
+        f"| {one['records']:,} | {one['peak MiB']:,} | {one['records a second of a core']:,} |"
+        for one in results["streaming"]
     ]
-    for page in (DOCS / "scale.md", DOCS / "scale.ja.md"):
-        write_block(page, "scale", "\n".join(lines) + "\n")
+    return "\n".join(lines) + "\n"
 
 
 def main() -> None:
@@ -158,7 +158,8 @@ def main() -> None:
     sizes = {"picture": f"{PICTURE_PX} px JPEG", "latents": f"{LATENT_PX} px"}
     results: dict[str, object] = {**sizes, "steps": steps, "streaming": streamed}
     RESULTS.write_text(json.dumps(results, ensure_ascii=False, indent=2) + "\n", "utf-8")
-    write_tables(results)
+    for page in PAGES:
+        write_block(page, "scale", scale_block())
     print(json.dumps(results, indent=2))
 
 

@@ -17,7 +17,7 @@ from benchmarks.run import build_parser as build_benchmark_parser
 from jsd.cli import COMMANDS, build_parser
 from jsd.options import OPTIONS, SamplingOptions
 from predict import Predictor
-from runs import licences_table, options_table, results_table, strip
+from runs import licences_table, options_table, results_table, scale, strip
 from runs.blocks import DOCS, MODEL_CARD, README, README_JA, ROOT, read_block
 from runs.results_table import NATURAL_ROWS, load_reports, natural_block, results_block
 
@@ -37,6 +37,7 @@ BLOCKS: dict[str, tuple[Sequence[Path], Callable[[], str]]] = {
     "results": (results_table.PAGES, lambda: results_block(load_reports())),
     "natural": (results_table.PAGES, lambda: natural_block(load_reports(rows=NATURAL_ROWS))),
     "corpus": ((MODEL_CARD,), results_table.corpus_block),
+    "scale": (scale.PAGES, scale.scale_block),
 }
 
 

@@ -8,6 +8,7 @@ import pyarrow.parquet
 import pytest
 import torch
 from PIL import Image, ImageDraw, ImageFilter
+from toy_checker import write_toy_checker
 from toy_scorers import write_own
 
 from jsd.errors import InvalidInputError
@@ -22,7 +23,7 @@ from jsd.training.corpora.filtering import (
     perceptual_hash,
     read_scores,
 )
-from jsd.training.corpora.records import Record
+from jsd.training.corpora.records import Record, encoded
 from jsd.training.corpora.shards import import_pictures
 from training.corpora.test_records import png
 
@@ -88,6 +89,18 @@ def test_a_score_is_the_mean_over_captions_by_their_weights_and_shuffled_is_anot
     assert rows[1]["key"] == "1.png" and rows[1]["similarity"] == pytest.approx((3 * one + two) / 4, abs=1e-5)
     assert rows[1]["shuffled"] == pytest.approx(other, abs=1e-5), "the only one with other captions"
     assert torch.isfinite(torch.tensor([row["similarity"] for row in rows])).all()
+
+
+def test_with_a_checker_each_picture_has_its_score(tmp_path: Path) -> None:
+    bad = drawing(3)
+    items = [Record(f"{n}.png", encoded(one), ("猫",)) for n, one in enumerate((drawing(4), bad))]
+    shards, _ = import_pictures(items, {}, tmp_path / "mine", lambda read: None)
+    (tmp_path / "model").mkdir()
+    checker = write_toy_checker(tmp_path / "model", [bad])
+    (tmp_path / "scores").write_bytes(ScoreTask(shards, write_own(tmp_path / "scorer"), checker, "cpu").start()(0))
+    table = read_scores(tmp_path / "scores", shards)
+    assert [score > 0 for score in table["safety"].to_pylist()] == [False, True]
+    assert [one.reason for one in judge(table, -2, 0.0, drop_near=False).values()] == ["unsafe"]
 
 
 @pytest.mark.parametrize(
