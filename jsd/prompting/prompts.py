@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from jsd.errors import InvalidInputError, MissingExtraError, Note
 from jsd.i18n import N_
@@ -235,8 +235,11 @@ def read_prompts(tokenizer: JapaneseTokenizer, options: SamplingOptions) -> Prom
     prompt, negative = split_negative(with_style(options.prompt, options.style))
     negatives = [text for text in (options.negative_prompt, negative) if text]
     unknown_words, long_prompt = options.unknown_words, options.long_prompt
+    read = read_prompt(tokenizer, prompt, "prompt", unknown_words, long_prompt)
+    if options.loras:  # whose trigger words the model's own list does not have
+        read = replace(read, near=None)
     return Prompts(
-        prompt=read_prompt(tokenizer, prompt, "prompt", unknown_words, long_prompt),
+        prompt=read,
         negative_prompt=read_prompt(tokenizer, "、".join(negatives), "negative_prompt", unknown_words, long_prompt),
     )
 

@@ -93,6 +93,9 @@ def test_a_prompt_of_unknown_things_is_told_what_is_near(tokenizer: JapaneseToke
     (note,) = [one for one in notes if one.code.startswith("prompt.unknown")]
     assert "猫" in str(note) and str(note).startswith("prompt")
     assert "prompt.unknown" in codes(tokenizer, "哲学")
+    # Nobody knows what a LoRA file adds.
+    with_file = read_prompts(tokenizer, SamplingOptions(prompt="哲学", loras=("own.safetensors",)))
+    assert "prompt.unknown" not in [note.code for note in with_file.notes()]
 
 
 def test_kana_are_offered_only_where_they_lead_to_something_known(folder: Path, tokenizer: JapaneseTokenizer) -> None:
