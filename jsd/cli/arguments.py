@@ -15,6 +15,7 @@ from jsd.i18n import _
 from jsd.models.folder import PARTS, ModelFolder, choose_folder
 from jsd.options import OPTIONS, SamplingOptions
 from jsd.rules import Option
+from jsd.serving.loras import FOLDER as LORAS
 
 # As long as any that is made in an output folder.
 LONGEST_NAME = "n" * 64
@@ -80,6 +81,22 @@ def add_folder_arguments(parser: argparse.ArgumentParser) -> None:
     for name, part in PARTS.items():
         help = f"{_(part.help)} ({part.variable})"
         add(f"--{name.replace('_', '-')}", type=Path, metavar="FOLDER", help=help)
+
+
+def add_loras_argument(parser: argparse.ArgumentParser) -> None:
+    said = _("a folder of LoRA files that requests may name")
+    parser.add_argument("--loras", type=Path, metavar="FOLDER", help=f"{said} ({LORAS})")
+
+
+def offer_loras(folder: Path | None) -> None:
+    """To what is served by this process, and by those that it starts."""
+    if folder is None:
+        return
+    if not folder.is_dir():
+        raise InvalidInputError(
+            "serve.loras", "{field} must be a folder, and there is none at {value}", field="loras", value=folder
+        )
+    os.environ[LORAS] = str(folder.resolve())
 
 
 def chosen_model(args: argparse.Namespace) -> ModelFolder:

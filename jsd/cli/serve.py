@@ -3,9 +3,8 @@
 import argparse
 import logging
 import os
-from pathlib import Path
 
-from jsd.cli.arguments import add_folder_arguments, chosen_model
+from jsd.cli.arguments import add_folder_arguments, add_loras_argument, chosen_model, offer_loras
 from jsd.cli.numbers import check_port, check_whole, number, whole
 from jsd.errors import InvalidInputError, ServingError
 from jsd.i18n import _
@@ -20,8 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--host", default="127.0.0.1", metavar="NAME", help=_("address to listen on") + shown)
     add("--port", type=whole, default=DEFAULT_PORT, metavar="N", help=_("port to listen on") + shown)
     add_folder_arguments(parser)
-    loras = _("a folder of LoRA files that requests may name")
-    add("--loras", type=Path, metavar="FOLDER", help=loras)
+    add_loras_argument(parser)
     add("--queue", type=whole, default=32, metavar="N", help=_("requests that may wait; one more gets 429") + shown)
     add("--queue-seconds", type=whole, default=600, metavar="N", help=_("how long a request may wait") + shown)
     bound = _("the most that one request may cost: steps x pictures x pixels, in millions")
@@ -45,7 +43,6 @@ def run(args: argparse.Namespace) -> None:
     from jsd.serving.front.line import Line
     from jsd.serving.guard import LOOPBACK
     from jsd.serving.key import asked_key
-    from jsd.serving.loras import FOLDER as LORAS
     from jsd.serving.settings import ALLOW_PRIVATE, MAX_COST
 
     check_port(args.port, default=DEFAULT_PORT)
@@ -56,8 +53,7 @@ def run(args: argparse.Namespace) -> None:
         os.environ[MAX_COST] = str(_bound(args.max_megapixel_steps))
     if args.allow_private_addresses:
         os.environ[ALLOW_PRIVATE] = "1"
-    if args.loras is not None:
-        os.environ[LORAS] = str(_folder(args.loras))
+    offer_loras(args.loras)
     folder = chosen_model(args)
     os.environ.update({PARTS[name].variable: str(path) for name, path in folder.parts.items()})
     check_address(args.host, args.port, default=DEFAULT_PORT)
@@ -75,14 +71,6 @@ def run(args: argparse.Namespace) -> None:
     server = CogServer(folder.path.resolve(), log_predictions=args.log_predictions)
     line = Line(length=args.queue, wait_seconds=args.queue_seconds)
     app.run(server, line, host=args.host, port=args.port, names=args.allow_host, model=model, key=key)
-
-
-def _folder(path: Path) -> Path:
-    if not path.is_dir():
-        raise InvalidInputError(
-            "serve.loras", "{field} must be a folder, and there is none at {value}", field="loras", value=path
-        )
-    return path.resolve()
 
 
 def _bound(value: float | str) -> float:

@@ -2,7 +2,7 @@
 
 import argparse
 
-from jsd.cli.arguments import add_model_arguments, chosen_model
+from jsd.cli.arguments import add_loras_argument, add_model_arguments, chosen_model, offer_loras
 from jsd.cli.numbers import check_port, whole
 from jsd.i18n import _
 
@@ -13,6 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--port", type=whole, default=7860, metavar="N", help=_("port to listen on") + " (%(default)s)")
     add_model_arguments(parser)
+    add_loras_argument(parser)
     words = _("a name by which a browser may call this server too, such as that of a proxy; may be repeated")
     parser.add_argument("--allow-host", action="append", default=[], metavar="NAME", help=words)
 
@@ -21,4 +22,5 @@ def run(args: argparse.Namespace) -> None:
     from jsd.serving.web import DEFAULT_PORT, serve
 
     check_port(args.port, default=DEFAULT_PORT)
+    offer_loras(args.loras)
     serve(args.host, args.port, weights=chosen_model(args), device=args.device, dtype=args.dtype, names=args.allow_host)

@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 from string import Formatter
 from typing import Any
 
@@ -24,7 +25,7 @@ HTML = "<img src=x onerror=alert(1)>\u202e"
 def filled(**changes: Any) -> dict[str, Any]:
     """The page as it opens, with a prompt."""
     values = {name: getattr(SamplingOptions, name, None) for name in FORM}
-    empty = dict.fromkeys(("width", "height", "seed", "style"), "")
+    empty = dict.fromkeys(("width", "height", "seed", "style", "loras"), "")
     return values | empty | {"prompt": "猫", "unknown_words": False, "brush": False} | changes
 
 
@@ -41,6 +42,18 @@ def painted(size: tuple[int, int] = (8, 8)) -> Image.Image:
 
 def test_an_untouched_page_asks_for_the_defaults() -> None:
     assert to_options(filled()) == SamplingOptions(prompt="猫")
+
+
+def test_lora_files_are_those_that_the_operator_offers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "cat.safetensors").touch()
+    monkeypatch.setenv("JSD_LORAS", str(tmp_path))
+    options = to_options(filled(loras=" cat.safetensors:0.5 "))
+    assert options.loras == (f"{tmp_path}/cat.safetensors:0.5",)
+    assert from_record({"prompt": "猫", "loras": ["cat.safetensors:0.5"]})["loras"] == "cat.safetensors:0.5"
+    assert not_taken_over({"loras": ["cat.safetensors:0.5"]}) == []
+    assert not_taken_over({"loras": ["dog.safetensors"]}) == ["loras"]
+    with pytest.raises(InvalidInputError, match="loras must be files that this server offers"):
+        to_options(filled(loras=f"{tmp_path}/cat.safetensors"))
 
 
 def test_digits_of_a_japanese_keyboard_are_a_number() -> None:
@@ -66,7 +79,7 @@ def test_what_the_page_cannot_take_over_is_named() -> None:
 
 
 def test_no_file_and_no_switch_of_the_checker_is_a_strangers_to_name() -> None:
-    assert not {"image", "mask", "loras", "disable_safety_checker", "safety_threshold"} & set(FORM)
+    assert not {"image", "mask", "disable_safety_checker", "safety_threshold"} & set(FORM)
 
 
 def test_what_a_browser_kept_comes_back_as_far_as_the_form_could_have_held_it() -> None:

@@ -1,6 +1,6 @@
 """Between the web page's inputs and `SamplingOptions`; knows nothing of Gradio."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -11,6 +11,8 @@ from jsd.options import OPTIONS, SamplingOptions, mask_alone
 from jsd.prompting.negative import split_negative
 from jsd.prompting.prompts import read_prompts
 from jsd.prompting.tokenizer import JapaneseTokenizer
+from jsd.rules import split_weight
+from jsd.serving.loras import lora_names, served_loras
 
 # Inputs of the page that are options by themselves: the texts, and whatever is a number or a choice, but not how strict
 # the safety checker is. Another option may name a file, and a stranger names none.
@@ -22,12 +24,12 @@ PLAIN = tuple(
     or ((rule.choices or rule.type in (int, float)) and name not in ("unknown_words", "safety_threshold"))
 )
 # Options that are not on the page, and pictures, of which a record has the names alone.
-ELSEWHERE = tuple(name for name in OPTIONS if name not in (*PLAIN, "unknown_words"))
+ELSEWHERE = tuple(name for name in OPTIONS if name not in (*PLAIN, "unknown_words", "loras"))
 # Typed into a text box: empty is unset.
 TYPED = ("width", "height", "seed")
-MAX_TYPED = 20  # characters
-# unknown_words: whether they are replaced; drawing and brush: see `pictures`.
-FORM = (*PLAIN, "unknown_words", "drawing", "brush")
+MAX_TYPED = {**dict.fromkeys(TYPED, 20), "loras": 1000}  # characters
+# unknown_words: whether they are replaced; loras: as `served_loras` reads them; drawing and brush: see `pictures`.
+FORM = (*PLAIN, "unknown_words", "loras", "drawing", "brush")
 # The image editor's canvas as long as no picture is on it, in pixels; a picture brings its own size.
 CANVAS = (512, 512)
 
@@ -36,29 +38,31 @@ def to_options(form: Mapping[str, Any]) -> SamplingOptions:
     image, mask = pictures(form["drawing"], brush=form["brush"])
     values: dict[str, Any] = {name: _whole(form[name]) if name in TYPED else form[name] for name in PLAIN}
     unknown_words = OPTIONS["unknown_words"].choices[bool(form["unknown_words"])]
-    return SamplingOptions(**values | {"unknown_words": unknown_words, "image": image, "mask": mask})
+    values |= {"unknown_words": unknown_words, "loras": served_loras(form["loras"])}
+    return SamplingOptions(**values | {"image": image, "mask": mask})
 
 
 def from_record(record: Mapping[str, Any]) -> dict[str, Any]:
     """What a picture's record says of the page's inputs; InvalidInputError where it is no request of ours."""
-    values = {name: record[name] for name in (*PLAIN, "unknown_words") if name in record}
+    values = {name: record[name] for name in (*PLAIN, "unknown_words", "loras") if name in record}
     options = SamplingOptions(**{"prompt": None, **values, "num_outputs": 1})
     form: dict[str, Any] = {name: getattr(options, name) for name in PLAIN if getattr(options, name) is not None}
     form |= {name: str(form.get(name, "")) for name in TYPED}
+    form["loras"] = ", ".join(_offered(options.loras))
     return form | {"unknown_words": options.unknown_words == OPTIONS["unknown_words"].choices[1]}
 
 
 def restored(form: Mapping[str, Any]) -> dict[str, Any]:
     """Of what a browser kept of the form, all that the form could have held."""
     kept: dict[str, Any] = {}
-    for name in (*PLAIN, "unknown_words", "brush"):
+    for name in (*PLAIN, "unknown_words", "loras", "brush"):
         value = form.get(name)
         rule = OPTIONS.get(name)
         if type(value) is bool and name in ("unknown_words", "brush"):
             kept[name] = value
-        elif isinstance(value, str) and name in TYPED:
-            kept[name] = value[:MAX_TYPED]
-        elif value is not None and rule is not None and name not in (*TYPED, "unknown_words"):
+        elif isinstance(value, str) and name in MAX_TYPED:
+            kept[name] = value[: MAX_TYPED[name]]
+        elif value is not None and rule is not None and name not in (*MAX_TYPED, "unknown_words"):
             with suppress(InvalidInputError):
                 kept[name] = rule.check(value)
     return kept
@@ -67,7 +71,14 @@ def restored(form: Mapping[str, Any]) -> dict[str, Any]:
 def not_taken_over(record: Mapping[str, Any]) -> list[str]:
     """What of a picture's record the page has no input for, or cannot fill: with these the picture was another."""
     values = {name: record.get(name, OPTIONS[name].default) for name in ELSEWHERE}
-    return [name for name, value in values.items() if value != OPTIONS[name].default and value != []]
+    lost = [name for name, value in values.items() if value != OPTIONS[name].default and value != []]
+    named = record.get("loras")
+    return lost if not isinstance(named, list) or _offered(named) == named else [*lost, "loras"]
+
+
+def _offered(loras: Sequence[str]) -> list[str]:
+    """Of the LoRA files that a record names those that this server has."""
+    return [one for one in loras if isinstance(one, str) and split_weight(one)[0] in lora_names()]
 
 
 def in_kana(tokenizer: JapaneseTokenizer, prompt: str) -> str:

@@ -9,6 +9,7 @@ from jsd.i18n import N_
 from jsd.options import OPTIONS
 from jsd.pipeline import Pipeline
 from jsd.prompting.styles import readable_styles
+from jsd.serving.loras import lora_names
 from jsd.serving.page.form import CANVAS
 from jsd.serving.page.known import Known
 from jsd.serving.page.words import LABELS, Words
@@ -132,6 +133,7 @@ class Layout:
                 self._choice("upscale", [1, 2, 4])
                 self._choice("output_format")
             self._slider("output_quality", step=1)
+            self._typed("loras", ", ".join(lora_names()), visible=bool(lora_names()))
             said = {"label": N_("Replace words that the model cannot read by their kana")}
             self.form["unknown_words"] = self.words.add(gr.Checkbox, said, container=False, elem_id="unknown_words")
         title = N_("Start from a picture, repaint a part of it")
@@ -157,9 +159,9 @@ class Layout:
     def _small(self, words: str, name: str, **arguments: Any) -> gr.Button:
         return self.words.add(gr.Button, {"value": words}, size="sm", elem_id=name, min_width=100, **arguments)
 
-    def _typed(self, name: str, placeholder: str) -> None:
+    def _typed(self, name: str, placeholder: str, **arguments: Any) -> None:
         said = {"label": LABELS[name], "placeholder": placeholder}
-        self.form[name] = self.words.add(gr.Textbox, said, value="", min_width=90, elem_id=name)
+        self.form[name] = self.words.add(gr.Textbox, said, value="", min_width=90, elem_id=name, **arguments)
 
     def _choice(self, name: str, choices: list[Any] | None = None) -> None:
         choices = list(OPTIONS[name].choices) if choices is None else choices
