@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import torch
-from conftest import train_vocabulary
+from toy_folder import train_vocabulary
 from transformers import CLIPConfig, CLIPModel, PreTrainedTokenizerFast, SiglipConfig, SiglipModel
 
 from jsd.prompting.tokenizer import JapaneseTokenizer

@@ -6,10 +6,10 @@ from pathlib import Path
 import torch
 from diffusers.models import AutoencoderKL, UNet2DConditionModel
 from diffusers.schedulers import EulerDiscreteScheduler
+from toy_folder import train_vocabulary
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from jsd.prompting.tokenizer import JapaneseTokenizer
-from tests.conftest import train_vocabulary
 
 WIDTHS = (32, 48)  # of the two text encoders
 

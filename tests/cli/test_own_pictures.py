@@ -6,8 +6,8 @@ from pathlib import Path
 import pyarrow
 import pyarrow.parquet
 import pytest
-from conftest import write_toy_folder
 from PIL import Image
+from toy_folder import write_toy_folder
 from toy_scorers import write_own
 from training.corpora.test_records import animated, png, turned
 

@@ -4,13 +4,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from toy_folder import train_vocabulary
 from vocabularies import KANA, UNREAD, VOCABULARIES
 
 from jsd.errors import MissingExtraError
 from jsd.prompting import kana
 from jsd.prompting.kana import kana_spellings
 from jsd.prompting.tokenizer import JapaneseTokenizer, UnreadCharacter
-from tests.conftest import train_vocabulary
 
 
 def spellings(tokenizer: JapaneseTokenizer, text: str) -> dict[str, str]:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 from sentencepiece import SentencePieceProcessor
+from toy_folder import train_vocabulary
 from vocabularies import VOCABULARIES
 
 from jsd.errors import InvalidInputError, ModelFolderError
 from jsd.prompting.tokenizer import JapaneseTokenizer, printable
-from tests.conftest import train_vocabulary
 
 
 def ids(tokenizer: JapaneseTokenizer, text: str) -> list[int]:

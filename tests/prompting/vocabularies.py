@@ -4,9 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from toy_folder import train_vocabulary
+
 from jsd.prompting.styles import STYLES
 from jsd.prompting.tokenizer import JapaneseTokenizer
-from tests.conftest import RELEASED, train_vocabulary
+from tests.conftest import RELEASED
 
 ROOT = Path(__file__).parents[2]
 # Nothing in it is unread; far more than 16 tokens.

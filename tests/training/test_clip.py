@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import train_vocabulary
 from toy_corpus import CONCEPTS
+from toy_folder import train_vocabulary
 
 from jsd.prompting.tokenizer import JapaneseTokenizer
 from jsd.scoring import JapaneseClip, load_scorer, save_own, seen

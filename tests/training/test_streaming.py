@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import write_toy_folder
 from diffusers.models import AutoencoderKL
 from safetensors.torch import load_file
+from toy_folder import write_toy_folder
 from toy_recipe import TOY
 
 from jsd.errors import CheckpointError
