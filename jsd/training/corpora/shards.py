@@ -27,6 +27,7 @@ from jsd.training.corpora.records import Noted, Picture, Record, usable
 RECORDS_A_SHARD, BYTES_A_SHARD = 1000, 200_000_000
 FIXED = ("key", "image", "captions", "weights")
 LEFT_OUT_FILE, SHARDS = "left_out.jsonl", "shards"
+OURS = {STATE_FILE, LEFT_OUT_FILE, SHARDS, "latents", "sheet", "histogram.png"}  # what may be removed
 ABOUT = b"jsd"  # in a shard's own metadata: how much of the source it covers, and what was left out
 
 
@@ -139,7 +140,8 @@ def read_state(folder: Path) -> dict[str, Any] | None:
 def open_output(folder: Path, description: dict[str, Any]) -> None:
     """A folder that is new, or one that the same work was begun in; what another import left in it goes."""
     state = read_state(folder)
-    if state is None and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    strange = folder.exists() and (not folder.is_dir() or {path.name for path in folder.iterdir()} - OURS)
+    if strange or (folder.is_dir() and any(folder.iterdir()) and (state is None or "description" not in state)):
         raise InvalidInputError(
             "shards.occupied",
             "{field} must be a new folder or one made by jsd data, and {value} holds something else; name another",

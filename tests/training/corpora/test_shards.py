@@ -72,11 +72,15 @@ def test_a_killed_import_goes_on_where_it_was(tmp_path: Path, after: int) -> Non
 def test_another_source_takes_the_place_of_the_first_and_a_strange_folder_stays(tmp_path: Path) -> None:
     run(tmp_path / "mine")
     assert run(tmp_path / "mine", source(2), {"source": "others"}).counts == (2,)
-    (tmp_path / "letters").mkdir()
-    (tmp_path / "letters" / "letter.txt").write_text("kept")
-    with pytest.raises(InvalidInputError, match="letters"):
-        run(tmp_path / "letters")
-    assert (tmp_path / "letters" / "letter.txt").read_text() == "kept"
+    for name, about in (("letter.txt", ABOUT), ("letter.txt", None), ("corpus.json", None)):
+        place = tmp_path / f"{name}-{about is None}"
+        if about is not None:
+            run(place)
+        place.mkdir(exist_ok=True)
+        (place / name).write_text("{}")
+        with pytest.raises(InvalidInputError, match="name another"):
+            run(place, source(2), {"source": "others"})
+        assert (place / name).read_text() == "{}"
 
 
 def test_a_damaged_shard_is_named(tmp_path: Path) -> None:
