@@ -85,10 +85,17 @@ def _add_import(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     if args.action == "import":
         _import(args)
-    elif args.action == "describe" and args.folder is not None:
+    elif args.action == "describe" and args.folder is not None and not _is_embedded(args.folder):
         _describe(args)
     else:
+        if args.action == "describe" and args.folder is not None:
+            args.corpus = args.folder
         {"score": run_score, "filter": run_filter, "latents": run_latents}.get(args.action, _built)(args)
+
+
+def _is_embedded(folder: Path) -> bool:
+    """A corpus that jsd data build made."""
+    return (folder / "pictures.npy").is_file()
 
 
 def _import(args: argparse.Namespace) -> None:
@@ -120,7 +127,7 @@ def _import(args: argparse.Namespace) -> None:
 
 
 def _source(args: argparse.Namespace) -> "Iterator[Record | Noted]":
-    if (args.source / "pictures.npy").is_file():
+    if _is_embedded(args.source):
         from jsd.training.corpora.made import read_corpus
 
         return read_corpus(args.source)

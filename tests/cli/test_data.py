@@ -13,7 +13,8 @@ from jsd.training.evaluation.prompt_sets import GROUPS, make_prompts
 
 
 def test_describe_counts_with_sources_and_licences(jsd: Jsd, toy_corpus_folder: Path) -> None:
-    counted, japan, sounds, unseen, *prompts, source = jsd("data", "describe", "--corpus", toy_corpus_folder).out
+    counted, japan, sounds, unseen, *prompts, source = jsd("data", "describe", toy_corpus_folder).out
+    assert jsd("data", "describe", "--corpus", toy_corpus_folder).out[0] == counted
     assert counted.startswith("88 pictures of 8 concepts") and unseen.endswith("of 64 (concept, style) pairs")
     assert [line.split(": ")[1] for line in (japan, sounds)] == ["2 concepts", "3 concepts"]
     assert [line.split(": ")[0].split(", ")[1] for line in prompts] == list(GROUPS)
