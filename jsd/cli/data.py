@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jsd.cli.arguments import check_folder
+from jsd.cli.arguments import check_folder, say
 from jsd.cli.columns import aligned
 from jsd.cli.numbers import check_whole, whole
 from jsd.cli.sharded import add_sharded, run_filter, run_latents, run_score, tell_noted
@@ -124,6 +124,8 @@ def _import(args: argparse.Namespace) -> None:
     tell_noted(noted)
     if noted:
         print(args.output / LEFT_OUT_FILE)
+    if len(shards) == 0:
+        say(_("no picture can be used; put NAME.txt with its caption beside each, or see docs/own-pictures.md"))
 
 
 def _source(args: argparse.Namespace) -> "Iterator[Record | Noted]":

@@ -45,6 +45,14 @@ def test_odd_pictures_never_stop_an_import_and_each_is_told(jsd: Jsd, photos: Pa
     assert jsd("data", "import", photos, "--output", mine).out == said.out, "again, nothing is left to do"
 
 
+def test_pictures_without_any_caption_are_told_what_they_lack(jsd: Jsd, tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.png").write_bytes(png())
+    said = jsd("data", "import", tmp_path / "photos", "--output", tmp_path / "mine")
+    assert said.code == 0 and said.out[0].startswith("0 pictures") and ".txt" in said.err[-1]
+    assert jsd("data", "score", tmp_path / "mine", "--output", tmp_path / "scores", "--device", "cpu").code == 0
+
+
 def test_describe_counts_and_shows(jsd: Jsd, photos: Path, tmp_path: Path) -> None:
     mine = tmp_path / "mine"
     jsd("data", "import", photos, "--output", mine)
