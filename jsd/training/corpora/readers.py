@@ -32,11 +32,11 @@ def read_source(source: Path, image: str | None = None, caption: str | None = No
     }
     if any(one.name in METADATA for one in files):
         return _imagefolder(source, caption)
-    if found[".parquet"]:
-        return _parquet(source, found[".parquet"], image, caption)
-    if found[".tar"]:
+    if found[".tar"]:  # before the parquet that img2dataset writes beside them
         return _webdataset(source, found[".tar"], caption)
     drawn = [one for one in files if one.suffix.lower() in PICTURES and one.is_file()]
+    if found[".parquet"] and (not drawn or _has_pictures(found[".parquet"][0], image)):
+        return _parquet(source, found[".parquet"], image, caption)
     if not drawn or not source.is_dir():
         raise CorpusError(
             "source.unknown",
@@ -145,6 +145,17 @@ def _parquet(source: Path, files: list[Path], image: str | None, caption: str | 
                     yield _record(own, _file(data, source if source.is_dir() else source.parent), row, caption)
         except (OSError, pyarrow.ArrowException) as error:
             yield Noted(f"{name}/{number}", DAMAGED, str(error).partition("\n")[0])
+
+
+def _has_pictures(path: Path, image: str | None) -> bool:
+    from jsd.training.corpora.shards import import_arrow
+
+    arrow, parquet = import_arrow()
+    try:
+        names = parquet.read_schema(path).names
+    except (OSError, arrow.ArrowException):
+        return False
+    return any(one in names for one in (IMAGES if image is None else (image,)))
 
 
 def _file(data: Any, folder: Path) -> bytes | Path:

@@ -74,6 +74,12 @@ def parquet(place: Path, image: Callable[[str], object] = lambda name: {"bytes":
     return place
 
 
+def downloaded(place: Path, make: Callable[[Path], Path]) -> Path:
+    """As img2dataset leaves it: with a parquet file of what it tried beside the pictures."""
+    pyarrow.parquet.write_table(pyarrow.table({"url": ["a"], "caption": ["b"]}), place / "00000.parquet")
+    return make(place)
+
+
 def paths(place: Path) -> Path:
     for name in CAPTIONS:
         (place / name).write_bytes(png())
@@ -90,6 +96,8 @@ def paths(place: Path) -> Path:
         (webdataset, ["00000.tar/a.png", "00000.tar/b.png"]),
         (parquet, ["part.parquet/0", "part.parquet/1"]),
         (paths, ["part.parquet/0", "part.parquet/1"]),
+        (lambda place: downloaded(place, folder), ["a.png", "b.png"]),
+        (lambda place: downloaded(place, webdataset), ["00000.tar/a.png", "00000.tar/b.png"]),
         (lambda place: webdataset(place) / "00000.tar", ["00000.tar/a.png", "00000.tar/b.png"]),
     ],
 )
