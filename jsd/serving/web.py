@@ -12,10 +12,11 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from jsd.candidates import find_scorer
 from jsd.errors import MissingExtraError
 from jsd.i18n import _
 from jsd.lean import load_alone
-from jsd.models.folder import ModelFolder, choose_folder, weights_root
+from jsd.models.folder import ModelFolder, choose_folder
 from jsd.serving.address import check_address
 from jsd.serving.guard import Guard, answer_json
 from jsd.serving.limits import MAX_UPLOAD_BYTES, Limits
@@ -55,8 +56,6 @@ def serve(
         try:
             import uvicorn
 
-            from jsd.scoring import OWN as OWN_SCORER
-            from jsd.scoring import load_scorer
             from jsd.serving.page.page import Page
         except ModuleNotFoundError as error:
             if error.name is None or error.name.partition(".")[0] not in ("gradio", "uvicorn"):
@@ -65,8 +64,7 @@ def serve(
         chosen = choose_folder(weights)
         pipeline = load_alone(chosen, device, dtype)
         print(*pipeline.introduction(chosen.reason), sep="\n")
-        has_scorer = (weights_root() / OWN_SCORER / "config.json").is_file()
-        page = Page(pipeline, folder / "pictures", load_scorer() if has_scorer else None)
+        page = Page(pipeline, folder / "pictures", find_scorer())
         app = Guard(Limits(build_app(page), folder, kept=page.visitors.folder), host=host, names=names)
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         print(_("the page is at {url} ; Ctrl+C ends it", url=url), flush=True)

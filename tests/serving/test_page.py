@@ -62,6 +62,8 @@ page.scorer = Judge()
 visitor, updates = draw(page, prompt="猫", style="油絵", num_outputs=3, seed="5")
 said["best_first"] = [Path(path).name for path, _ in updates[-1][page.at.gallery]]
 said["judged"], page.scorer = [Judge.captions, updates[-1][page.at.status]], None
+visitor, updates = draw(page, prompt="猫", num_candidates=3, seed="5")
+said["of_three"] = [len(visitor.pictures), updates[-1][page.at.status]]
 (folder / "stranger").mkdir(parents=True)
 (folder / "stranger" / "words.png").write_text("no picture")
 opened = page.pictures.open_file(visitor.token, str(folder / "stranger" / "words.png"))
@@ -130,6 +132,11 @@ def test_a_scorer_puts_the_best_first_and_reads_what_was_asked_for(said: dict[st
     assert said["best_first"] == ["jsd-6.png", "jsd-7.png", "jsd-5.png"]
     captions, status = said["judged"]
     assert captions == ["猫 油絵"] * 3 and "judge" in status
+
+
+def test_of_candidates_only_what_came_of_them_is_counted(said: dict[str, Any]) -> None:
+    num_pictures, status = said["of_three"]
+    assert num_pictures == 1 and status.count("1 picture(s)") == 1
 
 
 def test_a_file_is_called_what_its_visitor_calls_it(said: dict[str, Any]) -> None:

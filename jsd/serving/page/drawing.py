@@ -34,8 +34,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Done:
-    seeds: tuple[int | None, ...]  # of all that was asked for
-    num_pictures: int
+    seeds: tuple[int, ...]  # of the pictures that came of it
     notes: tuple[Note, ...]
     seconds: float
 
@@ -61,8 +60,10 @@ def draw(
             if perf_counter() - shown_at >= PREVIEW_SECONDS:
                 shown_at = perf_counter()
                 left = (shown_at - began) * (1 - place.done) / place.done
-                picture = blank_unsafe(pipeline.safety_checker, preview.draw(state.predicted), job.options)
-                yield Step(state.step, state.num_steps, left, picture)
-        yield from pipeline.finish_each(job)
-        num_pictures = len(job.options) - len(job.withheld)
-        yield Done(tuple(one.seed for one in job.options), num_pictures, tuple(job.notes), perf_counter() - began)
+                shown = blank_unsafe(pipeline.safety_checker, preview.draw(state.predicted), job.options)
+                yield Step(state.step, state.num_steps, left, shown)
+        seeds = []
+        for picture in pipeline.finish_each(job):
+            seeds.append(picture.seed)
+            yield picture
+        yield Done(tuple(seeds), tuple(job.notes), perf_counter() - began)

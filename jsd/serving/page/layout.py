@@ -113,6 +113,8 @@ class Layout:
             with gr.Row():
                 self._typed("width", str(width))
                 self._typed("height", str(height))
+                self._choice("upscale", [1, 2, 4])
+            with gr.Row():
                 self._choice("num_outputs", list(range(*_range("num_outputs"))))
                 self._choice("num_candidates", list(range(*_range("num_candidates"))))
             with gr.Row():
@@ -130,9 +132,8 @@ class Layout:
                 self._choice("scheduler")
                 self._choice("long_prompt")
             with gr.Row():
-                self._choice("upscale", [1, 2, 4])
                 self._choice("output_format")
-            self._slider("output_quality", step=1)
+                self._slider("output_quality", step=1)
             self._typed("loras", ", ".join(lora_names()), visible=bool(lora_names()))
             said = {"label": N_("Replace words that the model cannot read by their kana")}
             self.form["unknown_words"] = self.words.add(gr.Checkbox, said, container=False, elem_id="unknown_words")

@@ -10,6 +10,7 @@ from typing import Any
 
 import gradio as gr
 
+from jsd.candidates import caption_of
 from jsd.errors import JsdError
 from jsd.i18n import _, in_language
 from jsd.images import encode_image
@@ -18,9 +19,7 @@ from jsd.options import SamplingOptions
 from jsd.pipeline import Pipeline
 from jsd.preview import load_preview
 from jsd.prompting.concepts import MAX_SEARCHED
-from jsd.prompting.negative import split_negative
 from jsd.prompting.prompts import read_prompts
-from jsd.prompting.styles import with_style
 from jsd.scoring import Scorer
 from jsd.serving.page import markup
 from jsd.serving.page.drawing import Done, draw
@@ -231,8 +230,7 @@ class Page:
         """The higher the better; all alike where nothing judges."""
         if self.scorer is None:
             return 0.0
-        caption = with_style(split_negative(drawn.options.prompt)[0], drawn.options.style)
-        return float(self.scorer.similarity([drawn.image], [caption]))
+        return float(self.scorer.similarity([drawn.image], [caption_of(drawn.options)]))
 
     def _keep(self, visitor: Visitor, drawn: GeneratedImage, place: int) -> Picture:
         name = f"jsd-{drawn.seed}.{drawn.options.output_format}"

@@ -50,7 +50,7 @@ def _done(told: Done, scorer: str | None) -> str:
     """What was drawn; which pictures the safety checker withheld; what the prompt's author should know."""
     said = _(
         "{count} picture(s) in {seconds:.1f} s, seed {seeds}",
-        count=told.num_pictures,
+        count=len(told.seeds),
         seconds=told.seconds,
         seeds=", ".join(map(str, told.seeds)),
     )
