@@ -152,6 +152,7 @@ def _evaluate_own(args: argparse.Namespace) -> None:
 def _evaluate_lora(args: argparse.Namespace) -> None:
     from jsd.pipeline import Pipeline
     from jsd.training.adapters import trigger_of
+    from jsd.training.evaluation.own import read_texts
     from jsd.training.evaluation.subject import evaluate_lora
     from jsd.training.lora import own_pictures
     from jsd.training.recipes import PRIOR_PROMPTS
@@ -160,14 +161,14 @@ def _evaluate_lora(args: argparse.Namespace) -> None:
     own = own_pictures(args.corpus, trigger)
     captions = [caption for one in own for caption in one.record.captions]
     texts = list(dict.fromkeys([trigger, *captions] if trigger != "" else captions))[:MAX_TEXTS]
-    others = list(PRIOR_PROMPTS) if args.prompts is None else args.prompts.read_text("utf-8").split("\n")
+    others = list(PRIOR_PROMPTS) if args.prompts is None else [text for _, text in read_texts(args.prompts)]
     report: dict[str, Any] = evaluate_lora(
         Pipeline.load(args.weights),
         args.lora,
         own,
         texts,
-        [line.strip() for line in others if line.strip() and not line.startswith("#")],
-        seeds=max(2, args.seeds),
+        others,
+        seeds=args.seeds,
         num_inference_steps=args.num_inference_steps,
         guidance_scale=args.guidance_scale,
         output=args.output,
@@ -181,5 +182,5 @@ def _evaluate_lora(args: argparse.Namespace) -> None:
             its=subject["its_pictures"],
         )
     )
-    print(_("other prompts, distance to themselves without the file: {moved} of that between two seeds", moved=moved))
+    print(_("other prompts, distance to themselves without the file: {moved} of that between two prompts", moved=moved))
     print(args.output / "report.json")

@@ -38,8 +38,8 @@ def evaluate_lora(
 
     `subject`: the mean distance of a drawing to the nearest of its pictures, in the judge's features; of the pictures
     themselves that to the nearest other one. `others`: of each drawing to the one without the file by the same seed,
-    over that between two seeds without the file: 0 is untouched, 1 is as far as another seed; and how near to the
-    subject's pictures they came.
+    over that between two prompts without the file: 0 is untouched, 1 is as far as another prompt's; and how near to
+    the subject's pictures they came.
     """
     options = SamplingOptions(
         prompt="",
@@ -77,8 +77,8 @@ def evaluate_lora(
     between = judge.distances(pictures)[:, :count] + np.diag(np.full(count, np.inf))
     moved = np.diag(judge.distances(other["with"])[:, count:])
     among = judge.distances(other["without"])[:, count:].reshape(len(others), seeds, len(others), seeds)
-    same_prompt = np.concatenate([among[i, :, i, :][~np.eye(seeds, dtype=bool)] for i in range(len(others))])
-    per_prompt = moved.reshape(len(others), seeds).mean(axis=1) / same_prompt.mean()
+    between_prompts = among.mean(axis=(1, 3))[~np.eye(len(others), dtype=bool)].mean()
+    per_prompt = moved.reshape(len(others), seeds).mean(axis=1) / between_prompts
     report: dict[str, object] = {
         "lora": Path(split_weight(lora)[0]).name,
         "lora_sha256": file_digest(Path(split_weight(lora)[0])),
