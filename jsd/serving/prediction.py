@@ -32,6 +32,29 @@ MODEL_METRICS = ("model_sha256", "licence", "licence_url", "use_restrictions")
 RecordMetric = Callable[[str, object], None]
 
 
+class _Unlocked:
+    """For tqdm: Cog raises a cancel anywhere, runs each prediction in another thread, and a lock would stay taken."""
+
+    def acquire(self, *_: object, **__: object) -> bool:
+        return True
+
+    def release(self) -> None:
+        pass
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+class _Bar(tqdm):  # type: ignore[type-arg]
+    monitor_interval = 0  # a thread of its own
+
+
+_Bar.set_lock(_Unlocked())
+
+
 class Service:
     """The files of a prediction live until the next one begins: Cog reads the last after `draw` has ended."""
 
@@ -133,7 +156,7 @@ class Service:
     def _previews(self, job: Job, every: int) -> Iterator[Path]:
         """Denoise; the last step has no preview, the picture itself comes next."""
         # Without a description, and with a total: the form that Replicate's clients read progress from.
-        for state in tqdm(self.pipeline.denoise(job), total=len(job.start.timesteps)):
+        for state in _Bar(self.pipeline.denoise(job), total=len(job.start.timesteps)):
             if every > 0 and state.step % every == 0 and state.step < state.num_steps:
                 path = Path(self.files.name) / f"preview-{state.step}.png"
                 picture = self.preview.draw(state.predicted)

@@ -4,12 +4,16 @@ import gc
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
 import torch
+from cog import CancelationException
+from cog_client import wait_for
 from diffusers.models import AutoencoderTiny
 from torch.nn.modules.module import register_module_forward_pre_hook
+from tqdm import tqdm
 
 from jsd import Pipeline, SamplingOptions
 from jsd.images import load_image
@@ -93,6 +97,27 @@ def test_the_predictor_is_as_healthy_as_its_service(service: Service, monkeypatc
     assert predictor.healthcheck() is True
     monkeypatch.setattr(Pipeline, "device", torch.device("meta"))
     assert predictor.healthcheck() is False
+
+
+def test_a_cancel_within_the_progress_bar_does_not_lock_the_next_prediction_out(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cog runs it in another thread."""
+
+    def draw() -> list[Path]:
+        options = SamplingOptions(prompt="猫", num_inference_steps=2)
+        return list(service.draw(options, lambda *_: None, preview_every=0))
+
+    def cancelled(*_: object, **__: object) -> None:
+        raise CancelationException
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tqdm, "display", cancelled)
+        with pytest.raises(CancelationException):
+            draw()
+    drawn: list[Path] = []
+    Thread(target=lambda: drawn.extend(draw()), daemon=True).start()
+    wait_for(lambda: len(drawn) == 1, 60)
 
 
 def test_a_cancelled_prediction_holds_nothing(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
