@@ -48,7 +48,7 @@ class _Unlocked:
         pass
 
 
-class _Bar(tqdm):  # type: ignore[type-arg]
+class _Bar(tqdm):  # type: ignore[misc]
     monitor_interval = 0  # a thread of its own
 
 
