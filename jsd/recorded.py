@@ -37,7 +37,8 @@ def recorded_request(
 ) -> SamplingOptions:
     """With `chosen` options in place of its own. The files that it names are `pictures` and `loras` where these are
     given, else those of their names in the folder `beside`: a record may not choose a folder of this machine."""
-    known = {key: value for key, value in record.items() if key in OPTIONS}
+    # A file from before there was an upscaler names none.
+    known = {"upscale": 1} | {key: value for key, value in record.items() if key in OPTIONS}
     options = SamplingOptions(**{"prompt": None, **known, **chosen})
     files: dict[str, Any] = {}
     whole_number("seed", options.seed, 0, MAX_SEED)

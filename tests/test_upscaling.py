@@ -10,7 +10,7 @@ from PIL import Image
 
 from jsd import Pipeline, SamplingOptions, upscaling
 from jsd.errors import ModelFolderError
-from jsd.models.record import folder_digest
+from jsd.models.record import folder_record
 from jsd.models.upscaler import Upscaler
 
 
@@ -86,12 +86,13 @@ def test_what_is_not_repainted_stays_where_it_is_large_enough_else_is_enlarged(f
     assert np.array_equal(np.asarray(drawn.image)[96:, 96:], expected[96:, 96:])
 
 
-def test_the_upscaler_is_part_of_the_models_digest_and_is_verified(folder: Path, tmp_path: Path) -> None:
+def test_the_upscaler_has_a_digest_of_its_own_and_is_verified(folder: Path, tmp_path: Path) -> None:
     copy = tmp_path / "toy"
     shutil.copytree(folder, copy)
     torch.manual_seed(1)
     Upscaler(channels=8, num_blocks=2).save_pretrained(copy / "upscaler")
-    assert folder_digest(copy) != folder_digest(folder)
+    one, other = folder_record(copy), folder_record(folder)
+    assert one["model_sha256"] == other["model_sha256"] and one["upscaler_sha256"] != other["upscaler_sha256"]
     (copy / "upscaler" / "diffusion_pytorch_model.safetensors").unlink()
     with pytest.raises(ModelFolderError, match="upscaler"):
         Pipeline.load(copy)

@@ -63,7 +63,8 @@ def files(folder: Path) -> set[str]:
 
 def test_a_wheel_has_the_model_the_predictor_and_every_file_of_the_package(wheel: Path) -> None:
     packed = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
-    bundled = {f"jsd/_bundle/{name}" for name in (*files(ROOT / "weights" / "mini"), "predict.py")}
+    models = files(ROOT / "weights" / "mini") | files(ROOT / "weights" / "clip_ja")
+    bundled = {f"jsd/_bundle/{name}" for name in (*models, "predict.py")}
     assert packed == files(ROOT / "jsd") | bundled
 
 

@@ -14,7 +14,7 @@ from jsd.errors import ModelFolderError
 from jsd.i18n import N_
 from jsd.models.configs import read_json
 from jsd.models.known import Known
-from jsd.models.weights import find_weights, networks_of, vae_place
+from jsd.models.weights import UPSCALER, find_weights, networks_of, vae_place
 
 # The class that rinna's model_index.json names; what is fine-tuned from that model inherits its licence.
 RINNA_CLASS = "JapaneseStableDiffusionPipeline"
@@ -36,14 +36,18 @@ LICENCES = {"creativeml-openrail-m": OPENRAIL, "mit": "MIT", "apache-2.0": "Apac
 
 
 def folder_record(folder: Path, vae: Path | None = None) -> dict[str, object]:
-    """{"model_sha256", with another VAE "vae", its name, and where the folder names its licence "licence",
-    "licence_url", "use_restrictions"}."""
+    """{"model_sha256", of another VAE its name as "vae", of an upscaler "upscaler_sha256"}, and where the folder names
+    its licence {"licence", "licence_url", "use_restrictions"}."""
     other = {} if vae is None else {"vae": vae.resolve().name}
+    upscaler = find_weights(folder / UPSCALER, UPSCALER)
+    if upscaler is not None:
+        other["upscaler_sha256"] = file_digest(upscaler.files[0])
     return {"model_sha256": folder_digest(folder, vae), **other, **folder_licence(folder)}
 
 
 def folder_digest(folder: Path, vae: Path | None = None) -> str:
-    """SHA-256 over the digests of the files that decide what the model draws; all of them are read, once."""
+    """SHA-256 over the digests of the files that decide what the model draws, before it is enlarged; all of them are
+    read, once."""
     if vae is not None:
         place = vae_place(vae)
         weights = find_weights(place, "vae")
@@ -55,7 +59,7 @@ def folder_digest(folder: Path, vae: Path | None = None) -> str:
     if isinstance(recalled, str):
         return recalled
     names = ["tokenizer/spiece.model", "tokenizer/tokenizer_config.json", "scheduler/scheduler_config.json"]
-    for component in networks_of(folder):
+    for component in (name for name in networks_of(folder) if name != UPSCALER):
         names.append(f"{component}/config.json")
         weights = find_weights(folder / component, component)
         names += [f"{component}/{path.name}" for path in ([] if weights is None else weights.files)]

@@ -76,6 +76,7 @@ def test_an_sdxl_folder_and_what_is_added_to_it_come_by_the_environment(
     folders = {"JSD_WEIGHTS": write_toy_sdxl_folder(tmp_path / "sdxl"), "JSD_SAFETY_CHECKER": guarded_folder}
     for name, folder in {**folders, "JSD_VAE": tmp_path / "tiny", "JSD_PREVIEW_VAE": tmp_path / "tiny"}.items():
         monkeypatch.setenv(name, str(folder))
+    monkeypatch.setattr(Predictor.run, "__annotations__", dict(Predictor.run.__annotations__))  # setup() changes them
     predictor, metrics = Predictor(), dict[str, Any]()
     predictor.setup()
     options = SamplingOptions(prompt="猫", num_inference_steps=2, seed=0, safety_threshold=0.1)

@@ -44,6 +44,7 @@ LABELS = {
     "licence_url": N_("Text of the licence"),
     "use_restrictions": N_("Restrictions on use"),
     "model_sha256": N_("Checksum of the model"),
+    "upscaler_sha256": N_("Checksum of the upscaler"),
     "pixels_sha256": N_("Checksum of the picture"),
     "image_sha256": N_("Checksum of the picture it started from"),
     "mask_sha256": N_("Checksum of the part repainted"),
