@@ -163,19 +163,23 @@ def _module_name(name: str, is_processor: bool) -> str:
     return name
 
 
+def _of_another_kind(path: Path, kind: str, name: str) -> InvalidInputError:
+    return InvalidInputError(
+        "lora.kind",
+        "{field} must be LoRA files for this model's family, and {value} is of another kind, {kind} ({name}); "
+        "use another file",
+        field="loras",
+        value=path,
+        kind=kind,
+        name=name,
+    )
+
+
 def _check_kind(path: Path, key: str, *, is_sdxl: bool) -> None:
     kinds = _OTHER_KINDS if is_sdxl else _OTHER_KINDS | dict.fromkeys(_SDXL, "SDXL")
     for mark, kind in kinds.items():
         if mark in key:
-            raise InvalidInputError(
-                "lora.kind",
-                "{field} must be LoRA files for this model's family, and {value} is of another kind, {kind} ({name}); "
-                "use another file",
-                field="loras",
-                value=path,
-                kind=kind,
-                name=key,
-            )
+            raise _of_another_kind(path, kind, key)
 
 
 def _check_shapes(path: Path, module: Any, name: str, tensors: Mapping[str, Tensor]) -> None:
@@ -211,15 +215,7 @@ def _check_settings(path: Path, metadata: Mapping[str, str]) -> None:
     for name, value in _peft_settings(metadata).items():
         kind = name.rpartition(".")[2]
         if kind in _OTHER_SETTINGS and value:
-            raise InvalidInputError(
-                "lora.kind",
-                "{field} must be LoRA files for this model's family, and {value} is of another kind, {kind} ({name}); "
-                "use another file",
-                field="loras",
-                value=path,
-                kind=kind,
-                name=name,
-            )
+            raise _of_another_kind(path, kind, name)
 
 
 def _peft_settings(metadata: Mapping[str, str]) -> dict[str, Any]:
