@@ -2,15 +2,21 @@
 
 SDXL reads the last hidden states but one of both encoders side by side, the second encoder's pooled text, and six
 numbers, the time ids: the size of the picture that was trained on, where it was cropped, the size that is drawn.
+
+A model that was distilled together with its guidance (LCM, arXiv 2310.04378) is told the scale w instead of being asked
+twice: its UNet's config names `time_cond_proj_dim`.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import log
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from jsd.errors import Note
+from jsd.options import SamplingOptions
 from jsd.prompting.embeddings import input_of, joined, weight_embeddings
 from jsd.prompting.prompts import PromptReading, Prompts
 
@@ -23,6 +29,7 @@ class Conditioning:
     negative_prompt_embeds: Tensor | None
     # None, or of SDXL {"text_embeds": (N, P), "time_ids": (N, 6)}; N = 2B with the negative ones first, B at guidance 1
     added_cond_kwargs: dict[str, Tensor] | None = None
+    timestep_cond: Tensor | None = None  # (B, G): the guidance scale, of a model distilled with it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,14 +39,43 @@ class TextEncoders:
     first: Any  # transformers.CLIPTextModel
     second: Any = None  # transformers.CLIPTextModelWithProjection
     zero_empty_negative: bool = False  # SDXL's force_zeros_for_empty_prompt: no negative prompt is zeros, not ""
+    guidance_width: int | None = None  # G; None where guidance is two calls of the UNet
+
+    def is_guided(self, guidance_scale: float) -> bool:
+        """Whether the negative prompt is read."""
+        return guidance_scale != 1 and not self.is_distilled
+
+    @property
+    def is_distilled(self) -> bool:
+        return self.guidance_width is not None
+
+    def notes(self, options: SamplingOptions, prompts: Sequence[Prompts]) -> list[Note]:
+        """On what a model distilled with its guidance does not use."""
+        unused = ["negative_prompt"] * any(one.negative_prompt.text for one in prompts)
+        unused += ["guidance_start, guidance_end"] * ((options.guidance_start, options.guidance_end) != (0, 1))
+        if not self.is_distilled or not unused:
+            return []
+        return [
+            Note(
+                "guidance.distilled",
+                "{field}: not used, for this model was distilled together with its guidance",
+                field=", ".join(unused),
+            )
+        ]
 
     def condition(
-        self, prompts: Sequence[Prompts], num_windows: int, *, guided: bool, size: tuple[int, int], dtype: torch.dtype
+        self,
+        prompts: Sequence[Prompts],
+        num_windows: int,
+        *,
+        guidance_scale: float,
+        size: tuple[int, int],
+        dtype: torch.dtype,
     ) -> Conditioning:
         """prompts (B) -> what the UNet is told; `size` (width, height) of the output, px."""
         positive, pooled = self.encode([one.prompt for one in prompts], num_windows)
         negative, negative_pooled = None, None
-        if guided:
+        if self.is_guided(guidance_scale):
             texts = [one.negative_prompt for one in prompts]
             negative, negative_pooled = self.encode(texts, num_windows)
             if self.zero_empty_negative:
@@ -53,10 +89,14 @@ class TextEncoders:
             all_pooled = pooled if negative_pooled is None else torch.cat([negative_pooled, pooled])  # (N, P)
             time_ids = torch.tensor([[height, width, 0, 0, height, width]], device=pooled.device)
             added = {"text_embeds": all_pooled.to(dtype), "time_ids": time_ids.repeat(len(all_pooled), 1).to(dtype)}
+        scale = None
+        if self.guidance_width is not None:
+            scale = guidance_embedding(guidance_scale, self.guidance_width).to(positive.device, dtype)
         return Conditioning(
             prompt_embeds=positive.to(dtype),
             negative_prompt_embeds=None if negative is None else negative.to(dtype),
             added_cond_kwargs=added,
+            timestep_cond=None if scale is None else scale.expand(len(positive), -1),
         )
 
     @torch.inference_mode()
@@ -76,3 +116,11 @@ class TextEncoders:
             pooled = outputs[1].text_embeds.reshape(len(different), num_windows, -1)[:, 0]  # (B, P)
         embeddings = joined(weight_embeddings(hidden, weights), len(different))
         return embeddings[rows], None if pooled is None else pooled[rows]
+
+
+def guidance_embedding(guidance_scale: float, width: int) -> Tensor:
+    """w -> (width,) float32: w - 1, since the paper counts from 0, as sines and cosines."""
+    half = width // 2
+    rates = torch.exp(torch.arange(half) * (-log(10_000) / (half - 1)))
+    angles = 1000 * (guidance_scale - 1) * rates
+    return torch.nn.functional.pad(torch.cat([angles.sin(), angles.cos()]), (0, width % 2))

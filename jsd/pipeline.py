@@ -86,7 +86,10 @@ class Pipeline:
         networks = {"unet": self.unet, "text_encoder": self.text_encoder, "text_encoder_2": self.text_encoder_2}
         self.adapters = Adapters({name: network for name, network in networks.items() if network is not None})
         self.text_encoders = TextEncoders(
-            first=self.text_encoder, second=self.text_encoder_2, zero_empty_negative=self.zero_empty_negative
+            first=self.text_encoder,
+            second=self.text_encoder_2,
+            zero_empty_negative=self.zero_empty_negative,
+            guidance_width=self.unet.config.get("time_cond_proj_dim"),
         )
 
     def __repr__(self) -> str:
@@ -95,8 +98,7 @@ class Pipeline:
 
     def introduction(self, reason: str) -> list[str]:
         """What is said once it is loaded; `reason`: why this folder (see `jsd.models.folder.choose_folder`)."""
-        dtype = dtype_name(self.dtype)
-        where = {"folder": self.folder, "reason": reason, "device": self.device, "dtype": dtype}
+        where = {"folder": self.folder, "reason": reason, "device": self.device, "dtype": dtype_name(self.dtype)}
         said = [_("model {folder} ({reason}), on {device} in {dtype}", **where)]
         said += [f"{name}: {path}" for name, path in self.parts.items()]
         if self.safety_checker is None:
@@ -188,10 +190,9 @@ class Pipeline:
             for seed in request.seeds(request.num_outputs if scorer is None else request.num_drawn)
         ]
         seeds, each, prompts, asked = zip(*rows, strict=True)
-        guided = guidance != 1
-        num_windows = shared_num_windows(prompts, guided=guided)
+        num_windows = shared_num_windows(prompts, guided=self.text_encoders.is_guided(guidance))
         conditioning = self.text_encoders.condition(
-            prompts, num_windows, guided=guided, size=inputs.size, dtype=self.dtype
+            prompts, num_windows, guidance_scale=guidance, size=inputs.size, dtype=self.dtype
         )
         scheduler = make_scheduler(shared.scheduler, self.scheduler_config, shared.num_inference_steps)
         generators = sampling.noise_generators(seeds)
@@ -230,7 +231,8 @@ class Pipeline:
         self, shared: SamplingOptions, each: Sequence[SamplingOptions], prompts: Sequence[Prompts], scorer: object
     ) -> tuple[Note, ...]:
         """On the scheduler, the size, the choice; and, of the longest text, on what a JPEG cannot hold."""
-        notes = [scheduler_note(shared.scheduler, shared.loras)]
+        notes = [scheduler_note(shared.scheduler, shared.loras, is_distilled=self.text_encoders.is_distilled)]
+        notes += self.text_encoders.notes(shared, prompts)
         notes += [] if self.upscaler is not None else upscaling.notes(self.upscale_of(shared))
         notes += [no_scorer()] if scorer is None and shared.num_candidates > 1 else []
         if shared.output_format == "jpg":
@@ -280,8 +282,7 @@ class Pipeline:
                 dtype=dtype_name(self.dtype),
             )
         shared = self.provenance | provenance.input_digests(image=job.inputs.image, mask=job.inputs.mask)
-        if job.lora_files:
-            shared["lora_files"] = job.lora_files
+        shared |= {"lora_files": job.lora_files} if job.lora_files else {}
         shared |= {"safety_checker": safety_status(self.safety_checker, job.options[0])}
         earlier = {phase: seconds / len(job.options) for phase, seconds in job.seconds.items()}
         job.seconds["decode"], job.withheld = 0.0, []

@@ -104,15 +104,19 @@ def denoise(
     generators: Sequence[torch.Generator],
     added_cond_kwargs: Mapping[str, Tensor] | None = None,
     guidance_interval: tuple[float, float] = (0.0, 1.0),
+    timestep_cond: Tensor | None = None,
 ) -> Iterator[DenoisingState]:
     """x_T -> x_0, a state after each step. Embeddings (B, L, D); the negative ones are unread at guidance 1.
 
-    `generators` give the noise that an ancestral scheduler adds at each step, one per image; `added_cond_kwargs`: what
-    the UNet of another family is told besides (`jsd.conditioning`). Guidance is used where 1 - t / T, T the number of
-    noise levels, lies within `guidance_interval` (arXiv 2404.07724); elsewhere a step costs half.
+    `generators` give the noise that an ancestral scheduler adds at each step, one per image; `added_cond_kwargs` and
+    `timestep_cond`: what the UNets of some models are told besides (`jsd.conditioning`). Guidance is used where
+    1 - t / T, T the number of noise levels, lies within `guidance_interval` (arXiv 2404.07724); elsewhere a step costs
+    half.
     """
     scheduler, latents, known = start.scheduler, start.latents, start.known
     told = _told(prompt_embeds, added_cond_kwargs, len(latents))
+    if timestep_cond is not None:
+        told["timestep_cond"] = timestep_cond
     told_both = told
     if guidance_scale != 1 and negative_prompt_embeds is not None:
         both = torch.cat([negative_prompt_embeds, prompt_embeds])  # (2B, L, D)

@@ -97,9 +97,18 @@ def check_steps(name: str, num_inference_steps: int) -> None:
         )
 
 
-def scheduler_note(name: str, loras: Sequence[str]) -> Note | None:
-    """Of one that wants a distilled model. Whether a model, or a LoRA, is distilled nothing in it says."""
-    if name not in DISTILLED or loras:
+def scheduler_note(name: str, loras: Sequence[str], *, is_distilled: bool = False) -> Note | None:
+    """Of one that wants a distilled model, or another than this. Only one that was distilled with its guidance says so;
+    of others, and of a LoRA, nothing does."""
+    if is_distilled and name not in DISTILLED:
+        return Note(
+            "scheduler.distilled_model",
+            "{field} {value} is not for this model, which was distilled for few steps; take {names}",
+            field="scheduler",
+            value=name,
+            names=" / ".join(DISTILLED),
+        )
+    if is_distilled or name not in DISTILLED or loras:
         return None
     return Note(
         "scheduler.wants_distilled",

@@ -41,7 +41,12 @@ def train_vocabulary(
 
 
 def write_toy_folder(
-    folder: Path, *, latent_channels: int = 4, vae_blocks: int = 3, prediction_type: str = "epsilon"
+    folder: Path,
+    *,
+    latent_channels: int = 4,
+    vae_blocks: int = 3,
+    prediction_type: str = "epsilon",
+    time_cond_proj_dim: int | None = None,
 ) -> Path:
     """A diffusers folder: pictures of 8 latents a side, each 2 ** (vae_blocks - 1) px wide."""
     import torch
@@ -74,6 +79,7 @@ def write_toy_folder(
         up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
         cross_attention_dim=32,
         attention_head_dim=4,
+        time_cond_proj_dim=time_cond_proj_dim,
     )
     vae = AutoencoderKL(
         latent_channels=latent_channels,

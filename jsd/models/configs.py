@@ -68,12 +68,14 @@ def check_noise_schedule(path: Path) -> None:
 def check_values(path: Path, config: dict[str, Any]) -> None:
     """What diffusers and transformers keep in a network's config and do not look at."""
     sample_size, scaling_factor = config.get("sample_size", 1), config.get("scaling_factor", 1)
-    shift_factor = config.get("shift_factor")
+    shift_factor, guidance_width = config.get("shift_factor"), config.get("time_cond_proj_dim")
     sides = sample_size if isinstance(sample_size, list) and len(sample_size) == 2 else [sample_size]
     right = {
         "sample_size": all(type(side) is int and side > 0 for side in sides),
         "scaling_factor": type(scaling_factor) in (int, float) and scaling_factor > 0,
         "shift_factor": shift_factor is None or type(shift_factor) in (int, float),
+        # Of LCM; two waves at least.
+        "time_cond_proj_dim": guidance_width is None or (type(guidance_width) is int and guidance_width >= 4),
         # Conditions that no UNet is given here.
         "addition_embed_type": config.get("addition_embed_type") in (None, "text", "text_time"),
         "class_embed_type": config.get("class_embed_type") is None,

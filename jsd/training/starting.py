@@ -95,6 +95,13 @@ def scheduler_config(recipe: Recipe, options: TrainOptions) -> dict[str, Any]:
             recipe=recipe.name,
             component="scheduler",
         )
+    if read_json(options.base / "unet" / "config.json").get("time_cond_proj_dim") is not None:
+        raise CheckpointError(
+            "train.distilled",
+            "--base must be a model that was not distilled, for training tells it no guidance scale, and {value} was "
+            "(time_cond_proj_dim); take the model that it was made of",
+            value=options.base,
+        )
     path = options.base / "scheduler" / "scheduler_config.json"
     check_noise_schedule(path)
     config: dict[str, Any] = read_json(path)

@@ -249,6 +249,14 @@ def test_a_base_on_other_noise_is_refused(
         run_stage(TOY_FULL, "stage1", replace(options, output=tmp_path, base=base))
 
 
+def test_a_distilled_base_is_refused(
+    options: TrainOptions, make_toy_folder: Callable[..., Path], tmp_path: Path
+) -> None:
+    base = make_toy_folder(time_cond_proj_dim=16)
+    with pytest.raises(CheckpointError, match="time_cond_proj_dim"):
+        run_stage(TOY_FULL, "stage1", replace(options, output=tmp_path, base=base))
+
+
 def test_training_without_a_corpus_says_how_to_make_one(options: TrainOptions, tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match="jsd data build"):
         run_stage(TOY, "vae", replace(options, corpus=tmp_path / "none", output=tmp_path / "out"))
