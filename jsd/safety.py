@@ -7,7 +7,6 @@ the highest of its 17 concepts, in steps of 0.001. That is the arithmetic of dif
 does not say in words what the concepts are; by arXiv 2210.04610 all of them are sexual content.
 """
 
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -18,14 +17,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from jsd.errors import GenerationError, InvalidInputError, ModelFolderError, Note
+from jsd.errors import GenerationError, ModelFolderError, Note
 from jsd.models.components import load_image_processor, load_safety_checker
 from jsd.models.folder import ModelFolder
 from jsd.models.weights import CHECKER
 from jsd.options import SamplingOptions
+from jsd.strictness import REQUIRED, check_strict, is_required
 
 SPECIAL_CARE_ADJUSTMENT = 0.01
-REQUIRED = "JSD_REQUIRE_SAFETY_CHECKER"  # of the environment; "1": no picture leaves unjudged
 
 Status = Literal["on", "disabled", "none"]
 
@@ -83,24 +82,16 @@ def find_checker(folder: ModelFolder, device: torch.device) -> SafetyChecker | N
 
 
 def check_required(checker: SafetyChecker | None, options: SamplingOptions | None = None) -> None:
-    """Where the operator has set `REQUIRED`: there is a checker, and a request leaves it as strict as it is."""
-    if os.environ.get(REQUIRED, "") in ("", "0"):
-        return
-    if checker is None:
+    """Where the operator requires it: there is a checker, and a request leaves it as strict as it is."""
+    if checker is None and is_required():
         raise ModelFolderError(
             "safety.required",
             "{variable} is set, and the model has no safety checker; name the folder of one with --safety-checker or "
             "JSD_SAFETY_CHECKER",
             variable=REQUIRED,
         )
-    for field in ("disable_safety_checker", "safety_threshold"):
-        if options is not None and getattr(options, field) > 0:
-            raise InvalidInputError(
-                "safety.must_check",
-                "{field} must not loosen the safety checker here, got {value}; leave it out",
-                field=field,
-                value=getattr(options, field),
-            )
+    if options is not None:
+        check_strict(options)
 
 
 def safety_status(checker: SafetyChecker | None, options: SamplingOptions) -> Status:

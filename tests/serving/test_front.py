@@ -149,6 +149,31 @@ def test_a_body_that_is_no_request_is_422_with_what_is_wrong(server: Server, bod
     assert answer["detail"][0]["loc"] == ["body", where][: 1 + bool(where)]
 
 
+@pytest.mark.parametrize(
+    ("inputs", "field"),
+    [
+        ({"disable_safety_checker": True}, "disable_safety_checker"),
+        ({"safety_threshold": 0.05}, "safety_threshold"),
+        ({"loras": "a.safetensors"}, "loras"),
+        ({"loras": "a.safetensors:9"}, "loras"),
+        ({"mask": "https://example.org/a.png"}, "mask"),
+        ({"num_candidates": 2, "num_outputs": 3}, "num_candidates"),
+        ({"seed": 2**32 - 1, "num_outputs": 2}, "seed"),
+        ({"scheduler": "LCM", "num_inference_steps": 51}, "num_inference_steps"),
+        ({"guidance_start": 0.5, "guidance_end": 0.4}, "guidance_start"),
+    ],
+)
+def test_what_the_values_alone_break_is_422_before_it_waits(
+    inputs: dict[str, object], field: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JSD_REQUIRE_SAFETY_CHECKER", "1")
+    cog, line, figures = CogServer(Path("nowhere")), Line(length=0, wait_seconds=1), Figures()
+    client = TestClient(build_app(Front(cog, line, figures, Predictions(cog, line, figures)), None, lambda: None, None))
+    answer = client.post("/predictions", json={"input": inputs})
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["detail"][0]["loc"] == ["body", "input", field]
+
+
 def test_a_server_for_other_machines_calls_no_webhook_in_its_own_networks() -> None:
     cog, line, figures = CogServer(Path("nowhere")), Line(length=1, wait_seconds=1), Figures()
     front = Front(cog, line, figures, Predictions(cog, line, figures), is_open=True)

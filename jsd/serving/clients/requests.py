@@ -17,6 +17,7 @@ from jsd.options import OPTIONS, SamplingOptions
 from jsd.serving.clients.pictures import middle, to_base64
 from jsd.serving.loras import served_loras
 from jsd.sizes import SizeLimits
+from jsd.strictness import check_strict
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,9 @@ def _prepare(request: Request, limits: SizeLimits, upscale: int) -> tuple[dict[s
         values |= dict(zip(("width", "height"), size, strict=True))
     image, mask, cropped = _pictures(request, values)
     values |= {name: picture for name, picture in (("image", image), ("mask", mask)) if picture is not None}
-    drawn = load_inputs(SamplingOptions(**{"prompt": None, **values}), limits, upscale)
+    options = SamplingOptions(**{"prompt": None, **values})
+    check_strict(options)
+    drawn = load_inputs(options, limits, upscale)
     inputs = {**request.inputs, "loras": loras, "upscale": upscale}
     inputs |= {"width": drawn.size[0], "height": drawn.size[1]}
     for name, picture in (("image", drawn.image), ("mask", drawn.mask)):

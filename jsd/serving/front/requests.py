@@ -16,9 +16,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from jsd.errors import InvalidInputError
 from jsd.i18n import _
-from jsd.options import OPTIONS
+from jsd.options import OPTIONS, SamplingOptions
 from jsd.serving.cog_server import SCHEMA
+from jsd.serving.loras import served_loras
 from jsd.serving.settings import NOTES
+from jsd.strictness import check_strict
 
 MAX_BODY_BYTES = 100 * 2**20
 MAX_NAME, MAX_UNKNOWN = 80, 20  # of inputs that are none
@@ -109,14 +111,17 @@ def read_request(content: bytes, headers: Mapping[str, str], named: str | None =
     )
 
 
-def _check(inputs: Mapping[str, object]) -> None:
-    """Before the request has waited in vain; Cog's server checks once more."""
-    for name, value in inputs.items():
-        if name in OPTIONS and value is not None and OPTIONS[name].type is not tuple:
-            try:
-                OPTIONS[name].check(value)
-            except InvalidInputError as error:
-                raise BadRequest(str(error), "input", name) from error
+def _check(inputs: Mapping[str, Any]) -> None:
+    """All that can be known without model and pictures, before the request has waited in vain; the worker checks once
+    more."""
+    given = {name: value for name, value in inputs.items() if name in OPTIONS and value is not None}
+    loras = given.pop("loras", "")
+    try:
+        check_strict(SamplingOptions(**{"prompt": "", **given}))
+        if isinstance(loras, str):  # else Cog's server refuses it
+            served_loras(loras)
+    except InvalidInputError as error:
+        raise BadRequest(str(error), "input", error.field) from error
 
 
 def _check_beside(body: Mapping[str, object]) -> None:

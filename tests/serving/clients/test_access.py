@@ -152,6 +152,13 @@ def test_what_the_server_refuses_is_passed_on_in_each_form(answer: Response, sta
     assert theirs.headers.get("retry-after") == web_uis.headers.get("retry-after") == answer.headers.get("retry-after")
 
 
+@pytest.mark.parametrize(("path", "status"), [("v1/images/generations", 400), ("sdapi/v1/txt2img", 422)])
+def test_no_client_loosens_a_checker_that_is_required(path: str, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JSD_REQUIRE_SAFETY_CHECKER", "1")
+    answer = TestClient(app(unreachable)).post(f"/{path}", json={"prompt": "猫", "disable_safety_checker": True})
+    assert answer.status_code == status and "disable_safety_checker" in answer.text
+
+
 VALUES = [-1, 1.5, 10**30, True, "", "x", "9" * 500, [], [[]], {}, {"a": [1]}, ["\0"], "\ud83d"]
 OPENAI = [*OPTIONS, "n", "size", "output_format", "output_compression", "quality", "background", "response_format"]
 OPENAI += ["style", "model", "partial_images", "stream", "user"]
