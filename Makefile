@@ -56,7 +56,7 @@ $(INSTALLED): pyproject.toml requirements.txt
 
 # The tests need every extra: half a gigabyte that nobody else has to wait for.
 $(TESTABLE): $(INSTALLED) requirements-test.txt
-	$(PIP) -r requirements-test.txt -e '.[train,readings,ray,web,mcp,test]'
+	$(PIP) -r requirements-test.txt -e '.[train,readings,ray,web,mcp,openvino,test]'
 	@touch $@
 
 # What the dependencies of pyproject.toml bring, at exact versions, resolved by uv from the packages' metadata: no wheel

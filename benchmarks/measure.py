@@ -19,7 +19,7 @@ GUIDANCE_SCALE = 7.5
 
 @dataclass(frozen=True)
 class Task:
-    implementation: str  # "diffusers" or "jsd"
+    implementation: str  # "diffusers", "jsd" or "openvino": ours by that engine
     dtype: str
     device: str
     folder: str
@@ -44,7 +44,7 @@ Draw = Callable[[], tuple[Any, dict[str, float]]]
 
 def measure(task: Task) -> Measured:
     began = perf_counter()
-    load = {"jsd": _import_jsd, "diffusers": _import_diffusers}[task.implementation]()
+    load = (_import_diffusers if task.implementation == "diffusers" else _import_jsd)()
     import_seconds = perf_counter() - began
     began = perf_counter()
     draw = load(task)
@@ -67,7 +67,8 @@ def _import_jsd() -> Callable[[Task], Draw]:
     from jsd import Pipeline, SamplingOptions
 
     def load(task: Task) -> Draw:
-        pipeline = Pipeline.load(task.folder, device=task.device, dtype=task.dtype)
+        engine = "openvino" if task.implementation == "openvino" else "torch"
+        pipeline = Pipeline.load(task.folder, device=task.device, dtype=task.dtype, engine=engine)
         options = SamplingOptions(
             prompt=PROMPT,
             upscale=1,  # nor has it an upscaler

@@ -3,7 +3,7 @@
     python -m benchmarks.run [--weights FOLDER] [--steps N] [--rounds N] ...
 
 Each variant runs in a process of its own, all of them in turn and that several times, so that a machine that
-slows down slows all of them. A figure is the median; ratios are to diffusers in the first dtype.
+slows down slows all of them. A figure is the median; ratios are to the first implementation in the first dtype.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from typing import Any
 from jsd.models.record import folder_digest
 
 ROOT = Path(__file__).resolve().parents[1]
-IMPLEMENTATIONS = ("diffusers", "jsd")
+IMPLEMENTATIONS = ("diffusers", "jsd", "openvino")  # the last: ours by that engine
 DTYPES = ("float32", "bfloat16", "float16")
 PHASES = ("encode", "denoise", "decode")
 
@@ -32,6 +32,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--weights", type=Path, default=ROOT / "weights" / "mini", help="default: the embedded model")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
+    parser.add_argument("--implementations", nargs="+", default=["diffusers", "jsd"], choices=IMPLEMENTATIONS)
     parser.add_argument("--dtypes", nargs="+", default=["float32", "bfloat16"], choices=DTYPES)
     parser.add_argument("--steps", type=int, default=25)
     parser.add_argument("--images", type=int, default=3, help="measured in each process, after one that warms up")
@@ -42,7 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def run_all(args: argparse.Namespace, scratch: Path) -> dict[str, list[dict[str, Any]]]:
     """variant -> what each of its processes measured; the last picture of each is scratch/VARIANT.png."""
-    variants = [(implementation, dtype) for dtype in args.dtypes for implementation in IMPLEMENTATIONS]
+    variants = [(implementation, dtype) for dtype in args.dtypes for implementation in args.implementations]
     measured: dict[str, list[dict[str, Any]]] = {" ".join(variant): [] for variant in variants}
     for number in range(args.rounds):
         for implementation, dtype in variants:
@@ -73,24 +74,28 @@ def summarise(processes: list[dict[str, Any]]) -> Row:
         "load_seconds": median(process["load_seconds"] for process in processes),
         **{f"{phase}_seconds": median(image[phase] for image in images) for phase in PHASES},
         "image_seconds": median(sum(image.values()) for image in images),
+        "image_least_seconds": min(sum(image.values()) for image in images),
+        "image_most_seconds": max(sum(image.values()) for image in images),
         "peak_bytes": max(process["peak_bytes"] for process in processes),
     }
 
 
-def mean_difference(path: Path, other: Path) -> float:
-    """Mean absolute difference of two pictures, 0 to 255: faster is worth nothing if it draws something else."""
+def difference(path: Path, other: Path) -> tuple[float, int]:
+    """How two pictures differ, of 255: on average, and at most. Faster is worth nothing if it draws something else."""
     import numpy as np
     from PIL import Image
 
     first, second = (np.asarray(Image.open(one).convert("RGB"), dtype=np.float64) for one in (path, other))
-    return float(np.abs(first - second).mean())
+    differences = np.abs(first - second)
+    return float(differences.mean()), int(differences.max())
 
 
 def build_report(args: argparse.Namespace, measured: dict[str, list[dict[str, Any]]], scratch: Path) -> dict[str, Any]:
     rows = {name: summarise(processes) for name, processes in measured.items()}
     baseline = next(iter(rows))
     for name, row in rows.items():
-        row["difference"] = mean_difference(scratch / f"{name}.png", scratch / f"{baseline}.png")
+        mean, most = difference(scratch / f"{name}.png", scratch / f"{baseline}.png")
+        row.update(difference=mean, largest_difference=most)
     first = measured[baseline][0]
     return {
         "model": args.weights.name,
@@ -105,7 +110,7 @@ def build_report(args: argparse.Namespace, measured: dict[str, list[dict[str, An
         "variants": rows,
         # Above 1: better than the baseline by that factor.
         "ratios": {
-            name: {key: rows[baseline][key] / value for key, value in row.items() if key != "difference"}
+            name: {key: rows[baseline][key] / value for key, value in row.items() if "difference" not in key}
             for name, row in rows.items()
         },
     }
@@ -114,18 +119,19 @@ def build_report(args: argparse.Namespace, measured: dict[str, list[dict[str, An
 def as_table(report: dict[str, Any]) -> str:
     """Markdown: seconds, memory, and in brackets how many times better than the baseline."""
     keys = ("load_seconds", "image_seconds", *(f"{phase}_seconds" for phase in PHASES), "peak_bytes")
-    names = ("load, s", "image, s", "encode, s", "denoise, s", "decode, s", "peak, GB")
+    names = ("load, s", "image, s", "encode, s", "denoise, s", "decode, s", "peak, GB", "image: least to most, s")
     lines = [f"| | {' | '.join(names)} | difference |", f"|{' --- |' * (len(names) + 2)}"]
     for variant, row in report["variants"].items():
         ratios = report["ratios"][variant]
         values = {key: row[key] / 1e9 if key == "peak_bytes" else row[key] for key in keys}
         cells = [f"{values[key]:.3f} ({ratios[key]:.2f}×)" for key in keys]
-        lines.append(f"| {variant} | {' | '.join(cells)} | {row['difference']:.2f} |")
+        cells += [f"{row['image_least_seconds']:.3f} to {row['image_most_seconds']:.3f}"]
+        lines.append(f"| {variant} | {' | '.join(cells)} | {row['difference']:.2f} ({row['largest_difference']:.0f}) |")
     lines.append("")
     lines.append(
         f"{report['model']}, {report['steps']} steps, {report['hardware']}, torch {report['versions']['torch']}, "
         f"diffusers {report['versions']['diffusers']}. In brackets: times better than {report['baseline']}. "
-        "Difference: of the picture from the baseline's, mean of 0 to 255."
+        "Difference: of the picture from the baseline's, of 255: mean (most)."
     )
     return "\n".join(lines)
 

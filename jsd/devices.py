@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from jsd.engines import OPENVINO, TORCH
 from jsd.errors import GenerationError, InvalidInputError, Note
 
 NATIVE_BF16 = (8, 0)  # compute capability
@@ -33,14 +34,25 @@ def dtype_name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
 
 
-def choose_placement(device: str | None = None, dtype: str | torch.dtype | None = None) -> Placement:
+def choose_placement(
+    device: str | None = None, dtype: str | torch.dtype | None = None, engine: str = TORCH
+) -> Placement:
     """JSD_DEVICE, else CUDA, else MPS, else the CPU; bfloat16 or float16 where it is fast, else float32. `None`: unset.
 
     Warns with a Note where that is the CPU of a machine that has a GPU.
     """
     dtype = dtype_name(dtype) if isinstance(dtype, torch.dtype) else dtype
     device = device_of_environment() if device is None else device
+    device = "cpu" if device is None and engine == OPENVINO else device
     chosen = _choose_device(device)
+    if engine == OPENVINO and chosen.type != "cpu":
+        raise InvalidInputError(
+            "device.engine",
+            "{field} must be cpu for the engine {engine}, got {value}; leave {field} out, or use the engine torch",
+            field="device",
+            engine=engine,
+            value=device,
+        )
     idle = unusable_gpu() if device is None and chosen.type == "cpu" else None
     if idle is not None:
         warnings.warn(idle, stacklevel=3)

@@ -26,12 +26,14 @@ HOLLOW = (
 )
 
 
-def load_alone(folder: "ModelFolder | Path | str | None", device: str | None = None, dtype: Any = None) -> "Pipeline":
+def load_alone(
+    folder: "ModelFolder | Path | str | None", device: str | None = None, dtype: Any = None, engine: str | None = None
+) -> "Pipeline":
     """As `Pipeline.load`, in a process that is ours."""
     from jsd.pipeline import Pipeline
 
     with lean_imports():
-        return Pipeline.load(folder, device, dtype)
+        return Pipeline.load(folder, device, dtype, engine)
 
 
 @contextmanager

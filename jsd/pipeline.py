@@ -18,6 +18,7 @@ from jsd import sampling, upscaling, vae
 from jsd.candidates import best, find_scorer, no_scorer
 from jsd.conditioning import TextEncoders
 from jsd.devices import choose_placement, dtype_name, out_of_memory, synchronize
+from jsd.engines import TORCH, choose_engine, loader
 from jsd.errors import GenerationError, Note, UnsafeImagesError
 from jsd.i18n import _
 from jsd.images.metadata import left_out
@@ -25,7 +26,6 @@ from jsd.images.tensors import image_to_tensor, mask_to_latents, tensor_to_image
 from jsd.inputs import load_inputs
 from jsd.job import GeneratedImage, Job, recorded
 from jsd.models import record as provenance
-from jsd.models.components import load_components
 from jsd.models.configs import GUIDANCE_SCALE
 from jsd.models.folder import ModelFolder, choose_folder, open_model_folder
 from jsd.models.lora import Adapters
@@ -55,6 +55,7 @@ class Pipeline:
     text_encoder_2: Any = None  # of SDXL: transformers.CLIPTextModelWithProjection
     upscaler: Any = None  # jsd.upscaling.Upscaler
     zero_empty_negative: bool = False  # SDXL's force_zeros_for_empty_prompt
+    engine: str = TORCH
 
     @classmethod
     def load(
@@ -62,15 +63,18 @@ class Pipeline:
         folder: ModelFolder | Path | str | None = None,
         device: str | None = None,
         dtype: str | torch.dtype | None = None,
+        engine: str | None = None,
         **parts: Path | str | None,
     ) -> "Pipeline":
-        """A model folder (see `jsd.models.folder.choose_folder`) on a device (see `jsd.devices`); `parts`: folders by
-        the names `vae`, `preview_vae`, `safety_checker`."""
-        placement = choose_placement(device, dtype)
+        """A model folder (see `jsd.models.folder.choose_folder`) on a device (see `jsd.devices`), by an engine (see
+        `jsd.engines`); `parts`: folders by the names `vae`, `preview_vae`, `safety_checker`."""
+        engine = choose_engine(engine)
+        placement = choose_placement(device, dtype, engine)
         chosen = open_model_folder(choose_folder(folder, parts))
         pipeline = cls(
+            engine=engine,
             tokenizer=chosen.tokenizer,
-            **load_components(chosen.path, placement.device, placement.dtype, chosen.parts.get("vae")),
+            **loader(engine)(chosen.path, placement.device, placement.dtype, chosen.parts.get("vae")),
             scheduler_config=chosen.scheduler_config,
             folder=chosen.path,
             parts=chosen.parts,
@@ -100,15 +104,15 @@ class Pipeline:
         """What is said once it is loaded; `reason`: why this folder (see `jsd.models.folder.choose_folder`)."""
         where = {"folder": self.folder, "reason": reason, "device": self.device, "dtype": dtype_name(self.dtype)}
         said = [_("model {folder} ({reason}), on {device} in {dtype}", **where)]
-        said += [f"{name}: {path}" for name, path in self.parts.items()]
+        chosen = {} if self.engine == TORCH else {"engine": self.engine}
+        said += [f"{name}: {one}" for name, one in {**chosen, **self.parts}.items()]
         if self.safety_checker is None:
             said.append(_("this model has no safety checker: nothing checks its pictures"))
         return said
 
     @property
     def device(self) -> torch.device:
-        device: torch.device = self.unet.device
-        return device
+        return torch.device(self.unet.device)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -140,7 +144,7 @@ class Pipeline:
     def provenance(self) -> dict[str, object]:
         """Which weights, under which licence, by which libraries. Reads every file of the folder, once."""
         folder = {} if self.folder is None else provenance.folder_record(self.folder, self.parts.get("vae"))
-        return provenance.library_versions() | folder
+        return provenance.library_versions(self.engine) | folder
 
     def generate(
         self, options: str | SamplingOptions | Sequence[SamplingOptions], *, progress: bool | None = None, **values: Any
@@ -268,10 +272,8 @@ class Pipeline:
         """The pictures of the denoised batch, each as soon as it is decoded, or where a scorer chooses the best of
         them. Those that the safety checker flags go into `job.withheld` instead; UnsafeImagesError in the end where
         all did."""
-        if job.scorer is None:
-            yield from self._finished(job)
-            return
-        yield from best(job.scorer, list(self._finished(job)), job.requests)
+        found = self._finished(job)
+        yield from found if job.scorer is None else best(job.scorer, list(found), job.requests)
 
     def _finished(self, job: Job) -> Iterator[GeneratedImage]:
         if not bool(torch.isfinite(job.latents).all()):

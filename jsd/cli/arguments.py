@@ -10,6 +10,8 @@ from typing import Any
 
 from PIL import Image
 
+from jsd.engines import ENGINES
+from jsd.engines import VARIABLE as ENGINE
 from jsd.errors import InvalidInputError
 from jsd.i18n import _
 from jsd.models.folder import PARTS, ModelFolder, choose_folder
@@ -67,11 +69,14 @@ def make_options(values: Mapping[str, Any]) -> SamplingOptions:
     return options
 
 
-def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+def add_model_arguments(parser: argparse.ArgumentParser, *, has_engine: bool = True) -> None:
     add = parser.add_argument
     add_folder_arguments(parser)
     add("--device", metavar="NAME", help=_("cuda, mps or cpu; default: the fastest there is"))
     add("--dtype", metavar="NAME", help=_("float32, float16 or bfloat16; default: the fastest there is"))
+    if has_engine:
+        said = _("openvino: compiled for the CPU, by the extra of that name")
+        add("--engine", metavar="|".join(ENGINES), help=f"{said} ({ENGINE}, {ENGINES[0]})")
 
 
 def add_folder_arguments(parser: argparse.ArgumentParser) -> None:

@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_options(parser, DEFAULTS_OF_ROWS)
     add_engine_arguments(parser)
-    add_model_arguments(parser)
+    add_model_arguments(parser, has_engine=False)  # its --engine is another: where, not by what
     add_output_arguments(parser)
 
 

@@ -12,6 +12,7 @@ from jsd.cli.arguments import (
     make_options,
     say,
 )
+from jsd.engines import choose_engine
 from jsd.prompting.styles import check_style
 
 
@@ -24,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     options = make_options(given_options(args))
     check_folder(args.output_dir, "output_dir")
+    engine = choose_engine(args.engine)
     folder = chosen_model(args)
     if options.style != "":
         check_style(folder.tokenizer, options.style)
@@ -32,7 +34,7 @@ def run(args: argparse.Namespace) -> None:
     from jsd.images.saving import unused_path
     from jsd.lean import load_alone
 
-    pipeline = load_alone(folder, args.device, args.dtype)
+    pipeline = load_alone(folder, args.device, args.dtype, engine)
     for line in pipeline.introduction(folder.reason):
         say(line)
     job = pipeline.prepare(options)

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from jsd.cli.arguments import add_model_arguments, check_folder, chosen_model
+from jsd.engines import choose_engine
 from jsd.i18n import _
 
 
@@ -19,4 +20,5 @@ def run(args: argparse.Namespace) -> None:
 
     if args.output_dir is not None:
         check_folder(args.output_dir, "output_dir")
-    serve(open_model_folder(chosen_model(args)), device=args.device, dtype=args.dtype, output_dir=args.output_dir)
+    model = {"device": args.device, "dtype": args.dtype, "engine": choose_engine(args.engine)}
+    serve(open_model_folder(chosen_model(args)), **model, output_dir=args.output_dir)

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jsd.cli.arguments import add_options, add_output_arguments, check_folder, given_options, say
-from jsd.errors import GenerationError, InvalidInputError, ModelFolderError, UnsafeImagesError
+from jsd.engines import OPENVINO, TORCH
+from jsd.errors import GenerationError, InvalidInputError, MissingExtraError, ModelFolderError, UnsafeImagesError
 from jsd.i18n import _
 from jsd.models.configs import read_json
 from jsd.models.folder import PARTS, ModelFolder, choose_folder, folder_named
@@ -86,8 +87,8 @@ def run(args: argparse.Namespace) -> None:
     same = metadata["pixels_sha256"] == record.get("pixels_sha256")
     print(f"{path}  seed {picture.seed}  {'=' if same else '≠'} {args.file}")
     if not same and not args.force:
-        here = ", ".join(f"{name} {metadata[name]}" for name in ("jsd", "torch", "diffusers"))
-        there = ", ".join(f"{name} {record.get(name)}" for name in ("jsd", "torch", "diffusers"))
+        names = ("jsd", "torch", "diffusers", *([OPENVINO] if OPENVINO in record else []))
+        here, there = (", ".join(f"{name} {one.get(name)}" for name in names) for one in (metadata, record))
         raise GenerationError(
             "rerun.differs",
             "{path} is not the same picture as {file}: drawn here by {here}, there by {there}; "
@@ -113,10 +114,11 @@ def _earlier_editions(folder: Path) -> dict[str, str]:
 def _load(folder: ModelFolder, record: dict[str, Any], force: bool) -> "Pipeline":
     from jsd.lean import load_alone
 
+    engine = OPENVINO if OPENVINO in record else TORCH
     try:
-        return load_alone(folder, str(record.get("device")), str(record.get("dtype")))
-    except InvalidInputError as error:
-        if not force or error.field not in ("device", "dtype"):
+        return load_alone(folder, str(record.get("device")), str(record.get("dtype")), engine)
+    except (InvalidInputError, MissingExtraError):
+        if not force:
             raise
         return load_alone(folder)
 

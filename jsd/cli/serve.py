@@ -6,6 +6,7 @@ import os
 
 from jsd.cli.arguments import add_folder_arguments, add_loras_argument, chosen_model, offer_loras
 from jsd.cli.numbers import check_port, check_whole, number, whole
+from jsd.engines import choose_engine
 from jsd.errors import InvalidInputError, ServingError
 from jsd.i18n import _
 
@@ -63,6 +64,7 @@ def run(args: argparse.Namespace) -> None:
             "{path} must be there, and is not; clone the repository and run jsd serve there, or install jsd anew",
             path=PREDICTOR,
         )
+    choose_engine()
     open_model_folder(folder)  # what setup() refuses, the server would log and go on without
     print(folder, flush=True)
     logging.basicConfig(format="%(asctime)s %(message)s")

@@ -4,6 +4,7 @@ import argparse
 
 from jsd.cli.arguments import add_loras_argument, add_model_arguments, chosen_model, offer_loras
 from jsd.cli.numbers import check_port, whole
+from jsd.engines import choose_engine
 from jsd.i18n import _
 
 
@@ -23,4 +24,6 @@ def run(args: argparse.Namespace) -> None:
 
     check_port(args.port, default=DEFAULT_PORT)
     offer_loras(args.loras)
-    serve(args.host, args.port, weights=chosen_model(args), device=args.device, dtype=args.dtype, names=args.allow_host)
+    engine = choose_engine(args.engine)
+    model = {"weights": chosen_model(args), "device": args.device, "dtype": args.dtype, "engine": engine}
+    serve(args.host, args.port, **model, names=args.allow_host)

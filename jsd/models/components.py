@@ -1,6 +1,7 @@
 """The networks of a model folder: built as their config.json says, filled with their weights."""
 
 import re
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -26,12 +27,14 @@ CONVOLUTIONAL = ("unet", "vae", UPSCALER)
 INITIALISERS = frozenset(name for name in dir(torch.nn.init) if re.fullmatch("[a-z].*_", name))
 
 
-def load_components(folder: Path, device: torch.device, dtype: torch.dtype, vae: Path | None = None) -> dict[str, Any]:
+def load_components(
+    folder: Path, device: torch.device, dtype: torch.dtype, vae: Path | None = None, without: Collection[str] = ()
+) -> dict[str, Any]:
     """The networks of a whole folder (see `jsd.models.folder.open_model_folder`) by name, for inference; `vae`: the
     folder of another VAE."""
     # Their files are read while their classes are imported.
     with ThreadPoolExecutor(1) as reader:
-        places = {name: folder / name for name in networks_of(folder)}
+        places = {name: folder / name for name in networks_of(folder) if name not in without}
         if vae is not None:
             places["vae"] = vae_place(vae)
         reading = {name: reader.submit(_read, place, name, device, dtype) for name, place in places.items()}
@@ -39,16 +42,20 @@ def load_components(folder: Path, device: torch.device, dtype: torch.dtype, vae:
         return {name: _fill(built[name], reading[name].result()) for name in places}
 
 
+def load_network(place: Path, component: str, device: torch.device, dtype: torch.dtype) -> Any:
+    """One of them, whose own folder is `place`."""
+    return _fill(build(component, read_json(place / "config.json")), _read(place, component, device, dtype))
+
+
 def load_vae(folder: Path, device: torch.device, dtype: torch.dtype) -> Any:
     """The VAE of a whole folder of one."""
-    place = vae_place(folder)
-    return _fill(build("vae", read_json(place / "config.json")), _read(place, "vae", device, dtype))
+    return load_network(vae_place(folder), "vae", device, dtype)
 
 
 def load_safety_checker(folder: Path, device: torch.device) -> Any:
     """The StableDiffusionSafetyChecker of a whole folder that has one, in float32."""
     place, _processor = checker_places(folder)
-    return _fill(build(CHECKER, read_json(place / "config.json")), _read(place, CHECKER, device, torch.float32))
+    return load_network(place, CHECKER, device, torch.float32)
 
 
 def load_image_processor(folder: Path) -> Any:

@@ -18,6 +18,11 @@ from jsd.atomic import write_json
 SETTLED_SECONDS = 2
 
 
+def cache_folder() -> Path:
+    """What lies there is made anew where it is missing."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "jsd"
+
+
 class Known:
     """Facts about the files of `folder` as they are when this is made."""
 
@@ -29,8 +34,7 @@ class Known:
         self._files = {name: [one.st_size, one.st_mtime_ns, one.st_ctime_ns] for name, one in states.items()}
         # What is whole for one version of these may not be for another.
         self._versions = {"jsd": jsd.__version__} | {name: version(name) for name in ("diffusers", "transformers")}
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
-        self._record = cache / "jsd" / "folders" / f"{hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]}.json"
+        self._record = cache_folder() / "folders" / f"{hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]}.json"
 
     def get(self, fact: str) -> object:
         """What `put` was told; None where it was told nothing, or where any file has changed since."""

@@ -15,7 +15,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from jsd.engines import OPENVINO
 from jsd.errors import InvalidInputError
+from jsd.models.openvino import CompiledUNet
 from jsd.models.record import file_digest
 from jsd.rules import split_weight
 
@@ -61,6 +63,14 @@ class Adapters:
     def apply(self, loras: Sequence[str]) -> None:
         """Merge `loras` ("FILE" or "FILE:WEIGHT") and no others; InvalidInputError, and nothing changed, where one
         cannot be."""
+        if loras and any(isinstance(one, CompiledUNet) for one in self.networks.values()):
+            raise InvalidInputError(
+                "lora.engine",
+                "{field} change the model's weights, which the engine {value} has compiled; leave {field} out, or use "
+                "the engine torch",
+                field="loras",
+                value=OPENVINO,
+            )
         choices = [split_weight(one) for one in loras]
         wanted = tuple((name, weight, _stamp(Path(name))) for name, weight in choices)
         if wanted == self._applied:

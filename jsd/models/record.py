@@ -10,6 +10,7 @@ from pathlib import Path
 from PIL import Image
 
 import jsd
+from jsd.engines import OPENVINO
 from jsd.errors import ModelFolderError
 from jsd.i18n import N_
 from jsd.models.configs import read_json
@@ -90,9 +91,10 @@ def folder_licence(folder: Path) -> dict[str, object]:
     return {key: value for key, value in record.items() if value is not None}
 
 
-def library_versions() -> dict[str, object]:
+def library_versions(engine: str) -> dict[str, object]:
     """Whose arithmetic drew the picture; without a build's suffix (+cpu)."""
-    return {"jsd": jsd.__version__, **{name: version(name).partition("+")[0] for name in ("torch", "diffusers")}}
+    names = ("torch", "diffusers", *([OPENVINO] if engine == OPENVINO else []))
+    return {"jsd": jsd.__version__, **{name: version(name).partition("+")[0] for name in names}}
 
 
 def input_digests(**pictures: Image.Image | None) -> dict[str, object]:

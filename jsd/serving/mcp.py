@@ -196,13 +196,15 @@ def build_server(artist: Artist) -> "Server[Any]":
     )
 
 
-def serve(folder: ModelFolder, *, device: str | None, dtype: str | None, output_dir: Path | None) -> None:
+def serve(
+    folder: ModelFolder, *, device: str | None, dtype: str | None, engine: str | None, output_dir: Path | None
+) -> None:
     """Answer until standard input ends."""
 
     def load() -> "Pipeline":
         from jsd.pipeline import Pipeline  # torch, only when something is drawn
 
-        return Pipeline.load(folder, device, dtype)
+        return Pipeline.load(folder, device, dtype, engine)
 
     async def answer() -> None:
         server = build_server(Artist(folder, load, output_dir))

@@ -44,6 +44,7 @@ def serve(
     weights: ModelFolder | Path | None = None,
     device: str | None = None,
     dtype: str | None = None,
+    engine: str | None = None,
     names: Sequence[str] = (),
 ) -> None:
     """Answer until interrupted; `names` are those of hosts that the page may be called by."""
@@ -62,7 +63,7 @@ def serve(
                 raise
             raise MissingExtraError("gradio", "web") from error
         chosen = choose_folder(weights)
-        pipeline = load_alone(chosen, device, dtype)
+        pipeline = load_alone(chosen, device, dtype, engine)
         print(*pipeline.introduction(chosen.reason), sep="\n")
         page = Page(pipeline, folder / "pictures", find_scorer())
         app = Guard(Limits(build_app(page), folder, kept=page.visitors.folder), host=host, names=names)

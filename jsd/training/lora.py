@@ -130,7 +130,7 @@ class LoraRun:
         self.recipe, self.stage, self.options, self.adapter = recipe, stage, options, stage.adapter
         self.scheduler = scheduler_config(recipe, options)
         self.alphas_cumprod = alphas_cumprod(self.scheduler).to(options.device)
-        self.pipeline = Pipeline.load(options.base, options.device, "float32")
+        self.pipeline = Pipeline.load(options.base, options.device, "float32", "torch")
         self.records = [one.record for one in own]
         self.latents = torch.cat([self._encode(one.image) for one in own])  # (N, C, h, w)
         self.prior_prompts = prior_prompts(options.base, self.adapter, options.class_prompt)

@@ -18,8 +18,10 @@ def test_both_draw_the_same_picture_and_every_figure_is_written(
     report = json.loads(output.read_text("utf-8"))
     assert list(report["variants"]) == ["diffusers float32", "jsd float32"]
     for name, row in report["variants"].items():
-        assert row["difference"] < 0.5, f"{name} draws another picture: the work compared is not the same"
-        assert all(value > 0 for key, value in row.items() if key != "difference"), (name, row)
+        assert row["difference"] < 0.5 and row["largest_difference"] <= 1, (
+            f"{name} draws another picture: the work compared is not the same"
+        )
+        assert all(value > 0 for key, value in row.items() if "difference" not in key), (name, row)
     assert report["ratios"]["jsd float32"]["image_seconds"] == pytest.approx(
         report["variants"]["diffusers float32"]["image_seconds"] / report["variants"]["jsd float32"]["image_seconds"]
     )
