@@ -1,6 +1,7 @@
 """jsd rerun FILE: draw a picture again from what its file says, and say whether it is the same."""
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,44 +42,13 @@ def run(args: argparse.Namespace) -> None:
     loras = [Path(split_weight(one)[0]) for one in vars(args).get("loras", [])]
     pictures = {"image": args.image, "mask": args.mask}
     options = recorded_request(record, args.file.parent, chosen=chosen, pictures=pictures, loras=loras)
-    model = choose_folder(_folder(record, args.weights), {"vae": args.vae})
-    folder, vae = model.path, model.parts.get("vae")
-    if record.get("vae") is not None and vae is None:
-        raise InvalidInputError(
-            "rerun.vae",
-            "{field} must be the VAE that the picture was drawn with, {value}; name its folder",
-            field="--vae",
-            value=record["vae"],
-        )
+    model = _model(record, args.weights, args.vae, force=args.force)
 
-    # Here, because they import torch: a file that cannot be drawn again is answered before.
+    # Here, because it imports torch: a file that cannot be drawn again is answered before.
     from jsd.images.saving import unused_path
-    from jsd.models.record import folder_digest
 
-    digest = folder_digest(folder, vae)
-    if digest != record.get("model_sha256") and not args.force:
-        wanted = str(record.get("model_sha256"))[:10]
-        name = record.get("model")
-        commit = _earlier_editions(folder).get(str(record.get("model_sha256")))
-        if commit is not None:
-            raise ModelFolderError(
-                "rerun.earlier_edition",
-                "the picture was drawn by an earlier edition of {model}, with the digest {wanted}; it is in this "
-                "repository's history: git archive {commit} weights/mini | tar -x -C FOLDER, then name it with "
-                "--weights FOLDER/weights/mini, or use --force",
-                model=name,
-                wanted=wanted,
-                commit=commit,
-            )
-        raise ModelFolderError(
-            "rerun.other_model",
-            "the picture was drawn by {model} with the digest {wanted}, and {folder} has "
-            "{found}; name its folder with --weights, or use --force",
-            folder=folder,
-            model=name,
-            found=digest[:10],
-            wanted=wanted,
-        )
+    if not args.force:
+        _check_digest(model, record)
     picture = _draw(_load(model, record, args.force), options, record, args.force)
     args.output_dir.mkdir(parents=True, exist_ok=True)
     path = unused_path(args.output_dir, f"jsd-{picture.seed}", f".{picture.options.output_format}")
@@ -98,6 +68,64 @@ def run(args: argparse.Namespace) -> None:
             here=here,
             there=there,
         )
+
+
+def _model(record: dict[str, Any], weights: Path | None, vae: Path | None, *, force: bool) -> ModelFolder:
+    """With the VAE that drew the picture: where that was the model's own, one of the environment has no say."""
+    model = choose_folder(_folder(record, weights), {"vae": vae})
+    wanted = record.get("vae")
+    if wanted is None and vae is None:
+        return replace(model, parts={name: path for name, path in model.parts.items() if name != "vae"})
+    if wanted is None and not force:
+        raise InvalidInputError(
+            "rerun.own_vae",
+            "{field} must be left out, for the picture was drawn with the model's own VAE, got {value}; or use --force",
+            field="--vae",
+            value=vae,
+        )
+    if wanted is not None and "vae" not in model.parts:
+        raise InvalidInputError(
+            "rerun.vae",
+            "{field} must be the VAE that the picture was drawn with, {value}; name its folder",
+            field="--vae",
+            value=wanted,
+        )
+    return model
+
+
+def _check_digest(model: ModelFolder, record: dict[str, Any]) -> None:
+    from jsd.models.record import folder_digest
+
+    folder, vae = model.path, model.parts.get("vae")
+    digest, wanted = folder_digest(folder, vae), str(record.get("model_sha256"))
+    if digest == wanted:
+        return
+    commit = _earlier_editions(folder).get(wanted)
+    said = {"model": record.get("model"), "wanted": wanted[:10], "folder": folder, "found": digest[:10]}
+    if commit is not None:
+        raise ModelFolderError(
+            "rerun.earlier_edition",
+            "the picture was drawn by an earlier edition of {model}, with the digest {wanted}; it is in this "
+            "repository's history: git archive {commit} weights/mini | tar -x -C FOLDER, then name it with "
+            "--weights FOLDER/weights/mini, or use --force",
+            commit=commit,
+            **said,
+        )
+    if vae is not None:
+        raise ModelFolderError(
+            "rerun.other_vae",
+            "the picture was drawn by {model} with the VAE {vae}, together of the digest {wanted}, and {folder} with "
+            "{other} has {found}; name their folders with --weights and --vae, or use --force",
+            vae=record.get("vae"),
+            other=vae,
+            **said,
+        )
+    raise ModelFolderError(
+        "rerun.other_model",
+        "the picture was drawn by {model} with the digest {wanted}, and {folder} has "
+        "{found}; name its folder with --weights, or use --force",
+        **said,
+    )
 
 
 def _folder(record: dict[str, Any], explicit: Path | None) -> Path:

@@ -12,6 +12,7 @@ from jsd.errors import InvalidInputError, JsdError, ModelFolderError
 from jsd.i18n import _
 from jsd.models.folder import choose_folder, verify_folder
 from jsd.models.record import OPENRAIL_RESTRICTIONS
+from jsd.models.verify import part_kind, verify_part
 from jsd.models.weights import MODELS, WEIGHT_STEMS, find_weights
 from jsd.options import MAX_SEED
 from jsd.prompting.tokenizer import printable
@@ -27,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     actions.add_parser("list", help=_("the model folders that are there, and the one in use"))
     verify = actions.add_parser("verify", help=_("name everything that keeps a folder from loading"))
-    verify.add_argument("folder", metavar="FOLDER", help=_("a model folder"))
+    verify.add_argument("folder", metavar="FOLDER", help=_("a model folder, or that of a VAE or a safety checker"))
     fetch = actions.add_parser("fetch", help=_("download a full-size model; jsd weights list names them"))
     fetch.add_argument(
         "model",
@@ -113,22 +114,26 @@ def _formats(path: Path) -> set[str]:
 
 
 def _verify(args: argparse.Namespace) -> None:
-    problems = verify_folder(args.folder)
+    folder = Path(args.folder)
+    kind = part_kind(folder)
+    problems = verify_folder(folder) if kind is None else verify_part(kind, folder)
     for problem in problems:
         print(problem)
     if problems:
         raise ModelFolderError(
             "weights.not_whole",
             "the model folder {folder} has {count} problem(s), listed above; fetch or copy it again",
-            folder=args.folder,
+            folder=folder,
             count=len(problems),
         )
     print(
         _(
             "the model folder {folder} is whole: every file and tensor is there in its shape (values are not compared)",
-            folder=args.folder,
+            folder=folder,
         )
     )
+    if kind is not None:
+        print(_("it is no model, but goes with one: {option}", option=f"--{kind.replace('_', '-')} {folder}"))
 
 
 def _fetch(args: argparse.Namespace) -> None:

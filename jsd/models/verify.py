@@ -29,7 +29,7 @@ SCALING_FACTOR = 0.18215  # Stable Diffusion's, of configs of 2022, which name n
 
 
 def verify_folder(folder: Path | str) -> list[ModelFolderError]:
-    """Everything that keeps `folder` from loading; headers and configs are read, not the weights."""
+    """Everything that keeps a model folder from loading; headers and configs are read, not the weights."""
     folder = Path(folder)
     if not folder.is_dir():
         return [
@@ -68,6 +68,21 @@ def _problems(folder: Path) -> Iterator[ModelFolderError]:
         yield from _misfits(folder, expected)
 
 
+def part_kind(folder: Path) -> str | None:
+    """ "vae" or "safety_checker" of a folder that is that part of a model alone."""
+    if has_safety_checker(folder) and not any((folder / name).is_dir() for name in MODELS):
+        return CHECKER
+    if not (folder / "config.json").is_file():
+        return None
+    named = _class_name(read_json(folder / "config.json"))
+    return next((kind for kind, classes in PART_CLASSES.items() if named in classes), None)
+
+
+def _class_name(config: dict[str, Any]) -> object:
+    architectures = config.get("architectures")
+    return config.get("_class_name", architectures[0] if isinstance(architectures, list) and architectures else None)
+
+
 def verify_part(kind: str, folder: Path) -> list[ModelFolderError]:
     """Everything that keeps `folder` from standing in for a part of a model: `kind` "vae" or "safety_checker"."""
     return list(_part_problems(kind, folder))
@@ -77,8 +92,8 @@ def _part_problems(kind: str, folder: Path) -> Iterator[ModelFolderError]:
     place = checker_places(folder)[0] if kind == CHECKER else vae_place(folder)
     try:
         config = read_json(place / "config.json")
-        named = config.get("_class_name", next(iter(config.get("architectures", [])), PART_CLASSES[kind][0]))
-        if named not in PART_CLASSES[kind]:
+        named = _class_name(config)
+        if named is not None and named not in PART_CLASSES[kind]:
             raise ModelFolderError(
                 "folder.other_class",
                 "{path} must be of the class {classes}, and is of {found}; name another folder",

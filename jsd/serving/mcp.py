@@ -113,7 +113,7 @@ class Artist:
             file, record = Path(path), read_record(Path(path))
             chosen = {"num_outputs": 1, "output_format": "png", **changes, **again}
             options = recorded_request(record, file.parent, chosen=chosen, pictures=pictures)
-            return options, self._other_model(record.get("model"))
+            return options, self._other_model(record)
         if seed not in list(self.drawn):
             raise InvalidInputError(
                 "mcp.not_drawn",
@@ -125,10 +125,13 @@ class Artist:
             )
         return replace(self.drawn[seed], **changes), []
 
-    def _other_model(self, name: object) -> list[str]:
-        own = self.folder.path.resolve().name
-        said = _("{value} drew the file, and this is {model}: the picture is another", value=name, model=own)
-        return [] if name == own else [said]
+    def _other_model(self, record: Mapping[str, Any]) -> list[str]:
+        vae = self.folder.parts.get("vae")
+        own = {"model": self.folder.path.resolve().name, "vae": None if vae is None else vae.resolve().name}
+        its = {name: record.get(name) for name in own}
+        model, value = (", VAE ".join(str(name) for name in names.values() if name is not None) for names in (own, its))
+        said = _("{value} drew the file, and this is {model}: the picture is another", value=value, model=model)
+        return [] if own == its else [said]
 
     def describe(self) -> dict[str, Any]:
         limits, path, tokenizer = self.folder.size_limits, self.folder.path, self.folder.tokenizer

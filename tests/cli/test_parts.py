@@ -57,7 +57,7 @@ def checker(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("kind", ["kl", "tiny"])
 def test_another_vae_decodes_is_recorded_and_is_asked_for_again(
-    kind: str, toy_folder: Path, vaes: Path, tmp_path: Path, jsd: Jsd
+    kind: str, toy_folder: Path, vaes: Path, tmp_path: Path, jsd: Jsd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pipeline = Pipeline.load(toy_folder, "cpu", "float32", vae=vaes / kind)
     job = pipeline.prepare(pipeline.generate("猫", **REQUEST)[0].options)
@@ -72,6 +72,12 @@ def test_another_vae_decodes_is_recorded_and_is_asked_for_again(
     path = picture.save(tmp_path / "a.png")
     words = ["rerun", path, "--weights", toy_folder, "--output-dir", tmp_path / "again"]
     assert jsd(words).refuses("--vae") and jsd(words, "--vae", vaes / kind).code == 0
+    own = Pipeline.load(toy_folder, "cpu", "float32").generate("猫", **REQUEST)[0].save(tmp_path / "b.png")
+    monkeypatch.setenv("JSD_VAE", str(vaes / {"kl": "tiny", "tiny": "kl"}[kind]))
+    assert f"the VAE {kind}," in jsd(words).err[-1], "one of the environment is not taken for it"
+    words[1] = own
+    assert jsd(words).code == 0, "nor for the model's own"
+    assert jsd(words, "--vae", vaes / kind).refuses("--vae")
 
 
 def test_a_small_vae_draws_previews_at_half_the_sides(toy_folder: Path, vaes: Path) -> None:
@@ -134,6 +140,20 @@ def test_what_is_none_is_named(case: str, toy_folder: Path, vaes: Path, checker:
     part, choose, named = WRONG[case]
     with pytest.raises(JsdError, match=named):
         open_model_folder(choose_folder(toy_folder, {part: choose(toy_folder, vaes, checker)}))
+
+
+@pytest.mark.parametrize("part", ["kl", "tiny", "checker", "beside its processor"])
+def test_verify_knows_the_part(part: str, vaes: Path, checker: Path, tmp_path: Path, jsd: Jsd) -> None:
+    folder = shutil.copytree(vaes / part if (vaes / part).is_dir() else checker, tmp_path / "part")
+    if part.startswith("beside"):
+        folder = write_toy_checker(tmp_path)
+    said = jsd("weights", "verify", folder)
+    assert said.code == 0 and ("--vae" if part in ("kl", "tiny") else "--safety-checker") in said.out[-1]
+    place = folder / "safety_checker" if (folder / "safety_checker").is_dir() else folder
+    (weights,) = place.glob("*.safetensors")
+    weights.unlink()
+    said = jsd("weights", "verify", folder)
+    assert said.code == 2 and [weights.name in line for line in said.out] == [True], "that, and nothing of a model"
 
 
 def test_damage_is_named(toy_folder: Path, checker: Path, tmp_path: Path) -> None:

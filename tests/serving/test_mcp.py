@@ -49,6 +49,7 @@ def test_drawing_redrawing_and_what_cannot_be(toy_folder: Path, tmp_path: Path) 
     expected = Pipeline.load(toy_folder, "cpu").generate(SamplingOptions(**TWO_STEPS, seed=5))[0]
     expected.save(tmp_path / "ours.png")
     save_image(expected.image, tmp_path / "theirs.png")
+    save_image(expected.image, tmp_path / "by-another-vae.png", metadata=expected.metadata | {"vae": "kl"})
 
     async def act(client: Client) -> None:
         tools = {tool.name: tool.input_schema for tool in (await client.list_tools()).tools}
@@ -69,6 +70,8 @@ def test_drawing_redrawing_and_what_cannot_be(toy_folder: Path, tmp_path: Path) 
 
         again = await client.call_tool("redraw", {"path": str(tmp_path / "ours.png")})
         assert picture(again).tobytes() == expected.image.tobytes()
+        other = await client.call_tool("redraw", {"path": str(tmp_path / "by-another-vae.png")})
+        assert "toy, VAE kl" in text(other) and "drew the file" not in text(again)
         styled = await client.call_tool("redraw", {"seed": 5, "style": "油絵", "guidance_scale": None})
         assert picture(styled).info["parameters"].startswith("猫 油絵") and "seed 5" in text(styled)
         two = await client.call_tool("draw", {**TWO_STEPS, "num_outputs": 2, "negative_prompt": "鯨"})
