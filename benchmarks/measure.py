@@ -5,7 +5,7 @@ import platform
 import resource
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
@@ -15,11 +15,12 @@ PROMPT = "サラリーマン 油絵"
 SEED = 0
 SCHEDULER = "DPMSolverMultistep"
 GUIDANCE_SCALE = 7.5
+PHASES = ("encode", "denoise", "decode")
 
 
 @dataclass(frozen=True)
 class Task:
-    implementation: str  # "diffusers", "jsd" or "openvino": ours by that engine
+    implementation: str  # "diffusers", "diffusers compiled", "jsd" or "openvino": ours by that engine
     dtype: str
     device: str
     folder: str
@@ -38,19 +39,19 @@ class Measured:
     versions: dict[str, str]
 
 
-# Draws the prompt once: (the picture, seconds by phase).
-Draw = Callable[[], tuple[Any, dict[str, float]]]
+# Draws a batch of the prompt: (the first picture, seconds by phase, of all of them).
+Draw = Callable[[int], tuple[Any, dict[str, float]]]
 
 
 def measure(task: Task) -> Measured:
     began = perf_counter()
-    load = (_import_diffusers if task.implementation == "diffusers" else _import_jsd)()
+    load = importer(task.implementation)()
     import_seconds = perf_counter() - began
     began = perf_counter()
     draw = load(task)
     load_seconds = perf_counter() - began
-    draw()
-    drawn = [draw() for _ in range(task.images)]
+    draw(1)
+    drawn = [draw(1) for _ in range(task.images)]
     drawn[-1][0].save(task.picture)
     return Measured(
         import_seconds=import_seconds,
@@ -61,6 +62,16 @@ def measure(task: Task) -> Measured:
         versions={name: version(name) for name in ("torch", "diffusers", "transformers", "jsd")}
         | {"python": platform.python_version()},
     )
+
+
+def importer(implementation: str) -> Callable[[], Callable[[Task], Draw]]:
+    return _import_peer if implementation.startswith("diffusers") else _import_jsd
+
+
+def _import_peer() -> Callable[[Task], Draw]:
+    from benchmarks.peer import load_peer
+
+    return load_peer
 
 
 def _import_jsd() -> Callable[[Task], Draw]:
@@ -79,68 +90,9 @@ def _import_jsd() -> Callable[[Task], Draw]:
             disable_safety_checker=True,  # diffusers' pipeline is loaded without one
         )
 
-        def draw() -> tuple[Any, dict[str, float]]:
-            (picture,) = pipeline.generate(options)
-            return picture.image, picture.seconds
-
-        return draw
-
-    return load
-
-
-def _import_diffusers() -> Callable[[Task], Draw]:
-    """As a user of diffusers has it: its classes, its defaults. Token ids are ours: it has no tokenizer for them."""
-    import torch
-    from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
-    from transformers import CLIPTextModel
-
-    from jsd.devices import synchronize
-    from jsd.models.configs import read_json
-    from jsd.prompting.tokenizer import JapaneseTokenizer
-    from jsd.sampling import initial_noise, noise_generators
-    from jsd.schedulers import make_scheduler
-
-    def load(task: Task) -> Draw:
-        folder, dtype, device = Path(task.folder), getattr(torch, task.dtype), torch.device(task.device)
-        tokenizer = JapaneseTokenizer.load(folder / "tokenizer")
-        pipeline = StableDiffusionPipeline(
-            vae=AutoencoderKL.from_pretrained(folder / "vae", torch_dtype=dtype),
-            text_encoder=CLIPTextModel.from_pretrained(folder / "text_encoder", dtype=dtype),
-            tokenizer=None,
-            unet=UNet2DConditionModel.from_pretrained(folder / "unet", torch_dtype=dtype),
-            scheduler=make_scheduler(SCHEDULER, read_json(folder / "scheduler" / "scheduler_config.json"), task.steps),
-            safety_checker=None,
-            feature_extractor=None,
-            requires_safety_checker=False,
-        ).to(device)
-        pipeline.set_progress_bar_config(disable=True)
-        vae, side = pipeline.vae, pipeline.unet.config.sample_size
-        noise = initial_noise(noise_generators([SEED]), (vae.config.latent_channels, side, side))
-
-        @torch.inference_mode()
-        def draw() -> tuple[Any, dict[str, float]]:
-            times = [perf_counter()]
-            input_ids = torch.tensor([tokenizer.encode(PROMPT), tokenizer.encode("")], device=device)  # (2, L)
-            prompt_embeds, negative_prompt_embeds = pipeline.text_encoder(input_ids).last_hidden_state[:, None]
-            synchronize(device)
-            times.append(perf_counter())
-            latents = pipeline(
-                prompt_embeds=prompt_embeds,
-                negative_prompt_embeds=negative_prompt_embeds,
-                latents=noise.to(device, dtype),
-                num_inference_steps=task.steps,
-                guidance_scale=GUIDANCE_SCALE,
-                output_type="latent",
-            ).images
-            synchronize(device)
-            times.append(perf_counter())
-            decoded = vae.decode(latents / vae.config.scaling_factor).sample
-            picture = pipeline.image_processor.postprocess(decoded)[0]
-            times.append(perf_counter())
-            return picture, {
-                phase: end - start
-                for phase, start, end in zip(("encode", "denoise", "decode"), times, times[1:], strict=False)
-            }
+        def draw(batch: int) -> tuple[Any, dict[str, float]]:
+            pictures = pipeline.generate(replace(options, num_outputs=batch))
+            return pictures[0].image, {phase: sum(one.seconds[phase] for one in pictures) for phase in PHASES}
 
         return draw
 

@@ -16,12 +16,12 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks.measure import PHASES
 from jsd.models.record import folder_digest
 
 ROOT = Path(__file__).resolve().parents[1]
 IMPLEMENTATIONS = ("diffusers", "jsd", "openvino")  # the last: ours by that engine
 DTYPES = ("float32", "bfloat16", "float16")
-PHASES = ("encode", "denoise", "decode")
 
 Row = dict[str, float]
 
