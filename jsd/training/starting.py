@@ -32,7 +32,7 @@ class TrainOptions:
     seed: int = 0
     checkpointing_steps: int = 200
     device: str = "cpu"
-    mixed_precision: str = "bf16"  # of autocast; "no" for fp32
+    mixed_precision: str = "no"  # of autocast; "bf16" where that is fast: see jsd.devices.fast_dtype
     trigger: str = ""  # words that call what is learnt from own pictures
     class_prompt: str = ""  # what that is, as the model has it so far
     processes: Processes = field(default=Processes(), compare=False)
