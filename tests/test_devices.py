@@ -20,30 +20,32 @@ Machine = Callable[..., None]
 def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     """A machine with CUDA cards of these compute capabilities, Apple's MPS or none, a CPU of these instructions."""
 
-    def has(*cards: tuple[int, int], mps: bool = False, cpu: tuple[str, ...] = ()) -> None:
+    def has(*cards: tuple[int, int], mps: bool = False, cpu: tuple[str, ...] = (), name: str = "AMD EPYC") -> None:
         monkeypatch.setattr(torch.cuda, "is_available", lambda: len(cards) > 0)
         monkeypatch.setattr(torch.cuda, "device_count", lambda: len(cards))
         monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: cards[device.index or 0])
         monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
-        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: dict.fromkeys(cpu, True))
+        capabilities = {**dict.fromkeys(cpu, True), "cpu_name": name}
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
 
     return has
 
 
 @pytest.mark.parametrize(
-    ("instructions", "expected"),
+    ("instructions", "name", "expected"),
     [
-        ((), torch.float32),
-        (("avx2",), torch.float32),
-        (("avx512_fp16", "amx_fp16"), torch.float32),  # no CPU gets float16
-        (("avx512_bf16",), torch.bfloat16),
-        (("amx_bf16",), torch.bfloat16),
+        ((), "AMD EPYC", torch.float32),
+        (("avx2",), "Intel Xeon", torch.float32),
+        (("avx512_fp16", "amx_fp16"), "Intel Xeon", torch.float32),  # no CPU gets float16
+        (("avx512_bf16",), "AMD EPYC", torch.bfloat16),
+        (("avx512_bf16",), "Intel Xeon", torch.float32),
+        (("avx512_bf16", "amx_bf16"), "Intel Xeon", torch.bfloat16),
     ],
 )
-def test_a_cpu_gets_bfloat16_where_it_computes_with_it(
-    machine: Machine, instructions: tuple[str, ...], expected: torch.dtype
+def test_a_cpu_gets_bfloat16_where_it_is_faster(
+    machine: Machine, instructions: tuple[str, ...], name: str, expected: torch.dtype
 ) -> None:
-    machine(cpu=instructions)
+    machine(cpu=instructions, name=name)
     assert choose_placement("cpu").dtype == expected
     in_training = torch.bfloat16 if "amx_bf16" in instructions else torch.float32
     assert fast_dtype(torch.device("cpu"), training=True) == in_training
