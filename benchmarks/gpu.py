@@ -76,7 +76,8 @@ def variants(device: str) -> list[tuple[str, str]]:
 
     from jsd.devices import dtype_name, fast_dtype
 
-    fast = dtype_name(fast_dtype(torch.device(device)))
+    # On a CPU, where the way is tried, half precision is to be tried too.
+    fast = "bfloat16" if device == "cpu" else dtype_name(fast_dtype(torch.device(device)))
     dtypes = [fast, *(["float16"] if device == "cuda" and fast != "float16" else [])]
     found = [("jsd", "float32")]
     found += [(implementation, dtype) for dtype in dtypes for implementation in ("diffusers", "jsd")]
@@ -176,6 +177,10 @@ def forget() -> None:
         torch.cuda.empty_cache()
 
 
+def said(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error)[:300]}"
+
+
 def difference(picture: Any, reference: Any) -> list[float]:
     """Of 255: on average, and at most."""
     import numpy as np
@@ -208,10 +213,10 @@ def guard(folder: Path, device: str, dtype: str) -> Row:
         pipeline.unet.conv_out.bias.fill_(torch.nan)
     try:
         pipeline.generate(SamplingOptions(prompt=PROMPT, num_inference_steps=1, disable_safety_checker=True))
-        said = "nothing"
+        answer = "nothing"
     except GenerationError as error:
-        said = error.code
-    return {"vae_overflows_in_float16": overflowed, "and_is_finite_in_float32": redone, "unet_of_nan": said}
+        answer = error.code
+    return {"vae_overflows_in_float16": overflowed, "and_is_finite_in_float32": redone, "unet_of_nan": answer}
 
 
 def projections(name: str, rows: Sequence[Row], steps: int) -> list[Row]:
@@ -299,11 +304,14 @@ def run(args: argparse.Namespace, parent: Path) -> Row:
                     row["share_of_peak"] = flops / report["peak_flops"][row["dtype"]]
                     model["rows"].append(row)
             except Exception as error:  # of a row, out of memory say, the others know nothing
-                report["not_run"].append(f"{name}, {' '.join(variant)}: {type(error).__name__}: {str(error)[:300]}")
+                report["not_run"].append(f"{name}, {' '.join(variant)}: {said(error)}")
             forget()
             add_ratios(model["rows"])
             write_json(args.output, report)
-        model["guard"] = guard(folder, args.device, wanted[1][1])
+        try:
+            model["guard"] = guard(folder, args.device, wanted[1][1])
+        except Exception as error:
+            report["not_run"].append(f"{name}, the guard: {said(error)}")
         forget()
         report["projections"] += projections(name, model["rows"], args.steps)
         write_json(args.output, report)
