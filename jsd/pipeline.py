@@ -334,8 +334,7 @@ class Pipeline:
     def encode_prompt(self, prompts: Sequence[str], field: str = "prompt") -> Tensor:
         """prompts (B) -> embeddings (B, W L, D), W windows; `field` is the input named where a text cannot be read."""
         readings = [read_prompt(self.tokenizer, prompt, field) for prompt in prompts]
-        embeddings, _pooled = self.text_encoders.encode(readings, max(len(one.windows) for one in readings))
-        return embeddings.to(self.dtype)
+        return self.text_encoders.encode(readings, max(len(one.windows) for one in readings))[0].to(self.dtype)
 
     def encode_image(self, pixel_values: Tensor) -> Tensor:
         """pixel_values (B, 3, H, W) in [-1, 1] -> latents (B, C, h, w) float32, scaled: the mean."""
