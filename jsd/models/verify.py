@@ -70,6 +70,8 @@ def _problems(folder: Path) -> Iterator[ModelFolderError]:
 
 def part_kind(folder: Path) -> str | None:
     """ "vae" or "safety_checker" of a folder that is that part of a model alone."""
+    if not folder.is_dir():
+        return None
     if has_safety_checker(folder) and not any((folder / name).is_dir() for name in MODELS):
         return CHECKER
     if not (folder / "config.json").is_file():
