@@ -18,7 +18,7 @@ from jsd.cli import COMMANDS, build_parser
 from jsd.options import OPTIONS, SamplingOptions
 from predict import Predictor
 from runs import licences_table, options_table, results_table, scale, strip
-from runs.blocks import DOCS, MODEL_CARD, README, README_JA, ROOT, read_block
+from runs.blocks import DOCS, MODEL_CARD, README, README_JA, ROOT, TRAINING, read_block
 from runs.results_table import NATURAL_ROWS, load_reports, natural_block, results_block
 
 PAGES = [README, *(page for page in sorted(DOCS.glob("*.md")) if not page.name.endswith(".ja.md"))]
@@ -30,6 +30,7 @@ MADE = ("outputs/", "checkpoints/", "data/", "build/", "weights/rinna", "weights
 # block -> its pages, what the command that writes it says now
 BLOCKS: dict[str, tuple[Sequence[Path], Callable[[], str]]] = {
     "strip": ((README, README_JA), strip.strip_block),
+    "sheet": (TRAINING, strip.sheet_block),
     "options": ((DOCS / "options.md",), partial(options_table.options_block, "en")),
     "options in Japanese": ((DOCS / "options.ja.md",), partial(options_table.options_block, "ja")),
     "sources": (licences_table.PAGES, licences_table.sources_block),

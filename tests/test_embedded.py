@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from jsd import Pipeline, SamplingOptions
+from jsd.images.metadata import read_picture_file
 from jsd.models.folder import verify_folder
 from jsd.prompting.prompts import read_prompt
 from jsd.prompting.tokenizer import JapaneseTokenizer
@@ -50,6 +51,13 @@ def test_the_readmes_strip_is_of_these_weights(pipeline: Pipeline) -> None:
         drawn = json.loads(image.text["jsd"])["pictures"]
     assert {picture["model_sha256"] for picture in drawn} == {pipeline.provenance["model_sha256"]}
     assert [(one["prompt"], one["seed"]) for one in drawn] == [(prompt, strip.SEED) for prompt in strip.PROMPTS]
+
+
+def test_the_contact_sheet_is_of_these_weights_and_all_prompts(pipeline: Pipeline) -> None:
+    said = read_picture_file(strip.SHEET).values
+    assert said["model_sha256"] == pipeline.provenance["model_sha256"]
+    assert (said["prompts"], said["seed"]) == (strip.natural_prompts(), strip.SEED) and len(said["prompts"]) == 80
+    assert strip.SHEET.stat().st_size < 400_000
 
 
 @pytest.fixture(scope="module")

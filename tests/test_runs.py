@@ -187,3 +187,13 @@ def test_the_strip_says_what_drew_it(toy_folder: Path, tmp_path: Path) -> None:
     block = strip.strip_block(path)
     assert block.startswith("![") and "(docs/strip.png)" in block
     assert all(f"「{prompt}」" in block for prompt in strip.PROMPTS)
+
+
+def test_the_sheet_has_every_prompt_and_its_number(toy_folder: Path, tmp_path: Path) -> None:
+    path, prompts = tmp_path / "sheet.webp", [f"絵{number}" for number in range(strip.COLUMNS + 1)]
+    strip.draw_sheet(toy_folder, path, prompts)
+    with Image.open(path) as image:
+        assert image.size == (strip.COLUMNS * 32, 2 * (32 + strip.NUMBER_PX)), "as the model draws them"
+        assert image.crop((0, 32, 32, 32 + strip.NUMBER_PX)).convert("L").getextrema()[0] < 100, "no number below"
+    rows = [line for line in strip.sheet_block(path).splitlines() if line.startswith("* ")]
+    assert rows[0].startswith("* 1「絵0」 2「絵1」") and rows[1] == f"* {strip.COLUMNS + 1}「絵{strip.COLUMNS}」"
