@@ -1,5 +1,5 @@
-"""The embedded model's pictures of fixed prompts with one fixed seed: the strip of both READMEs, and the contact sheet of
-the natural prompts in both pages on training.
+"""The embedded model's pictures of fixed prompts with one fixed seed: the strip of both READMEs, and the contact sheet
+of the natural prompts in both pages on training.
 
 python -m runs.strip
 """
