@@ -23,6 +23,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         actions.add_parser("import", help=_("make a corpus of a folder of pictures, WebDataset or parquet files"))
     )
     build = actions.add_parser("build", help=_("fetch the pinned packages and make pictures and captions from them"))
+    build.add_argument(
+        "--from-sprites",
+        type=Path,
+        metavar="FOLDER",
+        help=_("paint them of the sprites in it instead, without a network, as jsd data sprites makes them"),
+    )
     sprites = actions.add_parser("sprites", help=_("fetch the pinned packages and pack what scenes are composed of"))
     _add_output(sprites, Path("data/scenes"), _("gets the file"))
     describe = actions.add_parser(
@@ -172,19 +178,24 @@ REASONS = (
 def _built(args: argparse.Namespace) -> None:
     from collections import Counter
 
-    from jsd.training.corpora.corpus import Corpus, build_corpus
-    from jsd.training.corpora.sprites import build_sprites
+    from jsd.training.corpora.corpus import Corpus, build_corpus, repaint_corpus
+    from jsd.training.corpora.sprites import SPRITES_FILE, Sprites, build_sprites
     from jsd.training.evaluation.prompt_sets import GROUPS, make_prompts
 
     if args.action == "sprites":
         check_folder(args.output, "output")
         check_folder(args.sources, "sources")
-        print(build_sprites(list(Corpus.load(args.corpus).concepts), args.sources, args.output))
+        print(build_sprites(list(Corpus.load(args.corpus).concepts.values()), args.sources, args.output))
         return
     if args.action == "build":
         check_folder(args.corpus.absolute().parent, "corpus")
         check_folder(args.sources, "sources")
-    corpus = build_corpus(args.corpus, args.sources) if args.action == "build" else Corpus.load(args.corpus)
+    if args.action == "describe":
+        corpus = Corpus.load(args.corpus)
+    elif args.from_sprites is not None:
+        corpus = repaint_corpus(args.corpus, Sprites.load(args.from_sprites / SPRITES_FILE))
+    else:
+        corpus = build_corpus(args.corpus, args.sources)
     records = corpus.records
     pairs = {(record.code, record.style) for record in records}
     unseen = {(record.code, record.style) for record in records if record.unseen}

@@ -3,9 +3,11 @@
 import json
 import re
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from jsd.training.corpora.sources import SOURCES, Source, fetch_source, read_members
 
@@ -35,6 +37,21 @@ class Concept:
     def code(self) -> str:
         """Code points as in the file names of the picture packages: "1f9d1-200d-1f4bc"."""
         return "-".join(f"{ord(character):x}" for character in self.emoji)
+
+
+def format_concepts(concepts: Iterable[Concept]) -> str:
+    """As concepts.json has them, in a corpus and among sprites."""
+    return json.dumps([asdict(concept) for concept in concepts], ensure_ascii=False, indent=1)
+
+
+def parse_concepts(text: str | bytes) -> list[Concept]:
+    """TypeError or ValueError where `text` is not what `format_concepts` wrote."""
+    return [_concept(entry) for entry in json.loads(text)]
+
+
+def _concept(entry: dict[str, Any]) -> Concept:
+    values: dict[str, Any] = {k: tuple(value) if isinstance(value, list) else value for k, value in entry.items()}
+    return Concept(**values)
 
 
 def read_list(name: str) -> list[str]:

@@ -3,10 +3,9 @@
 import hashlib
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -16,8 +15,15 @@ from jsd.atomic import replacing_folder
 from jsd.errors import CorpusError, InvalidInputError, MissingExtraError
 from jsd.i18n import _
 from jsd.training.corpora.captions import Words
-from jsd.training.corpora.concepts import Concept, distinctive_keywords, select_concepts
+from jsd.training.corpora.concepts import (
+    Concept,
+    distinctive_keywords,
+    format_concepts,
+    parse_concepts,
+    select_concepts,
+)
 from jsd.training.corpora.sources import SOURCES, fetch_source, read_font, read_members
+from jsd.training.corpora.sprites import Sprites
 from jsd.training.corpora.styles import BACKGROUNDS, CORPUS_STYLES, DEFAULT_STYLE, SIZE_PX, over
 
 NOTO_STRIKE_PX = 109  # the only size of the bitmaps in Noto Color Emoji
@@ -60,8 +66,7 @@ class Corpus:
         try:
             lines = (folder / "records.jsonl").read_text(encoding="utf-8").splitlines()
             records = [Record(**json.loads(line)) for line in lines]
-            listed: list[dict[str, Any]] = json.loads((folder / "concepts.json").read_text(encoding="utf-8"))
-            concepts = [_concept(entry) for entry in listed]
+            concepts = parse_concepts((folder / "concepts.json").read_bytes())
             pictures = np.load(folder / "pictures.npy", mmap_mode="r")
         except (EOFError, OSError, TypeError, ValueError) as error:
             raise CorpusError(
@@ -89,8 +94,7 @@ class Corpus:
             np.save(temporary / "pictures.npy", self.pictures)
             lines = [json.dumps(asdict(record), ensure_ascii=False) for record in self.records]
             (temporary / "records.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
-            listed = [asdict(concept) for concept in self.concepts.values()]
-            (temporary / "concepts.json").write_text(json.dumps(listed, ensure_ascii=False, indent=1), "utf-8")
+            (temporary / "concepts.json").write_text(format_concepts(self.concepts.values()), "utf-8")
 
     def words(self, language: str) -> dict[str, Words]:
         """code -> what its concept is called in "ja" or "en"."""
@@ -105,11 +109,6 @@ class Corpus:
         }
 
 
-def _concept(entry: dict[str, Any]) -> Concept:
-    values: dict[str, Any] = {k: tuple(value) if isinstance(value, list) else value for k, value in entry.items()}
-    return Concept(**values)
-
-
 def is_unseen(code: str, style: str) -> bool:
     """One in ten (concept, style) pairs, by a hash; never the default style, which a bare name asks for."""
     digest = hashlib.sha256(f"{code}/{style}".encode()).digest()
@@ -121,24 +120,43 @@ def build_corpus(folder: Path, sources: Path) -> Corpus:
     _check_replaceable(folder)
     concepts = select_concepts(sources)
     drawings = {name: _read_drawings(name, concepts, sources) for name in PICTURE_SETS}
+    packages = {name: SOURCES[package] for name, package in PICTURE_SETS.items()}
+    origins = {name: (f"{package.name} {package.version}", package.licence) for name, package in packages.items()}
+    return _paint(folder, concepts, drawings, origins)
+
+
+def repaint_corpus(folder: Path, sprites: Sprites) -> Corpus:
+    """Make the corpus in `folder` from nothing but sprites: without the packages, and so without a network."""
+    _check_replaceable(folder)
+    painted = set.intersection(*(set(sprites.files.get(name, ())) for name in PICTURE_SETS))
+    if not painted & {concept.code for concept in sprites.concepts}:
+        raise CorpusError(
+            "corpus.unpainted",
+            "sprites that a corpus is made of must hold concepts.json and the designs {designs} of its concepts, and "
+            "these show none; pack them again: jsd data sprites",
+            designs=", ".join(PICTURE_SETS),
+        )
+    drawings = {
+        name: {code: _fit(Image.fromarray(sprites.get(name, code))) for code in sprites.files.get(name, ())}
+        for name in PICTURE_SETS
+    }
+    return _paint(folder, sprites.concepts, drawings, sprites.origins)
+
+
+def _paint(
+    folder: Path,
+    concepts: Sequence[Concept],
+    drawings: dict[str, dict[str, Image.Image]],
+    origins: Mapping[str, tuple[str, str]],
+) -> Corpus:
+    """Of the concepts that every picture set draws. `origins`: picture set -> its source and licence."""
     concepts = [c for c in concepts if all(c.code in drawings[name] for name in PICTURE_SETS)]
     pictures: list[np.ndarray] = []
     records: list[Record] = []
     for concept in tqdm(concepts, desc="pictures"):
         for style, background, picture in _render(concept, drawings):
-            package = SOURCES[PICTURE_SETS[CORPUS_STYLES[style].picture_set]]
-            records.append(
-                Record(
-                    len(records),
-                    concept.code,
-                    style,
-                    background,
-                    is_unseen(concept.code, style),
-                    concept.japan,
-                    f"{package.name} {package.version}",
-                    package.licence,
-                )
-            )
+            seen = (style, background, is_unseen(concept.code, style), concept.japan)
+            records.append(Record(len(records), concept.code, *seen, *origins[CORPUS_STYLES[style].picture_set]))
             pictures.append(np.asarray(picture))
     Corpus(np.stack(pictures), records, {concept.code: concept for concept in concepts}).save(folder)
     return Corpus.load(folder)

@@ -1,14 +1,14 @@
 """The sprites of the second corpus: every concept in several designs, cut out, in one file.
 
-`sprites.zip` holds DESIGN/CODE.webp (RGBA, cropped to what is drawn, at most 120 px a side) and index.json with each
-design's source and licence.
+`sprites.zip` holds DESIGN/CODE.webp (RGBA, cropped to what is drawn, at most 120 px a side), index.json with each
+design's source and licence, and the corpus' concepts.json, so that the corpus itself can be painted of it.
 """
 
 import io
 import json
 import zipfile
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -19,10 +19,12 @@ from tqdm import tqdm
 
 from jsd.atomic import write_file
 from jsd.errors import CorpusError, MissingExtraError
+from jsd.training.corpora.concepts import Concept, format_concepts, parse_concepts
 from jsd.training.corpora.sources import SOURCES, SPRITE_SOURCES, fetch_source, read_members
 
 SPRITE_PX = 120
 SPRITES_FILE = "sprites.zip"
+INDEX_FILE, CONCEPTS_FILE = "index.json", "concepts.json"  # in it
 QUALITY = 80
 # design -> package. Fluent's flat set is its 3D set drawn anew; the others are drawings of their own.
 DESIGNS = {
@@ -37,20 +39,25 @@ Sprite = NDArray[np.uint8]  # (H, W, 4)
 
 @dataclass(frozen=True)
 class Sprites:
-    """`files`: design -> code -> WebP."""
+    """`files`: design -> code -> WebP; `origins`: design -> source and licence."""
 
     files: Mapping[str, Mapping[str, bytes]]
+    concepts: Sequence[Concept] = ()
+    origins: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     @classmethod
     def load(cls, path: Path) -> "Sprites":
         files: dict[str, dict[str, bytes]] = {}
+        concepts, index = [], {}
         try:
             with zipfile.ZipFile(path) as archive:
                 for name in archive.namelist():
                     design, _, file = name.partition("/")
                     if file.endswith(".webp"):
                         files.setdefault(design, {})[file.removesuffix(".webp")] = archive.read(name)
-        except (OSError, zipfile.BadZipFile) as error:
+                if CONCEPTS_FILE in archive.namelist():
+                    concepts, index = parse_concepts(archive.read(CONCEPTS_FILE)), json.loads(archive.read(INDEX_FILE))
+        except (KeyError, OSError, TypeError, ValueError, zipfile.BadZipFile) as error:
             raise CorpusError(
                 "corpus.sprites",
                 "there are no sprites in {path}: {reason}; run: jsd data sprites --output {folder}",
@@ -58,7 +65,7 @@ class Sprites:
                 reason=error,
                 folder=path.parent,
             ) from error
-        return cls(files)
+        return cls(files, concepts, {name: (one["source"], one["licence"]) for name, one in index.items()})
 
     @cached_property
     def _decoded(self) -> dict[tuple[str, str], Sprite]:
@@ -75,20 +82,21 @@ class Sprites:
         return [design for design, files in self.files.items() if code in files]
 
 
-def build_sprites(codes: list[str], sources: Path, folder: Path) -> Path:
-    """Write `folder`/sprites.zip for the concepts `codes`, from the packages in `sources`, fetching what is missing."""
-    file = io.BytesIO()
+def build_sprites(concepts: Sequence[Concept], sources: Path, folder: Path) -> Path:
+    """Write `folder`/sprites.zip for the concepts, from the packages in `sources`, fetching what is missing."""
+    file, codes = io.BytesIO(), {concept.code for concept in concepts}
     index = {}
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for design, name in DESIGNS.items():
             source = {**SOURCES, **SPRITE_SOURCES}[name]
             package = fetch_source(source, sources)
             found = 0
-            for code, drawing in tqdm(read_drawings(package, set(codes), icon_names(sources)), desc=design):
+            for code, drawing in tqdm(read_drawings(package, codes, icon_names(sources)), desc=design):
                 archive.writestr(f"{design}/{code}.webp", _packed(drawing))
                 found += 1
             index[design] = {"source": f"{name} {source.version}", "licence": source.licence, "sprites": found}
-        archive.writestr("index.json", json.dumps(index, indent=1))
+        archive.writestr(INDEX_FILE, json.dumps(index, indent=1))
+        archive.writestr(CONCEPTS_FILE, format_concepts(concepts), zipfile.ZIP_DEFLATED)
     folder.mkdir(parents=True, exist_ok=True)
     write_file(folder / SPRITES_FILE, file.getvalue())
     return folder / SPRITES_FILE

@@ -3,7 +3,9 @@
 import contextlib
 import io
 import shutil
+import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ from jsd.training.corpora import corpus as corpus_module
 from jsd.training.corpora.concepts import read_list, select_concepts
 from jsd.training.corpora.corpus import FILES, PICTURE_SETS, Corpus, is_unseen
 from jsd.training.corpora.sources import SOURCES
+from jsd.training.corpora.sprites import SPRITES_FILE
 from jsd.training.corpora.styles import BACKGROUNDS, CORPUS_STYLES, DEFAULT_STYLE
 
 SALARYMAN = "1f9d1-200d-1f4bc"
@@ -190,3 +193,47 @@ def test_a_corrupted_package_leaves_the_corpus_that_was_there(
     assert build(folder, copied) == CorpusError.exit_code
     assert all((folder / name).read_bytes() == (built[0] / name).read_bytes() for name in FILES)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus", "sources"]
+
+
+@pytest.fixture(scope="module")
+def sprites(built: tuple[Path, str], sources: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sprites")
+    options = ["--corpus", str(built[0]), "--sources", str(sources), "--output", str(folder)]
+    assert main(["data", "sprites", *options]) == 0
+    return folder
+
+
+def test_sprites_alone_make_the_same_corpus_of_slightly_other_pictures(
+    corpus: Corpus, sprites: Path, tmp_path: Path
+) -> None:
+    """Their Noto set is of vectors, and WebP loses a little; no package is there, and none can be fetched."""
+    options = ["--sources", str(tmp_path / "none"), "--from-sprites", str(sprites)]
+    assert main(["data", "build", "--corpus", str(tmp_path / "painted"), *options]) == 0
+    painted = Corpus.load(tmp_path / "painted")
+    assert painted.concepts == corpus.concepts, "names, keywords, sources and licences"
+    assert [replace(one, source="", licence="") for one in painted.records] == [
+        replace(one, source="", licence="") for one in corpus.records
+    ]
+    origins = {(one.style, one.source, one.licence) for one in painted.records if one.style in PICTURE_SETS}
+    assert ("noto", "@iconify-json/noto 1.2.9", "Apache-2.0") in origins and len(origins) == len(PICTURE_SETS)
+    for one in painted.records:
+        if one.style != "noto":
+            away = np.abs(painted.pictures[one.index].astype(int) - corpus.pictures[one.index]).mean()
+            assert away < 6, (one.code, one.style)
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("lacking", ["concepts.json", "flat/"])
+def test_sprites_that_cannot_make_a_corpus_are_one_line(
+    lacking: str, sprites: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Such as were packed before they held concepts, or without a design that the corpus is of."""
+    with zipfile.ZipFile(sprites / SPRITES_FILE) as whole, zipfile.ZipFile(tmp_path / SPRITES_FILE, "w") as part:
+        for name in whole.namelist():
+            if not name.startswith(lacking):
+                part.writestr(name, whole.read(name))
+    options = ["--from-sprites", str(tmp_path), "--corpus", str(tmp_path / "painted")]
+    assert main(["data", "build", *options]) == CorpusError.exit_code
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "jsd data sprites" in line and "3d, flat, noto" in line
+    assert not (tmp_path / "painted").exists()
