@@ -19,7 +19,7 @@ from jsd.training.batches import CaptionedLatents, crops, decoded_pictures, trai
 from jsd.training.corpora.corpus import Corpus
 from jsd.training.corpora.enlarged import EnlargedPictures, build_enlarged
 from jsd.training.corpora.opening import corpus_digest, open_corpus
-from jsd.training.corpora.phrases import DRESSES, Phrases
+from jsd.training.corpora.phrases import Phrases
 from jsd.training.corpora.scenes import Scenes
 from jsd.training.corpora.shards import Shards
 from jsd.training.corpora.sprites import SPRITES_FILE, Sprites
@@ -214,7 +214,7 @@ class Run:
             own = self.options.output / f"tokenizer_{self.vocabulary}"
             student.load_state_dict(reread(teacher, folder / "tokenizer", student, own))
         pooling = getattr(self.modules["unet"], "add_embedding", None)
-        phrases = Phrases(self.corpus, read_vocabulary(), DRESSES) if learns else self.phrases
+        phrases = Phrases(self.corpus, read_vocabulary(), drawn=True) if learns else self.phrases
         size, dropout = self.stage.train_batch_size, self.stage.caption_dropout
         return Reading(
             phrases, Teacher(teacher, tokenizer, pooling, learns), self.tokenizer, size, dropout, self.options.seed

@@ -44,12 +44,12 @@ UNREAD, NUM_UNREAD = "\U000f0000", 0.01  # a character that no vocabulary has: w
 class Phrases:
     """Draws (text, asked): a text, and how the picture that it means has been asked for so far.
 
-    Colours, counts, places and second things are words like any other here: what they change is drawn by later stages.
+    Colours, counts, places and second things are words like any other, until a later stage draws what they change.
     """
 
-    def __init__(self, corpus: Corpus, vocabulary: Vocabulary, shares: Mapping[str, float] = SHARES) -> None:
-        """`shares`: how often what stands before a thing is of which slot."""
-        self.shares = shares
+    def __init__(self, corpus: Corpus, vocabulary: Vocabulary, drawn: bool = False) -> None:
+        """`drawn`: colours, counts, places and second things are, so that they are asked for too, in one form each."""
+        self.drawn = drawn
         self.words = corpus.words("ja")
         self.codes = list(corpus.concepts)
         self.emoji = {code: concept.emoji for code, concept in corpus.concepts.items()}
@@ -105,17 +105,23 @@ class Phrases:
         return word, self.things[code][word]
 
     def _pair(self, code: str, rng: random.Random) -> tuple[str, str]:
-        """Two things mean the first; where one is placed by the other, the last, which the phrase is about."""
+        """Where two things are not drawn they mean the first; where one is placed by the other, the last, which the
+        phrase is about."""
         (one, asked), (other, asked_other) = self.thing(code, rng), self.thing(rng.choice(self.codes), rng)
         relation = "and" if rng.random() < 0.5 else rng.choice(list(self.relations))
         template = rng.choice(self.relations[relation])
-        first = template.index("{a}") < template.index("{b}")
         text = template.replace("{a}", one).replace("{b}", other)
+        if self.drawn:
+            return text, self.relations[relation][0].replace("{a}", asked).replace("{b}", asked_other)
+        first = template.index("{a}") < template.index("{b}")
         return text, asked if first == (relation == "and") else asked_other
 
     def _phrase(self, code: str, word: str, asked: str, rng: random.Random) -> tuple[str, str]:
         styled = rng.random() < STYLED
-        text = self._before(code, word, rng, self.shares) if rng.random() < BEFORE else word
+        text = word
+        if rng.random() < BEFORE:
+            template, meaning = self._before(code, rng, SHARES)
+            text, asked = template.replace(SLOT, text), meaning.replace(SLOT, asked)
         if styled:
             style = rng.choice(self._styles(code))
             text = rng.choice(self.styles[style]).replace(SLOT, text)
@@ -123,10 +129,21 @@ class Phrases:
                 asked = f"{asked}、{CORPUS_STYLES[style].names_ja[0]}"
         return self._after(code, text, rng) if rng.random() < AFTER else text, asked
 
-    def _before(self, code: str, text: str, rng: random.Random, shares: Mapping[str, float]) -> str:
+    def _before(self, code: str, rng: random.Random, shares: Mapping[str, float]) -> tuple[str, str]:
+        """A template around the thing, and the form that asks for the same picture."""
         (slot,) = rng.choices(list(shares), list(shares.values()))
-        templates = self._counts(code, rng.choice((1, 2, 3))) if slot == "count" else self._modifiers(slot, code, rng)
-        return rng.choice(templates).replace(SLOT, text)
+        if slot == "count":
+            count = rng.choice((1, 2, 3))
+            templates = self._counts(code, count)
+            return rng.choice(templates), templates[0] if self.drawn and count > 1 else SLOT
+        if self.drawn and slot == "colour":
+            colour = rng.choice(list(self.colours.values()))
+            return rng.choice((*colour.templates, *colour.near)), colour.templates[0]
+        if self.drawn and slot == "place":
+            place = rng.choice(list(self.places))
+            templates = self._places(place, code)
+            return rng.choice(templates), SLOT if place == "plain" else templates[0]
+        return rng.choice(self._modifiers(slot, code, rng)), SLOT
 
     def _after(self, code: str, text: str, rng: random.Random) -> str:
         slot = "sentence" if rng.random() < SENTENCE else "after"
@@ -176,7 +193,7 @@ class Phrases:
     def _dressed(self, code: str, text: str, style: str | None, rng: random.Random) -> str:
         """In that style, and in words that change nothing."""
         if rng.random() < DRESSED:
-            text = self._before(code, text, rng, DRESSES)
+            text = self._before(code, rng, DRESSES)[0].replace(SLOT, text)
         if style is not None:
             text = rng.choice(self.styles[style]).replace(SLOT, text)
         return self._after(code, text, rng) if rng.random() < DRESSED else text

@@ -17,7 +17,7 @@ from jsd.training.corpora.grounds import SIDE, paint
 from jsd.training.corpora.sprites import Sprite, Sprites
 from jsd.training.corpora.words import Attributes, Colour, read_attributes, read_colours, read_places, read_relations
 
-KINDS = {"single": 0.1, "colour": 0.5, "count": 0.1, "pair": 0.1, "place": 0.2}
+KINDS = {"single": 0.08, "colour": 0.3, "count": 0.07, "pair": 0.4, "place": 0.15}
 # Of scenes that name no design, so that seeds differ; and of those that do.
 UNNAMED = {"3d": 0.64, "noto": 0.12, "twemoji": 0.12, "blob": 0.12}
 NAMED = {"flat": "flat", "noto": "noto", "blob": "noto", "twemoji": "noto", "3d": "3d"}  # design -> style that it shows
@@ -75,7 +75,7 @@ class Scenes:
             return Scene((code,), design, style, count=int(rng.choice(list(COUNTS), p=list(COUNTS.values())))), rng
         if kind == "pair":
             other = self._other(code, design, rng)
-            relation = "and" if rng.random() < 0.5 else self.relations[rng.integers(len(self.relations))]
+            relation = "and" if rng.random() < 0.7 else self.relations[rng.integers(len(self.relations))]
             return Scene((code, other), design, style, relation=relation), rng
         if kind == "place":
             own = [place for place in self.attributes[code].places if place != "plain"]
@@ -141,7 +141,7 @@ class Scenes:
             return [(first, (x + _shake(rng), y + _shake(rng), side)) for x, y, side in _several(scene.count, rng)]
         if scene.place is None:
             return [(first, (0.5, 0.5, float(rng.uniform(0.86, 0.95))))]
-        side = float(rng.uniform(0.55, 0.75))
+        side = float(rng.uniform(0.62, 0.82))
         x = float(rng.uniform(side / 2, 1 - side / 2))
         stands = self.attributes[first].stance == "stands" and scene.place not in ("sky", "space")
         return [(first, (x, 1 - side / 2 - float(rng.uniform(0.02, 0.1)) if stands else 0.5 + _shake(rng) * 4, side))]

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from jsd.training.evaluation.colours import ink_mask
 
@@ -70,8 +70,9 @@ def cut_in_two(picture: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
 
 
 def _alone(part: np.ndarray, mask: np.ndarray, size: int = 128) -> np.ndarray:
-    """What `mask` marks of `part`, in the middle of a square on the ground's colour."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    """What `mask` marks of `part`, specks of a pixel or two aside, in the middle of a square on the ground's colour."""
+    solid = _opened(mask)
+    rows, columns = (np.flatnonzero(solid.any(axis=axis)) for axis in (1, 0))
     ground = (
         tuple(int(value) for value in np.median(part[~mask].reshape(-1, 3), axis=0)) if (~mask).any() else (255,) * 3
     )
@@ -83,6 +84,12 @@ def _alone(part: np.ndarray, mask: np.ndarray, size: int = 128) -> np.ndarray:
         thing = thing.resize((width, height), Image.Resampling.LANCZOS)
         square.paste(thing, ((size - width) // 2, (size - height) // 2))
     return np.asarray(square)
+
+
+def _opened(mask: np.ndarray) -> np.ndarray:
+    """Without what is thinner than three pixels (morphological opening)."""
+    image = Image.fromarray(np.pad(mask, 1)).convert("L")  # the filters leave an image's border as it is
+    return np.asarray(image.filter(ImageFilter.MinFilter(3)).filter(ImageFilter.MaxFilter(3)))[1:-1, 1:-1] > 0
 
 
 @dataclass(frozen=True)

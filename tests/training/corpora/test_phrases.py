@@ -49,6 +49,18 @@ def test_what_people_write_is_drawn(drawn: list[tuple[str, str]], pattern: str) 
     assert found and "バス" in " ".join(found)
 
 
+def test_what_is_drawn_is_asked_for_in_one_form(toy_corpus: Corpus) -> None:
+    phrases, rng = Phrases(toy_corpus, read_vocabulary(), drawn=True), random.Random(0)
+    drawn = [phrases.draw(rng) for _ in range(DRAWN)]
+    kept = {"真っ赤な": "赤い", "森にいる": "森の", "二台の": "二台の", "左が.+で右が": "左に.+、右に"}
+    for words, form in kept.items():
+        asked = [one for text, one in drawn if re.search(words, text)]
+        assert asked and all(re.search(form, one) for one in asked), words
+    for words in ("大きな", "白い背景の", "を描いて"):
+        asked = [one for text, one in drawn if words in text]
+        assert asked and not any(words in one for one in asked), words
+
+
 def test_a_word_means_one_concept(drawn: list[tuple[str, str]], toy_corpus: Corpus) -> None:
     names = {concept.name_ja for concept in toy_corpus.concepts.values()}
     bare = {text: asked for text, asked in drawn if asked in names}
