@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,8 @@ _OTHER_KINDS = {
     "lokr_": "LoKr",
     "lora_mid": "LoCon (Tucker)",
 }
+# What peft's save_pretrained writes of one network; here it is the UNet's.
+PEFT_FILE, PEFT_SETTINGS = "adapter_model.safetensors", "adapter_config.json"
 _OTHER_SETTINGS = ("use_rslora", "alpha_pattern", "use_dora")
 # Of a second text encoder.
 _SDXL = ("lora_te2_", "text_encoder_2.")
@@ -130,13 +133,20 @@ def read_lora(path: Path, networks: Mapping[str, nn.Module]) -> Lora:
             )
         part = "alpha" if found["alpha"] else "A" if (found["part"] or found["processor"]) in _DOWN else "B"
         parts.setdefault(module, {})[part] = tensor
-    alphas = _peft_alphas(metadata)
-    _check_settings(path, metadata)
+    if not tensors:
+        raise InvalidInputError(
+            "lora.empty",
+            "{field} must be files with LoRA tensors in them, and {value} has none; use another file",
+            field="loras",
+            value=path,
+        )
+    settings = _peft_settings(path, metadata)
+    _check_settings(path, settings)
     updates = {}
     for (network, module_path), tensors_of in parts.items():
         _check_shapes(path, networks[network].get_submodule(module_path), module_path, tensors_of)
         rank = tensors_of["A"].shape[0]
-        alpha = float(tensors_of["alpha"]) if "alpha" in tensors_of else alphas.get(network, float(rank))
+        alpha = float(tensors_of["alpha"] if "alpha" in tensors_of else settings.get(f"{network}.lora_alpha", rank))
         updates[network, module_path] = (tensors_of["A"], tensors_of["B"], alpha / rank)
     return Lora(path=path, sha256=file_digest(path), updates=updates)
 
@@ -218,26 +228,40 @@ def _check_shapes(path: Path, module: Any, name: str, tensors: Mapping[str, Tens
             outputs=weight.shape[0],
             shapes=shapes,
         )
+    if not all(bool(torch.isfinite(tensor.float()).all()) for tensor in tensors.values()):
+        raise InvalidInputError(
+            "lora.not_finite",
+            "{field} must hold finite numbers, and {value} has others for {name}; download it again, or use "
+            "another file",
+            field="loras",
+            value=path,
+            name=name,
+        )
 
 
-def _check_settings(path: Path, metadata: Mapping[str, str]) -> None:
+def _check_settings(path: Path, settings: Mapping[str, Any]) -> None:
     """Settings of peft with which a module's share is not alpha / r."""
-    for name, value in _peft_settings(metadata).items():
+    for name, value in settings.items():
         kind = name.rpartition(".")[2]
         if kind in _OTHER_SETTINGS and value:
             raise _of_another_kind(path, kind, name)
 
 
-def _peft_settings(metadata: Mapping[str, str]) -> dict[str, Any]:
+def _peft_settings(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
+    """ "unet.lora_alpha" -> 8 and so on: diffusers writes peft's settings into a file, peft itself beside it.
+
+    Where both are silent, alpha is the rank.
+    """
     try:
-        settings = json.loads(metadata.get("lora_adapter_metadata", "{}"))
-    except ValueError:
+        if path.name == PEFT_FILE and (path.parent / PEFT_SETTINGS).is_file():
+            beside = json.loads((path.parent / PEFT_SETTINGS).read_text("utf-8"))
+            found = {f"unet.{name}": value for name, value in beside.items()}
+        else:
+            found = dict(json.loads(metadata.get("lora_adapter_metadata", "{}")))
+    except (OSError, ValueError, TypeError, AttributeError):
         return {}
-    return settings if isinstance(settings, dict) else {}
-
-
-def _peft_alphas(metadata: Mapping[str, str]) -> dict[str, float]:
-    """network -> alpha, as diffusers writes peft's settings into a file; where it is silent, alpha is the rank."""
-    settings = _peft_settings(metadata)
-    found = {name: settings.get(f"{name}.lora_alpha") for name in ("unet", "text_encoder", "text_encoder_2")}
-    return {name: float(alpha) for name, alpha in found.items() if isinstance(alpha, int | float)}
+    return {
+        name: value
+        for name, value in found.items()
+        if not name.endswith(".lora_alpha") or (isinstance(value, int | float) and isfinite(value))
+    }

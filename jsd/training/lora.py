@@ -99,11 +99,6 @@ def own_pictures(source: Path, trigger: str) -> list[Picture]:
     return found
 
 
-def _called(one: Record | Noted, trigger: str) -> Record | Noted:
-    has_none = isinstance(one, Record) and "".join(one.captions).strip() == ""
-    return replace(one, captions=(trigger,)) if has_none and trigger != "" else one  # type: ignore[arg-type]
-
-
 def said_caption(record: Record, adapter: Adapter, trigger: str, rng: random.Random) -> str:
     """A caption of the picture in one of the templates; the trigger words are in every one."""
     text = record.caption(rng)

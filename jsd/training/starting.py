@@ -12,6 +12,7 @@ from torch import Tensor
 import jsd
 from jsd.errors import CheckpointError
 from jsd.models.configs import check_noise_schedule, read_json
+from jsd.models.weights import SECOND_ENCODER
 from jsd.training.processes import Processes
 from jsd.training.recipes import Recipe, Stage
 
@@ -101,6 +102,14 @@ def scheduler_config(recipe: Recipe, options: TrainOptions) -> dict[str, Any]:
             "--base must be a model that was not distilled, for training tells it no guidance scale, and {value} was "
             "(time_cond_proj_dim); take the model that it was made of",
             value=options.base,
+        )
+    if (options.base / SECOND_ENCODER).is_dir():
+        raise CheckpointError(
+            "train.sdxl",
+            "--base must be a Stable Diffusion v1 folder, and {value} is of SDXL ({name}/), which jsd draws with and "
+            "does not train; give another",
+            value=options.base,
+            name=SECOND_ENCODER,
         )
     path = options.base / "scheduler" / "scheduler_config.json"
     check_noise_schedule(path)

@@ -131,6 +131,8 @@ BROKEN: dict[str, tuple[str, dict[str, Tensor], dict[str, str]]] = {
         {},
     ),
     "many alphas": ("lora.shape", {"MODULE.alpha": torch.ones(2)}, {}),
+    "no number": ("lora.not_finite", {"MODULE.lora_B.weight": torch.full((32, RANK), torch.nan)}, {}),
+    "an endless alpha": ("lora.not_finite", {"MODULE.alpha": torch.tensor(torch.inf)}, {}),
 }
 
 
@@ -149,6 +151,28 @@ def test_what_fits_nothing_is_refused_and_nothing_is_changed(
         pipeline.adapters.apply([good, str(tmp_path / "bad.safetensors")])
     assert caught.value.code == code and "bad.safetensors" in str(caught.value)
     assert torch.equal(output_of(pipeline.unet), before)
+
+
+def test_a_file_without_tensors_is_refused(pipeline: Pipeline, tmp_path: Path) -> None:
+    save_file({}, tmp_path / "empty.safetensors")
+    with pytest.raises(InvalidInputError) as caught:
+        pipeline.adapters.apply([str(tmp_path / "empty.safetensors")])
+    assert caught.value.code == "lora.empty"
+
+
+def test_what_pefts_own_saving_writes_has_its_settings_beside_it(
+    trained: tuple[dict[str, Tensor], Tensor], pipeline: Pipeline, tmp_path: Path
+) -> None:
+    tensors, expected = trained
+    path = tmp_path / "adapter_model.safetensors"
+    save_file({f"base_model.model.{name}": tensor.clone() for name, tensor in tensors.items()}, path)
+    settings = tmp_path / "adapter_config.json"
+    settings.write_text(json.dumps({"lora_alpha": int(ALPHA), "use_rslora": False}), "utf-8")
+    pipeline.adapters.apply([str(path)])
+    torch.testing.assert_close(output_of(pipeline.unet), expected, rtol=1e-4, atol=1e-5)
+    settings.write_text(json.dumps({"lora_alpha": int(ALPHA), "use_rslora": True}), "utf-8")
+    with pytest.raises(InvalidInputError, match="use_rslora"):
+        pipeline.adapters.apply([f"{path}:0.5"])
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from jsd.training.lora import LoraRun, own_pictures, prior_prompts, run_lora, sa
 from jsd.training.recipes import LORA, LORA_FULL, PRIOR_PROMPTS, Recipe
 from jsd.training.starting import TrainOptions
 from runs.subject import write
+from tests.toy_sdxl import write_toy_sdxl_folder
 
 TRIGGER = "モコ"
 ADAPTER = replace(LORA.stages["lora"].adapter, rank=2, num_prior_pictures=4, prior_batch_size=2)  # type: ignore[type-var]
@@ -185,6 +186,12 @@ def test_prior_prompts_are_the_class_and_what_the_model_knows(toy_folder: Path, 
     known = {"styles": [], "concepts": [{"name": f"物{n}", "emoji": "🐱", "spellings": []} for n in range(32)]}
     (tmp_path / "concepts.json").write_text(json.dumps(known), "utf-8")
     assert prior_prompts(tmp_path, adapter, "") == [f"物{n}" for n in range(0, 32, 2)]
+
+
+def test_an_sdxl_base_is_refused(options: TrainOptions, tmp_path: Path) -> None:
+    base = write_toy_sdxl_folder(tmp_path / "sdxl")
+    with pytest.raises(CheckpointError, match="SDXL"):
+        run_lora(TOY, STAGE, replace(options, output=tmp_path / "out", base=base))
 
 
 def test_pictures_without_captions_need_trigger_words(corpus: Path) -> None:
