@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import save_file
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, CLIPTextConfig, CLIPTextModelWithProjection
 
 from jsd import Pipeline
 from jsd.errors import ModelFolderError
@@ -21,6 +21,7 @@ from jsd.models.tokenizer_json import write_tokenizer_json
 from jsd.sampling import initial_noise, noise_generators
 from jsd.schedulers import SCHEDULERS
 from tests.test_parity import BEGIN_OTHERWISE, NOISE_SCHEDULE, REFERENCES, quadrature, warmed
+from tests.toy_folder import train_vocabulary
 from tests.toy_sdxl import WIDTHS, write_toy_sdxl_folder
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -121,6 +122,8 @@ def test_other_sizes(pipeline: Pipeline, folder: Path) -> None:
         (lambda folder: change_json(folder / "text_encoder_2" / "config.json", projection_dim=8), "text_projection"),
         (lambda folder: (folder / "text_encoder_2" / "config.json").write_text("[]"), "text_encoder_2"),
         (lambda folder: (folder / "tokenizer" / "spiece.model").unlink(), "spiece.model"),
+        (lambda folder: fewer_words(folder / "text_encoder_2"), "text_encoder_2 vocab_size is 20"),
+        (lambda folder: train_vocabulary(folder / "tokenizer_2", ["犬と海"]), "tokenizer_2"),
     ],
 )
 def test_a_damaged_folder_is_named(change: Any, named: str, folder: Path, tmp_path: Path) -> None:
@@ -144,6 +147,12 @@ def test_long_prompts_emphasis_and_a_lora_of_the_second_encoder(pipeline: Pipeli
     ]
     pipeline.adapters.apply([])
     assert len(set(drawn)) == 4
+
+
+def fewer_words(folder: Path) -> None:
+    config = CLIPTextConfig.from_pretrained(folder)
+    config.vocab_size = 20
+    CLIPTextModelWithProjection(config).save_pretrained(folder)
 
 
 def change_json(path: Path, **values: object) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from jsd.errors import ModelFolderError
 from jsd.models.configs import check_noise_schedule, check_values, first_line, guidance_scale, read_json, unbuildable
+from jsd.models.record import file_digest
 from jsd.models.weights import (
     CHECKER,
     MODELS,
@@ -20,7 +21,7 @@ from jsd.models.weights import (
     read_shapes,
     vae_place,
 )
-from jsd.prompting.tokenizer import JapaneseTokenizer
+from jsd.prompting.tokenizer import VOCABULARY_FILE, JapaneseTokenizer
 from jsd.sizes import vae_factor
 
 TINY_VAE = "AutoencoderTiny"
@@ -232,9 +233,8 @@ def _shape_problems(
 def _misfits(folder: Path, expected: dict[str, Shapes]) -> Iterator[ModelFolderError]:
     """Parts that are whole and do not fit one another."""
     text, unet, vae = (expected[component] for component in MODELS)
-    vocab_size, width = text["embeddings.token_embedding.weight"]
+    width = text["embeddings.token_embedding.weight"][1]
     second = expected.get(SECOND_ENCODER)
-    positions = text["embeddings.position_embedding.weight"][0]
     in_channels, out_channels = unet["conv_in.weight"][1], unet["conv_out.weight"][0]
     channels = vae["decoder.conv_in.weight"][1]
     config = read_json(folder / "unet" / "config.json")
@@ -261,10 +261,22 @@ def _misfits(folder: Path, expected: dict[str, Shapes]) -> Iterator[ModelFolderE
         pass  # the caller names it
     else:
         pieces, length = tokenizer.vocab_size, tokenizer.model_max_length
-        rules += [
-            ("tokenizer vocab_size", pieces, "text_encoder vocab_size", vocab_size, pieces <= vocab_size),
-            ("model_max_length", length, "max_position_embeddings", positions, length <= positions),
-        ]
+        for encoder in (MODELS[0], SECOND_ENCODER)[: 1 + has_second]:
+            prefix = "" if encoder == MODELS[0] else "text_model."
+            vocab_size, positions = (
+                expected[encoder][f"{prefix}embeddings.{kind}_embedding.weight"][0] for kind in ("token", "position")
+            )
+            rules += [
+                ("tokenizer vocab_size", pieces, f"{encoder} vocab_size", vocab_size, pieces <= vocab_size),
+                ("model_max_length", length, f"{encoder} max_position_embeddings", positions, length <= positions),
+            ]
+        # jsd reads a text once for both encoders.
+        files = [folder / name / VOCABULARY_FILE for name in ("tokenizer", "tokenizer_2")]
+        if second is not None and files[1].is_file():
+            digests = [file_digest(file)[:12] for file in files]
+            rules.append(
+                (f"tokenizer {VOCABULARY_FILE}", digests[0], "that of tokenizer_2", digests[1], len(set(digests)) == 1)
+            )
     for part, value, other, limit, fits in rules:
         if not fits:
             yield ModelFolderError(
