@@ -164,7 +164,7 @@ def _convert(args: argparse.Namespace) -> None:
 
     source, target = Path(args.source), Path(args.folder)
     for field, path in (("SOURCE", source), ("TARGET", target)):
-        if path.suffix in PICKLES:
+        if path.suffix.lower() in PICKLES:
             raise InvalidInputError(
                 "single.pickle",
                 "{field} must be a folder or a .safetensors file, got {value}; files of this ending may run what they "
@@ -172,7 +172,7 @@ def _convert(args: argparse.Namespace) -> None:
                 field=field,
                 value=path,
             )
-    from_file, to_file = source.suffix == ENDING, target.suffix == ENDING
+    from_file, to_file = (path.suffix.lower() == ENDING for path in (source, target))
     if from_file and to_file:
         raise InvalidInputError(
             "single.both",

@@ -91,6 +91,13 @@ def test_convert_and_random_write_whole_folders_and_keep_those_that_are_there(js
     assert jsd("weights", "random", root / "mini").refuses("FOLDER")
 
 
+def test_endings_count_in_any_case(jsd: Jsd, root: Path) -> None:
+    assert jsd("weights", "convert", root / "mini", root / "A.SAFETENSORS").code == 0
+    assert (root / "A.SAFETENSORS").is_file()
+    assert jsd("weights", "convert", root / "A.SAFETENSORS", root / "again").code == 0
+    assert jsd("weights", "convert", root / "mini", root / "a.CKPT").refuses("TARGET")
+
+
 @pytest.mark.parametrize("action", ["convert", "random"])
 def test_a_full_disk_leaves_nothing_and_says_so(root: Path, tmp_path: Path, action: str) -> None:
     program = """

@@ -85,7 +85,7 @@ def routes(studio: Studio) -> list[Route]:
         Route("/skip", interrupt, methods=["POST"]),
         Route("/options", options),
         Route("/options", set_options, methods=["POST"]),
-        Route("/refresh-checkpoints", nothing, methods=["POST"]),
+        *(Route(f"/refresh-{name}", nothing, methods=["POST"]) for name in ("checkpoints", "loras")),
         Route("/{name}", listed),
     ]
 

@@ -37,7 +37,7 @@ THEIRS: dict[str, tuple[object, ...]] = {
     "subseed_strength": (),
     "tiling": (),
 }
-LORA = re.compile(r"<lora:([^:<>]+):([^:<>]+)>")
+LORA = re.compile(r"<lora:([^:<>]+)(?::([^<>]+))?>")  # a weight that is left out is 1
 PREVIEW_EVERY = 10  # the web UI's own
 SIDE = 512  # its own too, where a request names the other one
 MODEL = "sd_model_checkpoint"
@@ -115,7 +115,7 @@ def _loras(prompt: object) -> dict[str, str]:
     found = LORA.findall(prompt) if isinstance(prompt, str) else []
     if not found:
         return {}
-    loras = ",".join(f"{name}.safetensors:{weight}" for name, weight in found)
+    loras = ",".join(f"{name}.safetensors:{weight or 1}" for name, weight in found)
     return {"prompt": LORA.sub("", str(prompt)).strip(), "loras": loras}
 
 

@@ -31,6 +31,7 @@ def test_what_clients_ask_before_they_draw(api: WebUIApi) -> None:
     assert "油絵" in [one["name"] for one in api.get_prompt_styles()]
     assert [api.get_loras(), api.get_upscalers(), api.get_sd_vae(), api.get_cmd_flags()] == [[], [], [], {}]
     assert api.refresh_checkpoints() is None and api.set_options({"sd_model_checkpoint": "toy"}) is None
+    assert api.session.post(f"{api.baseurl}/refresh-loras").json() is None
     assert "another" in str(api.set_options({"sd_model_checkpoint": "another"}))
     assert api.session.get(f"{api.baseurl}/nothing").status_code == 404
 
@@ -86,6 +87,7 @@ def test_a_picture_of_another_shape_is_stretched_or_cropped(api: WebUIApi, resiz
         ({"styles": ["モネ"]}, "styles"),
         ({"seed": -2}, "seed"),
         ({"prompt": "猫 <lora:cat:0.5>"}, "loras"),
+        ({"prompt": "猫 <lora:cat:0.5:0.7>"}, "loras"),
         ({"override_settings": []}, "override_settings"),
     ],
 )
@@ -163,6 +165,8 @@ def test_loras_of_the_prompt() -> None:
     assert (
         request.inputs["prompt"] == "猫 水墨画" and request.inputs["loras"] == "ink.safetensors:0.7,cat.safetensors:1"
     )
+    request = read_request({"prompt": "猫 <lora:ink>"}, MODEL, has_image=False)
+    assert (request.inputs["prompt"], request.inputs["loras"]) == ("猫", "ink.safetensors:1")
 
 
 @pytest.mark.parametrize("images", [None, [], ["a", "b"], "a", [5], ["no base64!"]])
