@@ -11,7 +11,7 @@ from torch import Tensor
 
 from jsd.training.batches import CaptionedLatents
 from jsd.training.corpora.phrases import Phrases
-from jsd.training.corpora.scenes import Scenes
+from jsd.training.corpora.scenes import Scene, Scenes
 from jsd.training.latents import encode_pictures
 from jsd.training.loop import save_atomically
 
@@ -27,6 +27,13 @@ class SceneLatents:
         self.scenes, self.vae, self.size_px, self.folder = scenes, vae, size_px, folder
         folder.mkdir(parents=True, exist_ok=True)
         self._shards: dict[int, Tensor] = {}
+        self._described: dict[int, Scene] = {}
+
+    def describe(self, number: int) -> Scene:
+        """What the scene shows. Kept: to find a colour that a sprite takes costs a millisecond."""
+        if number not in self._described:
+            self._described[number] = self.scenes.scene(number)[0]
+        return self._described[number]
 
     def get(self, numbers: list[int]) -> Tensor:
         # float first: a CPU's autocast has no float16.
@@ -50,7 +57,8 @@ class SceneLatents:
         return (torch.cat(found) * float(self.vae.config.scaling_factor)).half()
 
     def _paint(self, number: int) -> NDArray[np.uint8]:
-        return self.scenes.paint(*self.scenes.scene(number))
+        self._described[number], canvas = self.scenes.scene(number)
+        return self.scenes.paint(self._described[number], canvas)
 
 
 class MixedLatents:
@@ -69,7 +77,7 @@ class MixedLatents:
         shards = min(MAX_SHARDS, FIRST_SHARDS + step // STEPS_PER_SHARD)
         numbers = [rng.randrange(shards * SHARD) for _ in range(num_scenes)]
         texts = [self.phrases.of_record(record, rng) for record in records]
-        texts += [self.phrases.of_scene(self.scenes.scenes.scene(number)[0], rng) for number in numbers]
+        texts += [self.phrases.of_scene(self.scenes.describe(number), rng) for number in numbers]
         texts = ["" if rng.random() < self.pictures.dropout else text for text in texts]
         own = self.pictures.latents[torch.tensor([record.index for record in records])]
         input_ids = torch.tensor([self.pictures.tokenizer.encode(text) for text in texts])

@@ -81,3 +81,15 @@ def test_a_batch_holds_both_and_depends_on_the_step_alone(
     assert all(torch.equal(a, b) for a, b in zip((latents, input_ids), mixed(0.7).batch(5), strict=True))
     assert ((latents == 7).flatten(1).all(dim=1)).sum() == 3, "seven of ten are scenes"
     assert input_ids.shape == (10, 16) and len(torch.unique(input_ids, dim=0)) > 5
+
+
+def test_what_a_scene_shows_is_found_once(
+    scenes: Scenes, vae: torch.nn.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When it is painted, or where another run painted it, when its caption is made."""
+    latents, expected = SceneLatents(scenes, vae, 32, tmp_path), [scenes.scene(number)[0] for number in range(8)]
+    latents.get([0])
+    resumed = SceneLatents(scenes, vae, 32, tmp_path)
+    resumed.describe(3)
+    monkeypatch.delattr(Scenes, "scene")
+    assert [latents.describe(number) for number in range(8)] == expected and resumed.describe(3) == expected[3]
