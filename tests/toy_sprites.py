@@ -1,6 +1,7 @@
 """Sprites of the toy corpus: a disc for each concept and design, in the file of the real ones."""
 
 import io
+import json
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,8 @@ import pytest
 from PIL import Image, ImageDraw
 from toy_corpus import CONCEPTS
 
-from jsd.training.corpora.sprites import DESIGNS, SPRITES_FILE
+from jsd.training.corpora.concepts import format_concepts
+from jsd.training.corpora.sprites import CONCEPTS_FILE, DESIGNS, INDEX_FILE, SPRITES_FILE
 
 LACKING = ("blob", "🚌")  # a design that lacks a concept
 
@@ -34,6 +36,8 @@ def toy_sprites(tmp_path_factory: pytest.TempPathFactory) -> Path:
                     file = io.BytesIO()
                     disc(10 * row + column).save(file, "WEBP", lossless=True)
                     archive.writestr(f"{design}/{concept.code}.webp", file.getvalue())
+        archive.writestr(CONCEPTS_FILE, format_concepts(CONCEPTS))
+        archive.writestr(INDEX_FILE, json.dumps({design: {"source": "toys 1", "licence": "MIT"} for design in DESIGNS}))
     return folder
 
 

@@ -1,0 +1,84 @@
+"""runs.train_gpu: from a model folder and sprites alone to parts that are laid over the folder; here on a CPU."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+from toy_recipe import TOY
+
+from jsd.models.folder import verify_folder
+from jsd.prompting.tokenizer import JapaneseTokenizer
+from jsd.training import modules
+from jsd.training.corpora.corpus import Corpus
+from jsd.training.corpora.phrases import Phrases
+from jsd.training.corpora.words import read_vocabulary
+from jsd.training.recipes import PHRASES, RECIPES
+from jsd.training.scenery import STEPS_PER_SHARD
+from jsd.training.vocabulary import train_phrase_tokenizer
+from runs import train_gpu
+
+
+@pytest.fixture(scope="module")
+def start(toy_corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder as the stage before leaves it, and weights/mini is."""
+    folder = tmp_path_factory.mktemp("start")
+    phrases = Phrases(toy_corpus, read_vocabulary())
+    train_phrase_tokenizer(phrases, TOY.vocab_size[PHRASES], 16, folder / "tokenizer")
+    tokenizer = JapaneseTokenizer.load(folder / "tokenizer")
+    parts = {name: modules.build(name, TOY.components[name], tokenizer) for name in ("text_encoder", "unet", "vae")}
+    assert TOY.scheduler is not None
+    modules.write_model_folder(folder, parts, TOY.scheduler, TOY.guidance_scale)
+    return folder
+
+
+def log(folder: Path, seconds: dict[int, float]) -> Path:
+    path = folder / "log.jsonl"
+    path.write_text(
+        "".join(json.dumps({"step": at, "seconds": value}) + "\n" for at, value in seconds.items()), "utf-8"
+    )
+    return path
+
+
+def test_it_goes_from_a_folder_to_parts_that_fit_over_it(
+    start: Path, toy_sprites: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(RECIPES, "mini", TOY)
+    monkeypatch.setattr(train_gpu, "PART_BYTES", 100_000)
+    result, laid = tmp_path / "result", shutil.copytree(start, tmp_path / "laid")
+    options = ["--steps", "2", "--device", "cpu", "--mixed-precision", "no", "--seed", "7"]
+    train_gpu.main([str(start), str(toy_sprites), str(result), *options])
+    parts = sorted(result.glob("joint.tar.*"))
+    assert len(parts) > 1 and max(part.stat().st_size for part in parts) <= 100_000
+    assert {path.name for path in result.iterdir()} - {part.name for part in parts} == {"log.jsonl", "000002.png"}
+    subprocess.run(["tar", "-x", "-C", laid], input=b"".join(part.read_bytes() for part in parts), check=True)
+    assert verify_folder(laid) == []
+    for component, path in (("unet", "diffusion_pytorch_model"), ("text_encoder", "model")):
+        before, after = (load_file(one / component / f"{path}.safetensors") for one in (start, laid))
+        assert {str(tensor.dtype) for tensor in after.values()} == {"torch.bfloat16"}
+        assert before.keys() == after.keys()
+        changed = sum(not before[name].bfloat16().equal(after[name]) for name in before)
+        assert changed > len(before) / 2, f"{component} was not trained"
+    run = json.loads((laid / "run.json").read_text("utf-8"))
+    assert (run["stage"]["max_train_steps"], run["options"]["seed"]) == (2, 7)
+    assert str(tmp_path) not in json.dumps(run) and "corpus" not in run["options"], "a folder of one machine"
+
+
+def test_the_first_steps_say_how_many_there_is_time_for(tmp_path: Path) -> None:
+    """A tenth of a second each, and 9.6 s for each shard of scenes: 0.2 s in all, of 90 % of what is left to train."""
+    path = log(tmp_path, {20: 52.0, 40: 54.0, 60: 56.0, 80: 58.0, 100: 60.0 + STEPS_PER_SHARD / 10})
+    assert train_gpu.steps_within(path, train_gpu.RESERVE_SECONDS + 200.0) == 100 + 900
+    assert train_gpu.steps_within(path, 5.0) == 100, "there is no time for more"
+
+
+def test_the_timed_steps_are_the_warm_up() -> None:
+    """Else the cosine would have gone down to its end before the run has begun."""
+    assert RECIPES["mini"].stages["joint"].lr_warmup_steps >= train_gpu.TIMED_STEPS
+
+
+def test_parts_of_another_run_stay_apart(tmp_path: Path) -> None:
+    (tmp_path / "joint.tar.00").write_bytes(b"")
+    with pytest.raises(SystemExit, match="must be an empty folder"):
+        train_gpu.main(["start", "sprites", str(tmp_path)])
