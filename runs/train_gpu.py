@@ -2,9 +2,9 @@
 
     python -m runs.train_gpu START SPRITES RESULT [--seconds 480 | --steps N] [options of jsd train]
 
-START is a model folder, SPRITES the folder of `jsd data sprites`. RESULT gets text encoder and UNet in bfloat16, in parts
-that are laid over a copy of START: `cat RESULT/joint.tar.* | tar -x -C FOLDER`. Where that is the START of the next run,
-give another --seed: its scenes are others.
+START is a model folder, SPRITES the folder of `jsd data sprites`. RESULT gets text encoder and UNet in bfloat16, in
+parts that are laid over a copy of START: `cat RESULT/joint.tar.* | tar -x -C FOLDER`. Where that is the START of the
+next run, give another --seed: its scenes are others.
 """
 
 import argparse
