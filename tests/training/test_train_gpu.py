@@ -42,17 +42,18 @@ def log(folder: Path, seconds: dict[int, float]) -> Path:
     return path
 
 
+@pytest.mark.parametrize(("budget", "steps"), [("--steps=2", 2), ("--seconds=1", train_gpu.TIMED_STEPS)])
 def test_it_goes_from_a_folder_to_parts_that_fit_over_it(
-    start: Path, toy_sprites: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    budget: str, steps: int, start: Path, toy_sprites: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(RECIPES, "mini", TOY)
     monkeypatch.setattr(train_gpu, "PART_BYTES", 100_000)
     result, laid = tmp_path / "result", shutil.copytree(start, tmp_path / "laid")
-    options = ["--steps", "2", "--device", "cpu", "--mixed-precision", "no", "--seed", "7"]
+    options = [budget, "--device", "cpu", "--mixed-precision", "no", "--seed", "7"]
     train_gpu.main([str(start), str(toy_sprites), str(result), *options])
     parts = sorted(result.glob("joint.tar.*"))
     assert len(parts) > 1 and max(part.stat().st_size for part in parts) <= 100_000
-    assert {path.name for path in result.iterdir()} - {part.name for part in parts} == {"log.jsonl", "000002.png"}
+    assert {path.name for path in result.iterdir()} - {part.name for part in parts} == {"log.jsonl", f"{steps:06}.png"}
     subprocess.run(["tar", "-x", "-C", laid], input=b"".join(part.read_bytes() for part in parts), check=True)
     assert verify_folder(laid) == []
     for component, path in (("unet", "diffusion_pytorch_model"), ("text_encoder", "model")):
@@ -62,7 +63,7 @@ def test_it_goes_from_a_folder_to_parts_that_fit_over_it(
         changed = sum(not before[name].bfloat16().equal(after[name]) for name in before)
         assert changed > len(before) / 2, f"{component} was not trained"
     run = json.loads((laid / "run.json").read_text("utf-8"))
-    assert (run["stage"]["max_train_steps"], run["options"]["seed"]) == (2, 7)
+    assert (run["stage"]["max_train_steps"], run["options"]["seed"]) == (steps, 7)
     assert str(tmp_path) not in json.dumps(run) and "corpus" not in run["options"], "a folder of one machine"
 
 
