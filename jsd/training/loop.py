@@ -81,13 +81,23 @@ def train(
     `settings` is what it depends on beside n: numbers and text, kept in the checkpoint; ask
     `check_settings` first, before anything is overwritten.
     """
+    if processes.is_divided:
+        processes.divide(modules.values())
     parameters = list(modules.parameters())
     optimizer = torch.optim.AdamW(
         parameters, lr=stage.learning_rate, betas=(0.9, 0.99), weight_decay=0.01, foreach=True
     )
-    ema = EMAModel(parameters, stage.ema_decay, foreach=True)
+    ema = EMAModel(parameters, stage.ema_decay, foreach=not processes.is_divided)
     path = folder / CHECKPOINT_FILE
-    start, seconds = _resume(path, modules, optimizer, ema)
+    start, seconds = _resume(path, modules, optimizer, ema, processes)
+    if processes.mean(torch.tensor(float(start), device=parameters[0].device)).item() != start:
+        raise CheckpointError(
+            "train.apart",
+            "all processes must go on from the same step, and one is at {step} by its {path}; give them one --output "
+            "that every machine sees",
+            step=start,
+            path=path,
+        )
     elapsed = seconds
     began = time.monotonic()
     steps, shown = range(start, stage.max_train_steps), {"total": stage.max_train_steps, "desc": stage.name}
@@ -103,7 +113,7 @@ def train(
         processes.average_gradients(parameters)
         values = {
             "loss": processes.mean(loss).item(),
-            "grad_norm": nn.utils.clip_grad_norm_(parameters, stage.max_grad_norm).item(),
+            "grad_norm": processes.whole(nn.utils.clip_grad_norm_(parameters, stage.max_grad_norm)).item(),
         }
         for quantity, value in values.items():
             if not math.isfinite(value):
@@ -123,15 +133,18 @@ def train(
         ema.step(parameters)
         done, last = step + 1, step + 1 == stage.max_train_steps
         elapsed = seconds + time.monotonic() - began
-        if not processes.is_first:
-            continue
-        if done % LOGGING_STEPS == 0 or last:
+        if processes.is_first and (done % LOGGING_STEPS == 0 or last):
             values |= {name: value.item() for name, value in metrics.items()}
             bar.set_postfix({name: f"{value:.4f}" for name, value in values.items()})
             log(done, {**values, "lr": learning_rate(stage, step), "seconds": elapsed})
         if done % checkpointing_steps == 0 or last:
             state = {"modules": modules.state_dict(), "optimizer": optimizer.state_dict(), "ema": ema.shadow_params}
+            state = processes.whole(state)
+            if not processes.is_first:
+                continue
             save_atomically({**state, "step": done, "seconds": elapsed, "settings": dict(settings)}, path)
+            if processes.is_divided:
+                continue  # no process could draw alone
             ema.store(parameters)
             ema.copy_to(parameters)
             sample(done)
@@ -157,19 +170,26 @@ def check_settings(path: Path, settings: Mapping[str, object]) -> None:
             )
 
 
-def _resume(path: Path, modules: nn.Module, optimizer: torch.optim.Optimizer, ema: EMAModel) -> tuple[int, float]:
+def _resume(
+    path: Path, modules: nn.Module, optimizer: torch.optim.Optimizer, ema: EMAModel, processes: Processes
+) -> tuple[int, float]:
     """Load the checkpoint where there is one; (steps done, seconds spent)."""
     if not path.exists():
         return 0, 0.0
     state = _read(path, map_location=ema.shadow_params[0].device)
     try:
-        modules.load_state_dict(state["modules"])
+        own = modules.state_dict()
+        modules.load_state_dict(
+            {name: processes.share(one, own.get(name, one)) for name, one in state["modules"].items()}
+        )
+        for number, moments in state["optimizer"]["state"].items():
+            moments |= {name: processes.share(one, ema.shadow_params[number]) for name, one in moments.items()}
         optimizer.load_state_dict(state["optimizer"])
         for shadow, saved in zip(ema.shadow_params, state["ema"], strict=True):
-            shadow.copy_(saved)
+            shadow.copy_(processes.share(saved, shadow))
         ema.optimization_step = state["step"]
         return state["step"], state["seconds"]
-    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+    except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
         raise _damaged(path, error) from error
 
 

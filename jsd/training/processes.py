@@ -1,11 +1,12 @@
 """Several processes that train one model, as `accelerate launch -m jsd train …` and torchrun start them.
 
 Each computes its own parts of a step; gradients are averaged, so that all hold the same weights, and the first writes.
-Sums over processes go through buffers of a fixed layout: the same run gives the same bits.
+Sums over processes go through buffers of a fixed layout: the same run gives the same bits. With FSDP (arXiv 2304.11277)
+each holds a share of the weights, of their averages and of the optimizer's state instead, and torch sums.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,13 +14,16 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils import _pytree as pytree
 
 from jsd.errors import CheckpointError, InvalidInputError
+from jsd.training.recipes import Stage
 
 BUFFER = 1 << 24  # numbers in one message
 TIMEOUT = timedelta(days=1)  # the others wait while the first encodes a corpus
 PRECISIONS = ("no", "bf16")
-SHARDED = ("FSDP", "DEEPSPEED", "MEGATRON_LM")
+OTHERWISE_SHARDED = ("DEEPSPEED", "MEGATRON_LM")
+OFFLOADED = "FSDP_OFFLOAD_PARAMS"
 
 
 @dataclass(frozen=True)
@@ -28,24 +32,27 @@ class Processes:
     count: int = 1
     device: str | None = None  # of this one; None: whatever the machine has
     state: Any = None  # accelerate.PartialState
+    is_divided: bool = False  # FSDP
 
     @classmethod
     def launched(cls) -> "Processes":
         """As the environment says: alone, where nothing launched this process beside others."""
-        for name in SHARDED:
-            if os.environ.get(f"ACCELERATE_USE_{name}", "false").lower() == "true":
-                raise CheckpointError(
-                    "train.sharded",
-                    "every process holds the whole model, and accelerate is configured for {value}, which divides it; "
-                    "choose multi-GPU or multi-CPU in accelerate config",
-                    value=name,
-                )
+        sharded = [name for name in OTHERWISE_SHARDED if _is_set(f"ACCELERATE_USE_{name}")]
+        sharded += [OFFLOADED] if _is_set("ACCELERATE_USE_FSDP") and _is_set(OFFLOADED) else []
+        if sharded:
+            raise CheckpointError(
+                "train.sharded",
+                "accelerate is configured for {value}, which jsd does not do; choose multi-GPU, multi-CPU or FSDP "
+                "without offloading in accelerate config",
+                value=sharded[0],
+            )
         if int(os.environ.get("WORLD_SIZE", "1")) == 1:
             return cls()
         from accelerate import PartialState
 
         state = PartialState(cpu=not torch.cuda.is_available(), timeout=TIMEOUT)
-        return cls(state.process_index, state.num_processes, str(state.device), state)
+        is_divided = _is_set("ACCELERATE_USE_FSDP")
+        return cls(state.process_index, state.num_processes, str(state.device), state, is_divided)
 
     @property
     def is_first(self) -> bool:
@@ -60,8 +67,46 @@ class Processes:
             with self.state.main_process_first():
                 yield
 
+    def check(self, stage: Stage) -> None:
+        """A network whose weights are divided is whole only while it is called."""
+        if self.is_divided and (stage.objective != "denoising" or stage.text_weight > 0 or stage.adapter is not None):
+            raise CheckpointError(
+                "train.undivided",
+                "the stage {stage} cannot be divided by FSDP, only stage1 and stage2 can; choose multi-GPU or "
+                "multi-CPU in accelerate config",
+                stage=stage.name,
+            )
+
+    def divide(self, networks: Iterable[nn.Module]) -> None:
+        """Of each network, this process keeps its share of every layer; layers are gathered as they are called."""
+        from torch.distributed.device_mesh import init_device_mesh
+        from torch.distributed.fsdp import fully_shard
+
+        mesh = init_device_mesh(torch.device(str(self.device)).type, (self.count,))
+        for network in networks:
+            layers = getattr(network, "_no_split_modules", None) or ()
+            for module in reversed(list(network.modules())):  # what is within comes first
+                if module is network or type(module).__name__ in layers:
+                    fully_shard(module, mesh=mesh)
+
+    def whole(self, state: Any) -> Any:
+        """The tensors of `state`, put together of all shares; every process has to ask."""
+        if not self.is_divided:
+            return state
+        return pytree.tree_map(lambda one: one.full_tensor().cpu() if hasattr(one, "full_tensor") else one, state)
+
+    def share(self, whole: Tensor, like: Tensor) -> Tensor:
+        """Of a tensor that every process has, what this one keeps of `like`."""
+        if not self.is_divided:
+            return whole
+        from torch.distributed.tensor import DTensor, distribute_tensor
+
+        if not isinstance(like, DTensor) or whole.shape != like.shape:
+            return whole
+        return distribute_tensor(whole, like.device_mesh, like.placements, src_data_rank=None)
+
     def average_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
-        if self.count == 1:
+        if self.count == 1 or self.is_divided:
             return
         gradients = [torch.zeros_like(one) if one.grad is None else one.grad for one in parameters]
         flat = torch.cat([one.flatten() for one in gradients])
@@ -77,6 +122,10 @@ class Processes:
         total = value.detach().clone()
         torch.distributed.all_reduce(total)
         return total / self.count
+
+
+def _is_set(name: str) -> bool:
+    return os.environ.get(name, "false").lower() == "true"
 
 
 def launched_precision() -> str | None:

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,7 @@ def image_encoder(recipe: Recipe) -> modules.ImageEncoder:
 def run_stage(recipe: Recipe, name: str, options: TrainOptions) -> Path:
     """Train one stage, or go on where it stopped; returns its model folder, of LoRA its file."""
     stage = recipe.stages[name]
+    options.processes.check(stage)
     if stage.adapter is not None:
         return run_lora(recipe, stage, options)
     with options.processes.first_before_others():
@@ -86,6 +88,7 @@ def run_stage(recipe: Recipe, name: str, options: TrainOptions) -> Path:
     with options.processes.first_before_others():
         torch.manual_seed(options.seed)
         run = Run(recipe, stage, options, corpus)
+    trained = deepcopy(run.trained).cpu() if options.processes.is_divided else run.trained
     with Log(folder, options.processes.is_first) as log:
         log.describe(description(recipe, stage, options))
         ema, seconds = train(
@@ -100,9 +103,12 @@ def run_stage(recipe: Recipe, name: str, options: TrainOptions) -> Path:
             log=log.write,
             sample=lambda step: log.picture(step, folder / "samples" / f"{step:06}.png", run.sample),
         )
+    ema.copy_to(run.trained.parameters())
+    if options.processes.is_divided:
+        trained.load_state_dict(options.processes.whole(run.trained.state_dict()))
+        run.modules |= {name: trained[name] for name in stage.trains}
     if not options.processes.is_first:
         return folder / "model"
-    ema.copy_to(run.trained.parameters())
     # In one move: a later stage must not start from half a model.
     with replacing_folder(folder / "model") as partial:
         run.export(partial)

@@ -12,8 +12,10 @@ from torch import Tensor
 
 from jsd.errors import CheckpointError, InvalidInputError
 from jsd.training.processes import Processes, launched_accumulation, launched_precision
+from jsd.training.recipes import LORA, MINI
 from training.test_loop import STAGE, flat, make_modules, run
 
+ACCELERATE = ("-m", "accelerate.commands.accelerate_cli", "launch")
 # A line of which both learn, on the toy loop of test_loop.py: argv is the folder, "kill" or "go on".
 PROGRAM = """
 import os, sys
@@ -27,10 +29,13 @@ from jsd.training.processes import Processes
 processes = Processes.launched()
 folder, what = Path(sys.argv[1]), sys.argv[2]
 modules = make_modules()
+parameter_names = [name for name, _ in modules.named_parameters()]
 with processes.first_before_others():
     known = (folder / "made").exists()
     (folder / "made").touch()
 def loss(number):
+    if what == "kill" and processes.is_divided and number >= 16:
+        os._exit(9)
     inputs, targets = batch(number)
     return (modules["linear"](inputs) - targets).square().mean(), {{}}
 def sample(step):
@@ -38,25 +43,19 @@ def sample(step):
         os._exit(9)
 train(replace(STAGE, gradient_accumulation_steps=2), modules, loss, folder, settings={{}}, checkpointing_steps=1,
       autocast=torch.autocast("cpu", enabled=False), processes=processes, log=lambda step, values: None, sample=sample)
-weights = torch.cat([one.detach().flatten() for one in modules.parameters()]).tolist()
+held = sum(getattr(one, "to_local", lambda: one)().numel() for one in modules.parameters())
+whole = processes.whole(dict(modules.named_parameters()))
+weights = torch.cat([whole[name].detach().flatten() for name in parameter_names]).tolist()
 # A file each: lines of two processes on one pipe may run into each other.
 (folder / f"ended-{{processes.index}}").write_text(
-    f"{{processes.index}} {{processes.count}} {{known}} {{[one.hex() for one in weights]}}"
+    f"{{processes.index}} {{processes.count}} {{known}} {{held}} {{[one.hex() for one in weights]}}"
 )
 """
 
 
-def launch(program: Path, *words: object, processes: int = 2) -> subprocess.CompletedProcess[str]:
-    command = [
-        sys.executable,
-        "-m",
-        "accelerate.commands.accelerate_cli",
-        "launch",
-        "--multi_gpu",
-        "--num_machines",
-        "1",
-    ]
-    command += ["--num_processes", str(processes), "--mixed_precision", "no", "--dynamo_backend", "no"]
+def launch(program: Path, *words: object, kind: str = "--multi_gpu") -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, *ACCELERATE, *kind.split(), "--num_machines", "1"]
+    command += ["--num_processes", "2", "--mixed_precision", "no", "--dynamo_backend", "no"]
     command += ["--main_process_port", "0", str(program), *map(str, words)]
     return subprocess.run(
         command, capture_output=True, text=True, timeout=500, env={**os.environ, "OMP_NUM_THREADS": "1"}
@@ -70,11 +69,11 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def ended(program: Path, folder: Path) -> list[tuple[str, ...]]:
-    """(index, count, whether it found what the first had made, weights) of each process."""
-    done = launch(program, folder, "go on")
+def ended(program: Path, folder: Path, kind: str = "--multi_gpu") -> list[tuple[str, ...]]:
+    """(index, count, whether it found what the first had made, numbers held, weights) of each process."""
+    done = launch(program, folder, "go on", kind=kind)
     assert done.returncode == 0, done.stderr[-3000:]
-    return [tuple(path.read_text("utf-8").split(maxsplit=3)) for path in sorted(folder.glob("ended-*"))]
+    return [tuple(path.read_text("utf-8").split(maxsplit=4)) for path in sorted(folder.glob("ended-*"))]
 
 
 def test_two_processes_stopped_and_started_again_end_at_the_same_bits(program: Path, tmp_path: Path) -> None:
@@ -84,7 +83,7 @@ def test_two_processes_stopped_and_started_again_end_at_the_same_bits(program: P
     assert launch(program, tmp_path / "killed", "kill").returncode != 0
     resumed = ended(program, tmp_path / "killed")
     assert [line[:3] for line in straight] == [("0", "2", "False"), ("1", "2", "True")]
-    assert straight[0][3] == straight[1][3] == resumed[0][3] == resumed[1][3]
+    assert straight[0][4] == straight[1][4] == resumed[0][4] == resumed[1][4]
     states = [torch.load(tmp_path / name / "checkpoint.pt", weights_only=True) for name in ("straight", "killed")]
     for part in ("modules", "optimizer", "ema"):
         torch.testing.assert_close(states[0][part], states[1][part], rtol=0, atol=0)
@@ -100,18 +99,42 @@ def alone_with_as_many(tmp_path: Path) -> Tensor:
     return flat(modules)
 
 
+def test_fsdp_divides_the_weights_and_ends_where_one_process_does(program: Path, tmp_path: Path) -> None:
+    (tmp_path / "divided").mkdir()
+    kind = "--use_fsdp --fsdp_version 2"
+    assert launch(program, tmp_path / "divided", "kill", kind=kind).returncode != 0
+    assert torch.load(tmp_path / "divided" / "checkpoint.pt", weights_only=True)["step"] in range(
+        1, STAGE.max_train_steps
+    )
+    lines = ended(program, tmp_path / "divided", kind)
+    assert sorted(int(line[3]) for line in lines) == [4, 4], "two rows of three and two numbers: a row each"
+    state = torch.load(tmp_path / "divided" / "checkpoint.pt", weights_only=True)
+    whole = torch.cat([one.flatten() for one in state["modules"].values()])
+    assert state["step"] == STAGE.max_train_steps
+    torch.testing.assert_close(alone_with_as_many(tmp_path), whole, rtol=1e-4, atol=1e-5)
+
+
+def test_of_fsdp_only_what_is_called_whole_is_taken() -> None:
+    divided = Processes(0, 2, "cpu", None, is_divided=True)
+    divided.check(MINI.stages["stage2"])
+    for stage in (MINI.stages["joint"], MINI.stages["vae"], LORA.stages["lora"]):
+        Processes().check(stage)
+        with pytest.raises(CheckpointError, match=stage.name):
+            divided.check(stage)
+
+
 @pytest.mark.parametrize(
-    ("environment", "code"),
-    [({"ACCELERATE_USE_FSDP": "true"}, "train.sharded"), ({"ACCELERATE_USE_DEEPSPEED": "true"}, "train.sharded")],
+    "environment",
+    [{"ACCELERATE_USE_FSDP": "true", "FSDP_OFFLOAD_PARAMS": "true"}, {"ACCELERATE_USE_DEEPSPEED": "true"}],
 )
-def test_a_model_that_is_divided_is_refused(
-    environment: dict[str, str], code: str, monkeypatch: pytest.MonkeyPatch
+def test_a_model_that_is_divided_otherwise_is_refused(
+    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(CheckpointError) as caught:
         Processes.launched()
-    assert caught.value.code == code and "accelerate config" in str(caught.value)
+    assert caught.value.code == "train.sharded" and "accelerate config" in str(caught.value)
 
 
 def test_what_accelerate_was_asked_for_is_what_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
