@@ -56,7 +56,7 @@ def read_rows(
     rows: list[Row] = []
     wrong: dict[int, InvalidInputError] = {}
     seen: Counter[str] = Counter()
-    for number, read in readers[path.suffix.lower()](_text(path)):
+    for number, read in readers[path.suffix.lower()](read_text(path)):
         try:
             options = SamplingOptions(**{"prompt": None, **(defaults or {}), **read()})
         except InvalidInputError as error:
@@ -78,7 +78,8 @@ def read_rows(
     return rows, wrong
 
 
-def _text(path: Path) -> str:
+def read_text(path: Path, field: str = "FILE") -> str:
+    """Of a file that somebody wrote: UTF-8, or UTF-16 that says so."""
     try:
         if path.exists() and not path.is_file():
             raise OSError(0, _("it is not a file"))  # a pipe would be waited for
@@ -89,7 +90,7 @@ def _text(path: Path) -> str:
         raise InvalidInputError(
             "batch.unreadable",
             "{field} must be a file that can be read, and {value} cannot: {reason}; check the path",
-            field="FILE",
+            field=field,
             value=path,
             reason=error.strerror,
         ) from error
@@ -97,7 +98,7 @@ def _text(path: Path) -> str:
         raise InvalidInputError(
             "batch.not_utf8",
             "{field} must be UTF-8 text, and {value} is not at byte {position}; save it as UTF-8 (in Excel: CSV UTF-8)",
-            field="FILE",
+            field=field,
             value=path,
             position=error.start + 1,
         ) from error

@@ -37,6 +37,10 @@ def test_what_cannot_be_evaluated_is_one_line(jsd: Jsd, command: list[str], tmp_
     assert jsd(command, "--corpus", tmp_path / "none").refuses("jsd data build")
     assert jsd(command, "--output", tmp_path / "file" / "report").refuses("output", str(tmp_path / "file"))
     assert jsd(command, "--seeds", 0).refuses("seeds")
+    (tmp_path / "prompts.txt").write_bytes("猫\n犬\n".encode("cp932"))
+    for scorer in ([], ["--scorer", tmp_path / "scorer"]):
+        assert jsd(command, "--prompts", tmp_path / "none.txt", *scorer).refuses("prompts", "none.txt")
+        assert jsd(command, "--prompts", tmp_path / "prompts.txt", *scorer).refuses("prompts", "UTF-8")
 
 
 def test_anybodys_prompts_are_judged_by_a_scorer_without_a_corpus(

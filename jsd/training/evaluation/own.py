@@ -14,6 +14,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from jsd.atomic import write_text
+from jsd.batch.rows import read_text
 from jsd.errors import CorpusError, InvalidInputError, Note
 from jsd.images.opening import load_image
 from jsd.options import SamplingOptions
@@ -92,7 +93,7 @@ def _spaced(shards: Shards) -> list[Record]:
 def read_texts(path: Path) -> list[tuple[str, str]]:
     """(group, prompt) of each line: «prompt», or as `prompt_sets` has them; # begins a comment."""
     found = []
-    for line in path.read_text("utf-8-sig").splitlines():
+    for line in read_text(path, "prompts").splitlines():
         said = _LINE.fullmatch(line)
         if said is not None and not line.startswith("#"):
             found.append((said["group"] or EVERY, said["text"].strip()))

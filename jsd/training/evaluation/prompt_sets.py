@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from jsd.batch.rows import read_text
 from jsd.errors import InvalidInputError
 from jsd.training.corpora.captions import in_style
 from jsd.training.corpora.corpus import ALWAYS_UNSEEN, Corpus, is_unseen
@@ -72,7 +73,7 @@ _EMOJI = re.compile("[^\u200d\ufe0f](?:\ufe0f|\u200d[^\u200d\ufe0f])*")
 def read_prompts(path: Path, corpus: Corpus) -> list[Prompt]:
     """The prompts of a file, a line each; # begins a comment. What the corpus has no picture of is left out."""
     prompts = []
-    for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
+    for number, line in enumerate(read_text(path, "prompts").splitlines(), start=1):
         if not line.strip() or line.startswith("#"):
             continue
         found = _LINE.fullmatch(line.rstrip())
