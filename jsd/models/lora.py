@@ -7,6 +7,7 @@ ComfyUI), peft's and those of older diffusers are read; a file is merged whole o
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
@@ -17,9 +18,10 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from jsd.engines import OPENVINO
-from jsd.errors import InvalidInputError
+from jsd.errors import InvalidInputError, ModelFolderError
 from jsd.models.openvino import CompiledUNet
 from jsd.models.record import file_digest
+from jsd.models.single_names import place
 from jsd.rules import split_weight
 
 # The module and the part of it that a tensor is: peft's, kohya's, and the three that diffusers has written.
@@ -160,7 +162,7 @@ def _stamp(path: Path) -> tuple[int, int] | None:
     return stat.st_size, stat.st_mtime_ns
 
 
-def _names(networks: Mapping[str, nn.Module]) -> Iterator[tuple[str, tuple[str, str]]]:
+def _names(networks: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, str]]]:
     """Every name under which a file may speak of a module with a weight matrix -> (network, module)."""
     kohya = {"unet": ("lora_unet_",), "text_encoder": ("lora_te_", "lora_te1_"), "text_encoder_2": ("lora_te2_",)}
     for network, root in networks.items():
@@ -173,6 +175,10 @@ def _names(networks: Mapping[str, nn.Module]) -> Iterator[tuple[str, tuple[str, 
                     yield from ((f"{prefix}{name.replace('.', '_')}", key) for prefix in kohya[network])
                 if network == "unet":
                     yield path, key  # diffusers' first files held attention processors of the UNet alone
+                    with suppress(ModelFolderError):  # a layer that the original code lacks
+                        # Of SDXL, kohya's trainer writes the original code's names.
+                        where = place(network, f"{path}.weight", root.config, is_sdxl=True).name
+                        yield f"lora_unet_{where.removesuffix('.weight').split('.', 2)[2].replace('.', '_')}", key
 
 
 def _module_name(name: str, is_processor: bool) -> str:

@@ -1,14 +1,17 @@
 """LoRA files: merged as peft computes them, in the names that trainers write, and out again bit for bit."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from diffusers.loaders.lora_conversion_utils import _maybe_map_sgm_blocks_to_diffusers
 from peft import LoraConfig, get_peft_model_state_dict
 from safetensors.torch import save_file
 from torch import Tensor
+from toy_sdxl import write_toy_sdxl_folder
 
 from jsd import Pipeline, SamplingOptions
 from jsd.errors import InvalidInputError
@@ -74,6 +77,32 @@ def test_a_file_of_any_trainer_gives_what_peft_gives(
     assert (expected - before).abs().max() > 1e-3
     pipeline.adapters.apply([])
     assert torch.equal(output_of(pipeline.unet), before), "the weights must be those of the folder again"
+
+
+def test_of_sdxl_kohyas_names_are_those_of_the_original_code(tmp_path: Path) -> None:
+    pipeline = Pipeline.load(write_toy_sdxl_folder(tmp_path / "sdxl"), device="cpu", dtype="float32")
+    torch.manual_seed(0)
+    modules = [f"{block}_1_transformer_blocks_0_attn1_to_q" for block in ("input_blocks_3", "output_blocks_1")]
+    modules += ["middle_block_1_transformer_blocks_0_ff_net_2", "input_blocks_3_1_proj_in"]
+    tensors = {}
+    for module in modules:
+        inner = 4 * 64 if "_ff_" in module else 64
+        tensors[f"lora_unet_{module}.lora_down.weight"] = torch.randn(2, inner)
+        tensors[f"lora_unet_{module}.lora_up.weight"] = torch.randn(64, 2)
+    mapped = _maybe_map_sgm_blocks_to_diffusers(dict(tensors), pipeline.unet.config)
+    # diffusers' own second half of it.
+    sides = {"input_blocks": "down_blocks", "middle_block": "mid_block", "output_blocks": "up_blocks"}
+    pattern = re.compile("|".join(sides))
+    renamed = {pattern.sub(lambda found: sides[found[0]], name): one for name, one in mapped.items()}
+    states = []
+    for name, named in (("original", tensors), ("diffusers", renamed)):
+        save_file(named, tmp_path / f"{name}.safetensors")
+        pipeline.adapters.apply([str(tmp_path / f"{name}.safetensors")])
+        states.append({key: one.clone() for key, one in pipeline.unet.state_dict().items()})
+    pipeline.adapters.apply([])
+    before = pipeline.unet.state_dict()
+    assert all(torch.equal(states[0][key], states[1][key]) for key in before)
+    assert sum(not torch.equal(states[0][key], one) for key, one in before.items()) == len(modules)
 
 
 def test_weights_scale_a_file_and_several_add_up(
