@@ -4,6 +4,7 @@ W' = W + weight * (alpha / r) * B A, with A (r, in) the "down" and B (out, r) th
 ComfyUI), peft's and those of older diffusers are read; a file is merged whole or not at all.
 """
 
+import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -77,7 +78,7 @@ class Adapters:
                 value=OPENVINO,
             )
         choices = [split_weight(one) for one in loras]
-        wanted = tuple((name, weight, _stamp(Path(name))) for name, weight in choices)
+        wanted = tuple((name, weight, *map(_stamp, _files(Path(name)))) for name, weight in choices)
         if wanted == self._applied:
             return
         read = [(read_lora(Path(name), self.networks), weight) for name, weight in choices]
@@ -150,7 +151,19 @@ def read_lora(path: Path, networks: Mapping[str, nn.Module]) -> Lora:
         rank = tensors_of["A"].shape[0]
         alpha = float(tensors_of["alpha"] if "alpha" in tensors_of else settings.get(f"{network}.lora_alpha", rank))
         updates[network, module_path] = (tensors_of["A"], tensors_of["B"], alpha / rank)
-    return Lora(path=path, sha256=file_digest(path), updates=updates)
+    return Lora(path=path, sha256=lora_digest(path), updates=updates)
+
+
+def lora_digest(path: Path) -> str:
+    """SHA-256 of the file; where its settings lie beside it, over the digests of both."""
+    digests = [file_digest(one) for one in _files(path)]
+    return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
+
+
+def _files(path: Path) -> list[Path]:
+    """All that is read of a LoRA: the file, and of peft's own saving the settings beside it."""
+    settings = path.parent / PEFT_SETTINGS
+    return [path, settings] if path.name == PEFT_FILE and settings.is_file() else [path]
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:
@@ -259,9 +272,8 @@ def _peft_settings(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
     Where both are silent, alpha is the rank.
     """
     try:
-        if path.name == PEFT_FILE and (path.parent / PEFT_SETTINGS).is_file():
-            beside = json.loads((path.parent / PEFT_SETTINGS).read_text("utf-8"))
-            found = {f"unet.{name}": value for name, value in beside.items()}
+        if len(files := _files(path)) > 1:
+            found = {f"unet.{name}": value for name, value in json.loads(files[1].read_text("utf-8")).items()}
         else:
             found = dict(json.loads(metadata.get("lora_adapter_metadata", "{}")))
     except (OSError, ValueError, TypeError, AttributeError):

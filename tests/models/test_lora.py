@@ -15,6 +15,7 @@ from toy_sdxl import write_toy_sdxl_folder
 
 from jsd import Pipeline, SamplingOptions
 from jsd.errors import InvalidInputError
+from jsd.models.record import file_digest
 from jsd.serving.loras import served_loras
 
 RANK, ALPHA = 4, 2.0
@@ -201,7 +202,23 @@ def test_what_pefts_own_saving_writes_has_its_settings_beside_it(
     torch.testing.assert_close(output_of(pipeline.unet), expected, rtol=1e-4, atol=1e-5)
     settings.write_text(json.dumps({"lora_alpha": int(ALPHA), "use_rslora": True}), "utf-8")
     with pytest.raises(InvalidInputError, match="use_rslora"):
-        pipeline.adapters.apply([f"{path}:0.5"])
+        pipeline.adapters.apply([str(path)])
+
+
+@pytest.mark.parametrize(("name", "is_read"), [("adapter_model.safetensors", True), ("cat.safetensors", False)])
+def test_settings_that_are_read_beside_a_file_are_merged_anew_and_in_its_digest(
+    name: str, is_read: bool, trained: tuple[dict[str, Tensor], Tensor], pipeline: Pipeline, tmp_path: Path
+) -> None:
+    path, settings = tmp_path / name, tmp_path / "adapter_config.json"
+    save_file({f"base_model.model.{key}": tensor.clone() for key, tensor in trained[0].items()}, path)
+    drawn, digests = [], []
+    for alpha in (2, 8):
+        settings.write_text(json.dumps({"lora_alpha": alpha}), "utf-8")
+        pipeline.adapters.apply([str(path)])
+        drawn.append(output_of(pipeline.unet))
+        digests.append(pipeline.adapters.records[0]["sha256"])
+    assert torch.equal(*drawn) is not is_read and (digests[0] == digests[1]) is not is_read
+    assert (file_digest(path) in digests) is not is_read, "alone, it has the digest that other programs compute"
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from PIL import Image, ImageOps
 
 from jsd.atomic import write_text
 from jsd.errors import Note
-from jsd.models.record import file_digest
+from jsd.models.lora import lora_digest
 from jsd.options import SamplingOptions
 from jsd.pipeline import Pipeline
 from jsd.rules import split_weight
@@ -81,7 +81,7 @@ def evaluate_lora(
     per_prompt = moved.reshape(len(others), seeds).mean(axis=1) / between_prompts
     report: dict[str, object] = {
         "lora": Path(split_weight(lora)[0]).name,
-        "lora_sha256": file_digest(Path(split_weight(lora)[0])),
+        "lora_sha256": lora_digest(Path(split_weight(lora)[0])),
         "model_sha256": pipeline.provenance.get("model_sha256"),
         "seeds": seeds,
         "num_inference_steps": num_inference_steps,
