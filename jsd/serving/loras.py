@@ -1,6 +1,8 @@
 """The LoRA files that a server's clients may name: those of one folder, which its operator chose."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from jsd.errors import InvalidInputError
@@ -31,3 +33,17 @@ def served_loras(names: str) -> tuple[str, ...]:
             )
         found.append(f"{Path(os.environ[FOLDER]) / name}:{weight}")
     return tuple(found)
+
+
+@contextmanager
+def names_alone() -> Iterator[None]:
+    """What is refused within speaks of the files as `served_loras` was asked for them: where they lie is no client's
+    business."""
+    try:
+        yield
+    except InvalidInputError as error:
+        if error.field != "loras" or FOLDER not in os.environ:
+            raise
+        place = f"{Path(os.environ[FOLDER])}{os.sep}"
+        said = {name: str(value).replace(place, "") for name, value in error.params.items()}
+        raise InvalidInputError(error.code, error.sentence, **said) from None

@@ -22,6 +22,7 @@ from jsd.options import SamplingOptions
 from jsd.pipeline import Pipeline
 from jsd.preview import load_preview
 from jsd.safety import blank_unsafe, safety_status
+from jsd.serving.loras import names_alone
 from jsd.serving.pictures import picture_folder, save_picture, sweep
 from jsd.serving.settings import MAX_COST, NOTES
 
@@ -110,17 +111,18 @@ class Service:
         sweep()
         self.files = picture_folder()
         try:
-            self._check_cost(options)
-            job = self.pipeline.prepare(options)
-            notes = [] if context is None else json.loads(context.get(NOTES, "[]"))
-            _report(job, self.pipeline, record_metric, [*notes, *map(str, job.notes)])
-            yield from self._previews(job, preview_every)
-            for number, picture in enumerate(self._finished(job, record_metric)):
-                path = Path(self.files.name) / f"output-{number}.{options.output_format}"
-                save_picture(picture.image, path, quality=options.output_quality, metadata=picture.metadata)
-                yield path
-            for phase, seconds in job.seconds.items():
-                record_metric(f"seconds.{phase}", seconds)
+            with names_alone():
+                self._check_cost(options)
+                job = self.pipeline.prepare(options)
+                notes = [] if context is None else json.loads(context.get(NOTES, "[]"))
+                _report(job, self.pipeline, record_metric, [*notes, *map(str, job.notes)])
+                yield from self._previews(job, preview_every)
+                for number, picture in enumerate(self._finished(job, record_metric)):
+                    path = Path(self.files.name) / f"output-{number}.{options.output_format}"
+                    save_picture(picture.image, path, quality=options.output_quality, metadata=picture.metadata)
+                    yield path
+                for phase, seconds in job.seconds.items():
+                    record_metric(f"seconds.{phase}", seconds)
         except (CancelationException, GeneratorExit):
             self.files.cleanup()
             raise

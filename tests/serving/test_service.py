@@ -5,6 +5,7 @@ import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
+from traceback import format_exception
 from typing import Any
 
 import pytest
@@ -12,11 +13,17 @@ import torch
 from cog import CancelationException
 from cog_client import wait_for
 from diffusers.models import AutoencoderTiny
+from safetensors.torch import save_file
 from torch.nn.modules.module import register_module_forward_pre_hook
 from tqdm import tqdm
 
 from jsd import Pipeline, SamplingOptions
+from jsd.errors import InvalidInputError
 from jsd.images import load_image
+from jsd.preview import load_preview
+from jsd.serving.loras import served_loras
+from jsd.serving.page.drawing import draw as page_draw
+from jsd.serving.page.line import Line
 from jsd.serving.prediction import Service
 from predict import Predictor
 from runs.blocks import ROOT
@@ -44,6 +51,26 @@ def test_the_licence_is_in_the_metrics(service: Service) -> None:
     assert [path.is_file() for path in pictures] == [True]
     assert metrics["licence"] == "MIT"
     assert metrics["safety_checker"] == "none"
+
+
+def test_of_a_lora_file_that_does_not_fit_a_client_hears_the_name_alone(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JSD_LORAS", str(tmp_path))
+    (tmp_path / "cut.safetensors").write_bytes(b"")
+    save_file({"unet.other.lora_A.weight": torch.ones(1, 1)}, tmp_path / "other.safetensors")
+    save_file({"unet.conv_in.lora_A.weight": torch.ones(1, 1)}, tmp_path / "half.safetensors")
+    line, preview = Line(), load_preview(service.pipeline)
+    for name in ("cut", "other", "half"):
+        options = SamplingOptions(prompt="猫", num_inference_steps=1, loras=served_loras(f"{name}.safetensors:0.5"))
+        for drawing in (
+            service.draw(options, {}.__setitem__, preview_every=0),
+            page_draw(service.pipeline, preview, line, options),
+        ):
+            with pytest.raises(InvalidInputError, match=rf" {name}\.safetensors") as caught:
+                list(drawing)
+            shown = "".join(format_exception(caught.value))
+            assert str(tmp_path) not in shown, "nor may a log that the client gets"
 
 
 def test_setup_draws_once_so_that_the_first_prediction_waits_for_nothing(

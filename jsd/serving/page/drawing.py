@@ -12,6 +12,7 @@ from jsd.options import SamplingOptions
 from jsd.pipeline import Pipeline
 from jsd.preview import Preview
 from jsd.safety import blank_unsafe
+from jsd.serving.loras import names_alone
 from jsd.serving.page.line import Line
 
 # Between two previews: what a browser can show, and far less than what drawing costs.
@@ -54,16 +55,17 @@ def draw(
         line.begin(place)
         began = shown_at = perf_counter()
         yield Step(0, 1, None, None)
-        job = pipeline.prepare(options)
-        for state in pipeline.denoise(job):
-            place.done = state.step / state.num_steps
-            if perf_counter() - shown_at >= PREVIEW_SECONDS:
-                shown_at = perf_counter()
-                left = (shown_at - began) * (1 - place.done) / place.done
-                shown = blank_unsafe(pipeline.safety_checker, preview.draw(state.predicted), job.options)
-                yield Step(state.step, state.num_steps, left, shown)
-        seeds = []
-        for picture in pipeline.finish_each(job):
-            seeds.append(picture.seed)
-            yield picture
+        with names_alone():
+            job = pipeline.prepare(options)
+            for state in pipeline.denoise(job):
+                place.done = state.step / state.num_steps
+                if perf_counter() - shown_at >= PREVIEW_SECONDS:
+                    shown_at = perf_counter()
+                    left = (shown_at - began) * (1 - place.done) / place.done
+                    shown = blank_unsafe(pipeline.safety_checker, preview.draw(state.predicted), job.options)
+                    yield Step(state.step, state.num_steps, left, shown)
+            seeds = []
+            for picture in pipeline.finish_each(job):
+                seeds.append(picture.seed)
+                yield picture
         yield Done(tuple(seeds), tuple(job.notes), perf_counter() - began)
