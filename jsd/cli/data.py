@@ -165,6 +165,8 @@ REASONS = (
     N_("tiny"),
     N_("no caption"),
     N_("duplicate name"),
+    N_("no file_name"),
+    N_("outside the folder"),
     N_("animated"),
     N_("CMYK"),
     N_("rotated"),

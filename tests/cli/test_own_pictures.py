@@ -45,6 +45,23 @@ def test_odd_pictures_never_stop_an_import_and_each_is_told(jsd: Jsd, photos: Pa
     assert jsd("data", "import", photos, "--output", mine).out == said.out, "again, nothing is left to do"
 
 
+def test_damaged_lines_never_stop_an_import_and_each_is_told(jsd: Jsd, tmp_path: Path) -> None:
+    mine, folder = tmp_path / "mine", tmp_path / "photos"
+    folder.mkdir()
+    (folder / "a.png").write_bytes(png())
+    lines = ['{"file_name": "a.png", "text": "猫"}', "{", '{"text": "犬"}', '{"file_name": "../b.png"}']
+    (folder / "metadata.jsonl").write_text("\n".join(lines), "utf-8")
+    said = jsd("data", "import", folder, "--output", mine)
+    assert said.code == 0 and said.out[0].startswith("1 pictures")
+    expected = {"damaged": 2, "no file_name": 3, "outside the folder": 4}
+    for reason, number in expected.items():
+        assert any(line.endswith(f"{reason}: 1  metadata.jsonl:{number}") for line in said.out), said.out
+    left_out = [json.loads(line) for line in (mine / "left_out.jsonl").read_text("utf-8").splitlines()]
+    assert {one["reason"]: one["key"] for one in left_out} == {
+        reason: f"metadata.jsonl:{number}" for reason, number in expected.items()
+    }
+
+
 def test_pictures_without_any_caption_are_told_what_they_lack(jsd: Jsd, tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "a.png").write_bytes(png())

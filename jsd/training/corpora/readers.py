@@ -1,13 +1,17 @@
 """The forms in which people have pictures with captions, read by the libraries that made them so."""
 
 import json
+import posixpath
 import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from dataclasses import replace
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from jsd.errors import CorpusError, MissingExtraError
-from jsd.training.corpora.records import DAMAGED, DUPLICATE, Noted, Record
+from jsd.i18n import _
+from jsd.training.corpora.lines import numbered, typed
+from jsd.training.corpora.records import DAMAGED, DUPLICATE, NO_NAME, OUTSIDE, Noted, Record
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".gif", ".bmp", ".tif", ".tiff")
 METADATA = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
@@ -30,8 +34,8 @@ def read_source(source: Path, image: str | None = None, caption: str | None = No
         suffix: [one for one in files if one.suffix == suffix and one.name not in METADATA]
         for suffix in (".parquet", ".tar")
     }
-    if any(one.name in METADATA for one in files):
-        return _imagefolder(source, caption)
+    if metadata := [one for one in files if one.name in METADATA]:
+        return _imagefolder(source if source.is_dir() else source.parent, metadata, caption)
     if found[".tar"]:  # before the parquet that img2dataset writes beside them
         return _webdataset(source, found[".tar"], caption)
     drawn = [one for one in files if one.suffix.lower() in PICTURES and one.is_file()]
@@ -70,19 +74,56 @@ def _text(data: bytes) -> str:
     return data.decode("utf-8", "replace")
 
 
-def _imagefolder(source: Path, caption: str | None) -> Iterator[Record]:
+def _imagefolder(source: Path, files: list[Path], caption: str | None) -> Iterator[Record | Noted]:
+    """Line by line: one that is damaged is left out, and none names a picture outside the folder of its file."""
+    split_of = _splits(source)
+    for path in files:
+        name = path.relative_to(source)
+        first: Record | Noted | None = None  # a record where there is any
+        for number, row in numbered(path):
+            item = _of_line(f"{name.as_posix()}:{number}", row, source, name.parent, caption)
+            if isinstance(item, Record):
+                own = item.columns
+                if path.suffix == ".csv":
+                    own = {column: typed(value) for column, value in own.items()}
+                item = replace(item, columns={"split": split_of.get(item.key, "train"), **own})
+            if first is None or isinstance(item, Record):
+                first = item
+            yield item
+        if not isinstance(first, Record):
+            reason = _("it is empty") if first is None else f"{first.key}: {first.detail or _(first.reason)}"
+            raise _unreadable(path, reason)
+
+
+def _of_line(line: str, row: dict[str, Any] | str, source: Path, folder: Path, caption: str | None) -> Record | Noted:
+    """`folder`: that of the metadata file, within the source."""
+    if isinstance(row, str):
+        return Noted(line, DAMAGED, row)
+    name = row.pop("file_name", None) or row.pop("image_file_name", None)
+    if not isinstance(name, str) or not name:
+        return Noted(line, NO_NAME)
+    place = PurePosixPath(posixpath.normpath(name.replace("\\", "/")))
+    if place.is_absolute() or ".." in place.parts or PureWindowsPath(place).drive:
+        return Noted(line, OUTSIDE, name)
+    key = (folder / place).as_posix()
+    try:
+        return replace(_record(key, source / key, row, caption), line=line)
+    except (TypeError, ValueError) as error:  # weights that are no numbers
+        return Noted(line, DAMAGED, str(error))
+
+
+def _splits(source: Path) -> dict[str, str]:
+    """Of each file, as `datasets` tells by the names of folders and files: train, validation or test."""
     try:
         import datasets
     except ImportError:
         raise MissingExtraError("datasets", "train") from None
     try:
-        splits = datasets.load_dataset("imagefolder", data_dir=str(source), streaming=True)
-        for split, rows in splits.items():
-            for row in rows.cast_column("image", datasets.Image(decode=False)):
-                path = Path(row.pop("image")["path"])
-                yield _record(path.relative_to(source).as_posix(), path, {"split": str(split), **row}, caption)
-    except (datasets.exceptions.DatasetsError, ValueError, KeyError, OSError) as error:
-        raise _unreadable(source, error) from error
+        files = datasets.load_dataset_builder("imagefolder", data_dir=str(source)).config.data_files
+    except (datasets.exceptions.DatasetsError, ValueError, OSError) as error:
+        raise _unreadable(source, str(error)) from error
+    root = source.resolve()
+    return {Path(path).relative_to(root).as_posix(): str(split) for split, paths in files.items() for path in paths}
 
 
 def _webdataset(source: Path, shards: list[Path], caption: str | None) -> Iterator[Record | Noted]:
@@ -192,11 +233,11 @@ def _record(
     return Record(key, image, captions, given, columns)
 
 
-def _unreadable(source: Path, error: Exception) -> CorpusError:
+def _unreadable(source: Path, reason: str) -> CorpusError:
     return CorpusError(
         "source.unreadable",
         "the pictures of {source} cannot be read: {reason}; correct its metadata file, one line for each picture with "
         "file_name and text",
         source=source,
-        reason=" ".join(str(error).split())[:300],
+        reason=" ".join(reason.split())[:300],
     )

@@ -21,6 +21,7 @@ MIN_SIDE_PX = 64
 FAITHFUL = ("PNG", "JPEG", "WEBP")  # kept byte for byte where nothing has to be changed
 # Reasons that leave a picture out, and changes that make one usable.
 MISSING, DAMAGED, TINY, NO_CAPTION, DUPLICATE = "missing", "damaged", "tiny", "no caption", "duplicate name"
+NO_NAME, OUTSIDE = "no file_name", "outside the folder"  # of a metadata file's line
 ANIMATED, CMYK, ROTATED, DEEP = "animated", "CMYK", "rotated", "16 bit"
 
 
@@ -33,6 +34,7 @@ class Record:
     captions: tuple[str, ...]
     weights: tuple[float, ...] = ()  # of the captions, in proportion; none: all alike
     columns: dict[str, Any] = field(default_factory=dict)  # whatever else the source says
+    line: str = ""  # of a metadata file that names it, for who looks for what is wrong
 
     @property
     def repeats(self) -> float:
@@ -74,11 +76,11 @@ def usable(source: Iterable[Record | Noted], seen: set[int] | None = None) -> It
         name = hash(item.key)
         captions = tuple(text for text in (" ".join(one.split()) for one in item.captions) if text)
         if name in seen:
-            yield [Noted(item.key, DUPLICATE)]
+            yield [Noted(item.key, DUPLICATE, item.line)]
             continue
         seen.add(name)
         if not captions:
-            yield [Noted(item.key, NO_CAPTION)]
+            yield [Noted(item.key, NO_CAPTION, item.line)]
             continue
         weights = item.weights if len(item.weights) == len(captions) else ()
         yield list(_decoded(replace(item, captions=captions, weights=weights)))
@@ -101,7 +103,7 @@ def _decoded(record: Record) -> Iterator[Picture | Noted]:
         image = load_image(record.image, "image")
     except ImageFileError as error:
         reason = MISSING if error.code == "image.missing" else DAMAGED
-        yield Noted(record.key, reason, str(error.params.get("reason", "")))
+        yield Noted(record.key, reason, str(error.params.get("reason", record.line)))
         return
     if min(image.size) < MIN_SIDE_PX:
         yield Noted(record.key, TINY, f"{image.width}x{image.height}")

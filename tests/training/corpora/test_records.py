@@ -14,10 +14,12 @@ import pytest
 from PIL import Image
 
 from jsd.errors import CorpusError, MissingExtraError
+from jsd.images.opening import open_image
+from jsd.training.corpora import records
 from jsd.training.corpora.readers import read_source
 from jsd.training.corpora.records import Noted, Picture, Record, pictures, usable
 
-# datasets leaves metadata.csv open, webdataset a tar that is damaged.
+# webdataset leaves a tar open that is damaged.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 
@@ -218,7 +220,10 @@ def test_a_damaged_parquet_file_is_named_and_the_next_is_read(tmp_path: Path) ->
         (None, "check the path"),
         ({}, "metadata.jsonl"),
         ({"letter.txt": b"x"}, "metadata.jsonl"),
-        ({"metadata.jsonl": b'{"file_name": "a.png"', "a.png": png()}, "file_name"),
+        ({"metadata.jsonl": b'{"file_name": "a.png"', "a.png": png()}, "metadata.jsonl:1: it is no JSON"),
+        ({"metadata.jsonl": b"\n", "a.png": png()}, "it is empty"),
+        ({"metadata.csv": b"name,text\na.png,cat\n", "a.png": png()}, "no file_name"),
+        ({"metadata.parquet": b"PAR1 no more", "a.png": png()}, "metadata.parquet:1"),
     ],
 )
 def test_a_wrong_source_is_one_line_with_a_remedy(tmp_path: Path, files: dict[str, bytes] | None, word: str) -> None:
@@ -227,6 +232,79 @@ def test_a_wrong_source_is_one_line_with_a_remedy(tmp_path: Path, files: dict[st
     with pytest.raises(CorpusError) as caught:
         list(read_source(tmp_path if files is not None else tmp_path / "none"))
     assert word in str(caught.value) and "\n" not in str(caught.value)
+
+
+BAD_LINES = {
+    '{"file_name": "a.png"': "damaged",
+    "[]": "damaged",
+    '{"file_name": "a.png", "text": "\\ud800"}': "damaged",
+    '{"file_name": "a.png", "text": "猫", "weights": ["x"]}': "damaged",
+    '{"text": "猫"}': "no file_name",
+    '{"file_name": 5, "text": "猫"}': "no file_name",
+    '{"file_name": "../secret.png", "text": "猫"}': "outside the folder",
+    '{"file_name": "sub/..\\\\..\\\\secret.png", "text": "猫"}': "outside the folder",
+    '{"file_name": "SECRET", "text": "猫"}': "outside the folder",
+    '{"file_name": "a.png"}': "no caption",
+    '{"file_name": "absent.png", "text": "猫"}': "missing",
+}
+
+
+@pytest.mark.parametrize("bad", BAD_LINES)
+def test_a_damaged_line_of_metadata_is_told_and_the_next_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bad: str
+) -> None:
+    place, secret = tmp_path / "mine", tmp_path / "secret.png"
+    secret.write_bytes(png())
+    path = imagefolder(place) / "metadata.jsonl"
+    _first, second = path.read_text("utf-8").splitlines()
+    path.write_text("\n".join(["", bad.replace("SECRET", str(secret)), second, ""]), "utf-8")
+    opened: list[object] = []
+    monkeypatch.setattr(records, "open_image", lambda file, field: [opened.append(file), open_image(file, field)][1])
+    noted: list[Noted] = []
+    (found,) = pictures(read_source(place), noted)
+    assert (found.record.key, found.record.columns["split"]) == ("b.png", "train")
+    (note,) = noted
+    assert note.reason == BAD_LINES[bad] and "metadata.jsonl:2" in (note.key, note.detail)
+    assert secret.resolve() not in [Path(str(one)).resolve() for one in opened], "nothing outside is opened"
+
+
+def test_damaged_lines_of_csv_are_told_and_numbers_stay_numbers(tmp_path: Path) -> None:
+    path = imagefolder(tmp_path, "csv") / "metadata.csv"
+    lines = [
+        "file_name,text,n,code",
+        'a.png,"赤い\n丸",1.50,007',
+        "b.png,青い丸,2,8,too many",
+        ",猫,3,",
+        "../c.png,猫,4,x",
+    ]
+    path.write_bytes("\n".join([*lines, ""]).encode() + "b.png,猫,5,".encode("cp932") + b'\nb.png,2024,,\nc.png,"cat,')
+    noted: list[Noted] = []
+    one, two = pictures(read_source(tmp_path), noted)
+    assert (one.record.captions, one.record.columns["n"], one.record.columns["code"]) == (("赤い 丸",), 1.5, "007")
+    assert (two.record.captions, two.record.columns["n"]) == (("2024",), None)
+    assert [(note.key, note.reason) for note in noted] == [
+        ("metadata.csv:4", "damaged"),
+        ("metadata.csv:5", "no file_name"),
+        ("metadata.csv:6", "outside the folder"),
+        ("metadata.csv:7", "damaged"),
+        ("metadata.csv:9", "damaged"),
+    ]
+
+
+def test_a_parquet_file_of_metadata_is_read_row_by_row(tmp_path: Path) -> None:
+    (imagefolder(tmp_path) / "metadata.jsonl").unlink()
+    rows = [{"file_name": name, "text": "猫"} for name in ("a.png", "/b.png")]
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "metadata.parquet")
+    noted: list[Noted] = []
+    assert [one.record.key for one in pictures(read_source(tmp_path), noted)] == ["a.png"]
+    assert [(one.key, one.reason) for one in noted] == [("metadata.parquet:2", "outside the folder")]
+
+
+def test_the_split_is_that_of_the_picture(tmp_path: Path) -> None:
+    for folder in ("train", "test"):
+        imagefolder(tmp_path / folder)
+    splits = {one.key: one.columns["split"] for one in read_source(tmp_path) if isinstance(one, Record)}
+    assert splits == {f"{name}/{file}": name for name in ("train", "test") for file in CAPTIONS}
 
 
 def test_a_parquet_file_without_pictures_names_the_flag(tmp_path: Path) -> None:
