@@ -121,8 +121,8 @@ MINI_STAGES = _stages(
           ema_decay=0.999),
     Stage("text", "reading", ("text_encoder",), _all("decoder"), "ja", True, 256, 1200, 1.2e-3, 50,
           caption_dropout=0.06, vocabulary=PHRASES),
-    Stage("joint", "denoising", BOTH, _all("text"), "ja", True, 64, 6000, 3e-4, 100,
-          ema_decay=0.998, vocabulary=PHRASES, scenes=0.6, text_weight=0.5),
+    Stage("joint", "denoising", BOTH, _all("text"), "ja", True, 64, 5600, 4.5e-4, 100,
+          ema_decay=0.998, vocabulary=PHRASES, scenes=0.7, text_weight=0.5),
     Stage("upscaler", "upscaling", ("upscaler",), {"vae": "decoder"}, None, True, 16, 4000, 1e-3, 100, ema_decay=0.999),
 )
 FULL_STAGES = _stages(

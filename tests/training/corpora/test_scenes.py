@@ -16,7 +16,7 @@ from jsd.errors import CorpusError
 from jsd.training.corpora.corpus import Corpus
 from jsd.training.corpora.grounds import GROUNDS, SIDE, paint
 from jsd.training.corpora.phrases import Phrases
-from jsd.training.corpora.scenes import COUNTS, Scene, Scenes, held_out, recolour
+from jsd.training.corpora.scenes import COUNTS, EVERYDAY_SHARE, Scene, Scenes, held_out, recolour
 from jsd.training.corpora.sprites import DESIGNS, SPRITE_PX, SPRITES_FILE, Sprites
 from jsd.training.corpora.words import read_colours, read_places, read_relations, read_vocabulary
 
@@ -65,9 +65,16 @@ def test_what_is_held_out_is_never_shown(drawn: list[Scene]) -> None:
 
 
 def test_what_names_no_design_is_mostly_in_the_default_one(drawn: list[Scene]) -> None:
-    unnamed = Counter(scene.design for scene in drawn if scene.style is None)
+    unnamed = Counter(scene.design for scene in drawn if scene.style is None and scene.relation is None)
     assert 0.55 < unnamed["3d"] / unnamed.total() < 0.75 and "flat" not in unnamed
     assert all(scene.design != LACKING[0] for scene in drawn if CODES[LACKING[1]] in scene.things)
+
+
+def test_pairs_are_in_the_default_design_and_mostly_of_everyday_things(scenes: Scenes, drawn: list[Scene]) -> None:
+    pairs = [scene for scene in drawn if scene.relation is not None]
+    assert {(scene.design, scene.style) for scene in pairs} == {("3d", None)}
+    everyday = [set(scene.things) <= set(scenes.everyday) for scene in pairs]
+    assert EVERYDAY_SHARE - 0.05 < sum(everyday) / len(everyday) < 1
 
 
 def test_one_thing_fills_the_picture_or_half_of_it_where_a_place_is_named(scenes: Scenes) -> None:
