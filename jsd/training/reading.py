@@ -26,13 +26,19 @@ class Teacher:
     """What the UNet is used to: hidden states of the texts that it was trained with.
 
     Where the encoder that learns is its own teacher, it reads the spellings like the names that pictures go with.
+    `has_read`: the teacher learnt by this stage too, so that what it says of a text begins at </s>.
     """
 
     def __init__(
-        self, text_encoder: Any, tokenizer: JapaneseTokenizer, add_embedding: nn.Module | None, learns: bool = False
+        self,
+        text_encoder: Any,
+        tokenizer: JapaneseTokenizer,
+        add_embedding: nn.Module | None,
+        learns: bool = False,
+        has_read: bool = False,
     ) -> None:
         self.text_encoder, self.tokenizer, self.add_embedding = text_encoder, tokenizer, add_embedding
-        self.learns = learns
+        self.learns, self.has_read = learns, has_read
         self._states: dict[str, Tensor] = {}
 
     @torch.no_grad()
@@ -47,8 +53,8 @@ class Teacher:
         return torch.stack([self._states[text] for text in texts])
 
     def starts(self, texts: Sequence[str]) -> Tensor:
-        """(B,): from where on the states of a text say what it means; of a frozen teacher, as a whole."""
-        if not self.learns:
+        """(B,): where in a teacher's text its </s> is; 0 for one that did not learn so, whose whole text counts."""
+        if not self.has_read:
             return torch.zeros(len(texts), dtype=torch.long, device=self.text_encoder.device)
         ids = torch.tensor([self.tokenizer.encode(text) for text in texts], device=self.text_encoder.device)
         return text_lengths(ids, self.tokenizer)
@@ -64,18 +70,14 @@ def text_lengths(input_ids: Tensor, tokenizer: JapaneseTokenizer) -> Tensor:
 
 
 def target_states(states: Tensor, starts: Tensor, empty: Tensor, lengths: Tensor, window: int) -> Tensor:
-    """states (B, L, D) of the teacher, which count from starts (B,) on, empty (L, D) of the empty text, lengths (B,) of
+    """states (B, L, D) of the teacher, whose texts end at starts (B,), empty (L, D) of the empty text, lengths (B,) of
     the student's text without </s> -> (B, W, D).
 
-    The encoder is causal and begins with the text itself, so nothing is known of the text at its first tokens: these
-    say what the empty prompt says. What the teacher says begins at </s>, and its last state fills the window.
+    The two texts are laid end to end, </s> on </s>. The encoder is causal, so at the first tokens of a longer text
+    nothing is known of it yet: these say what the empty prompt says. The teacher's last state fills the window.
     """
-    positions = torch.arange(window, device=states.device)[None] - lengths[:, None]  # (B, W)
-    placed = (
-        (positions.clamp(min=0) + starts[:, None])
-        .clamp(max=states.shape[1] - 1)[..., None]
-        .expand(-1, -1, states.shape[-1])
-    )
+    positions = torch.arange(window, device=states.device)[None] - lengths[:, None] + starts[:, None]  # (B, W)
+    placed = positions.clamp(0, states.shape[1] - 1)[..., None].expand(-1, -1, states.shape[-1])
     before = empty[torch.arange(window, device=states.device).clamp(max=len(empty) - 1)]  # (W, D)
     return torch.where(positions[..., None] < 0, before[None], states.gather(1, placed))
 
@@ -123,21 +125,26 @@ class Reading:
         return reading_loss(hidden, target, self.teacher.pooled(hidden), pooled_target)
 
 
+def same_vocabulary(one: Path, other: Path) -> bool:
+    return (one / VOCABULARY_FILE).read_bytes() == (other / VOCABULARY_FILE).read_bytes()
+
+
 @torch.no_grad()
 def reread(old: Any, old_tokenizer: Path, new: Any, tokenizer: Path) -> dict[str, Tensor]:
     """The weights of `old` for the vocabulary and the window of `new`: each embedding is the mean of those that `old`
     has for the same characters; the last position fills a longer window."""
     state = dict(old.state_dict())
     tokens, positions = (f"embeddings.{kind}_embedding.weight" for kind in ("token", "position"))
-    table = state[tokens]  # (V, D)
-    before, after = (
-        SentencePieceProcessor(model_file=str(path / VOCABULARY_FILE)) for path in (old_tokenizer, tokenizer)
-    )
-    words = []
-    for i in range(after.vocab_size()):
-        ids = before.encode(after.id_to_piece(i).replace("▁", " ")) if i > after.pad_id() else [i]
-        words.append(table[ids or [before.unk_id()]].mean(dim=0))
-    state[tokens] = torch.stack(words)
+    if not same_vocabulary(old_tokenizer, tokenizer):
+        table = state[tokens]  # (V, D)
+        before, after = (
+            SentencePieceProcessor(model_file=str(path / VOCABULARY_FILE)) for path in (old_tokenizer, tokenizer)
+        )
+        words = []
+        for i in range(after.vocab_size()):
+            ids = before.encode(after.id_to_piece(i).replace("▁", " ")) if i > after.pad_id() else [i]
+            words.append(table[ids or [before.unk_id()]].mean(dim=0))
+        state[tokens] = torch.stack(words)
     more = new.config.max_position_embeddings - len(state[positions])
     state[positions] = torch.cat([state[positions], state[positions][-1:].expand(more, -1)])
     return state

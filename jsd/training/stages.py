@@ -37,13 +37,14 @@ from jsd.training.objectives import (
     denoising_loss,
     upscaling_loss,
 )
-from jsd.training.reading import Reading, Teacher, reread
+from jsd.training.reading import Reading, Teacher, reread, same_vocabulary
 from jsd.training.recipes import PHRASES, STYLES_DRAWN, Recipe, Stage
 from jsd.training.scenery import MixedLatents, SceneLatents
 from jsd.training.starting import (
     TrainOptions,
     alphas_cumprod,
     description,
+    keep_of_start,
     run_settings,
     scheduler_config,
     source_folder,
@@ -104,6 +105,7 @@ def run_stage(recipe: Recipe, name: str, options: TrainOptions) -> Path:
             sample=lambda step: log.picture(step, folder / "samples" / f"{step:06}.png", run.sample),
         )
     ema.copy_to(run.trained.parameters())
+    keep_of_start(run.trained, recipe, stage, options)
     if options.processes.is_divided:
         trained.load_state_dict(options.processes.whole(run.trained.state_dict()))
         run.modules |= {name: trained[name] for name in stage.trains}
@@ -220,11 +222,11 @@ class Run:
             own = self.options.output / f"tokenizer_{self.vocabulary}"
             student.load_state_dict(reread(teacher, folder / "tokenizer", student, own))
         pooling = getattr(self.modules["unet"], "add_embedding", None)
-        phrases = Phrases(self.corpus, read_vocabulary(), drawn=True) if learns else self.phrases
+        phrases = Phrases(self.corpus, read_vocabulary(), self.stage.drawn) if self.stage.drawn else self.phrases
         size, dropout = self.stage.train_batch_size, self.stage.caption_dropout
-        return Reading(
-            phrases, Teacher(teacher, tokenizer, pooling, learns), self.tokenizer, size, dropout, self.options.seed
-        )
+        has_read = learns or same_vocabulary(folder / "tokenizer", own)
+        teaches = Teacher(teacher, tokenizer, pooling, learns, has_read)
+        return Reading(phrases, teaches, self.tokenizer, size, dropout, self.options.seed)
 
     def _module(self, name: str) -> Any:
         if name == "text_encoder" and self.stage.objective == "reading":

@@ -39,8 +39,9 @@ def test_what_the_teacher_says_begins_at_the_end_of_the_text() -> None:
     for length, expected in ((0, [1, 2, 3, 4, 4, 4]), (2, [-1, -2, 1, 2, 3, 4]), (5, [-1, -2, -3, -4, -4, 1])):
         found = target_states(states, torch.tensor([0]), empty, torch.tensor([length]), window=6)
         assert found.flatten().tolist() == expected
-    found = target_states(states, torch.tensor([2]), empty, torch.tensor([1]), window=4)
-    assert found.flatten().tolist() == [-1, 3, 4, 4], "its own text's beginning says nothing yet"
+    for length, expected in ((1, [2, 3, 4, 4]), (3, [-1, 1, 2, 3])):
+        found = target_states(states, torch.tensor([2]), empty, torch.tensor([length]), window=4)
+        assert found.flatten().tolist() == expected, "</s> on </s>, the text before it"
 
 
 def test_the_loss_is_relative_and_counts_the_pooled_text() -> None:
@@ -61,6 +62,22 @@ def test_a_word_of_the_new_vocabulary_starts_as_the_mean_of_the_old_pieces(folde
     torch.testing.assert_close(new.state_dict()[tokens][piece.id], old.state_dict()[tokens][ids].mean(dim=0))
     assert new.config.max_position_embeddings == 24
     assert torch.isfinite(torch.cat([weights.flatten() for weights in new.state_dict().values()])).all()
+
+
+def test_of_the_same_vocabulary_every_weight_is_taken_as_it_is(folders: tuple[Path, Path]) -> None:
+    old = encoder(folders[1])
+    found = reread(old, folders[1], encoder(folders[1]), folders[1])
+    assert all(torch.equal(weights, found[name]) for name, weights in old.state_dict().items())
+
+
+def test_what_a_teacher_says_that_has_read_itself_begins_at_the_end_of_its_own_text(folders: tuple[Path, Path]) -> None:
+    old, tokenizer = encoder(folders[1]), JapaneseTokenizer.load(folders[1])
+    texts = ["", "バス", "バスの写真を見たい"]
+    lengths = [tokenizer.encode(text).index(tokenizer.eos_token_id) for text in texts]
+    assert (
+        Teacher(old, tokenizer, None, has_read=True).starts(texts).tolist() == lengths and lengths[2] > lengths[1] > 0
+    )
+    assert Teacher(old, tokenizer, None).starts(texts).tolist() == [0, 0, 0]
 
 
 def test_an_encoder_learns_to_say_what_the_teacher_says(folders: tuple[Path, Path], phrases: Phrases) -> None:

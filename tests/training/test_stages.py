@@ -17,10 +17,11 @@ import jsd
 from jsd.errors import CheckpointError, CorpusError, ModelFolderError
 from jsd.models.folder import verify_folder
 from jsd.models.upscaler import Upscaler
+from jsd.training import modules
 from jsd.training.corpora.enlarged import EnlargedPictures
 from jsd.training.recipes import FULL, MINI, RECIPES, Recipe
 from jsd.training.stages import Run, run_stage, step_generator
-from jsd.training.starting import TrainOptions
+from jsd.training.starting import TrainOptions, keep_of_start
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +92,22 @@ def test_the_decoder_stage_changes_the_decoder_alone(trained: Path) -> None:
     assert same(trained / "decoder/model", trained / "stage2/model", "text_encoder")
 
 
+def test_reread_changes_the_text_encoder_that_joint_trained(trained: Path) -> None:
+    joint, reread = trained / "joint/model", trained / "reread/model"
+    assert changed(joint, reread, "text_encoder") == 1 and same(joint, reread, "unet") and same(joint, reread, "vae")
+
+
+def test_a_share_of_what_a_stage_started_from_is_kept(trained: Path, options: TrainOptions) -> None:
+    start = modules.load("text_encoder", trained / "joint/model").state_dict()
+    learnt = torch.nn.ModuleDict({"text_encoder": modules.load("text_encoder", trained / "joint/model")})
+    with torch.no_grad():
+        for weight in learnt.parameters():
+            weight += 1
+    keep_of_start(learnt, TOY, replace(TOY.stages["reread"], kept=0.25), options)
+    for name, weight in learnt["text_encoder"].named_parameters():
+        torch.testing.assert_close(weight, start[name] + 0.75)
+
+
 def test_the_upscaler_stage_writes_an_upscaler_that_learnt(trained: Path) -> None:
     upscaler = Upscaler.from_pretrained(trained / "upscaler" / "model" / "upscaler")
     enlarged = EnlargedPictures(trained / "enlarged_0")
@@ -126,7 +143,7 @@ def test_full_keeps_the_base_folders_noise_schedule(full: Path, toy_folder: Path
         assert ours[name] == theirs[name]
 
 
-@pytest.mark.parametrize("stage", ["base", "stage1", "stage2", "decoder"])
+@pytest.mark.parametrize("stage", ["base", "stage1", "stage2", "decoder", "joint", "reread"])
 def test_a_stage_with_a_unet_writes_a_whole_model_folder_that_draws(trained: Path, stage: str) -> None:
     folder = trained / stage / "model"
     assert verify_folder(folder) == []

@@ -27,6 +27,7 @@ A_THING = Attributes("thing", ("つ", "個"), False, "stands", ("plain",))  # of
 LEVELS = {"name": 3.0, "casual": 2.0, "near": 1.0, "kana": 1.0, "keyword": 0.5}  # how often one of them is drawn
 # Of the texts: captions as before, two things, the bare word; the others are phrases.
 CAPTION, PAIR, BARE = 0.2, 0.05, 0.25
+COLOURED = 0.3  # of the rest where colours are drawn: a thing in a colour and no more, so that they are not forgotten
 # Of the captions of styles that have one.
 BACKGROUND = 0.3
 # Of the phrases: words before the thing, a style, words behind it or a sentence; each with its own chance.
@@ -35,6 +36,7 @@ SHARES = {"before": 6.0, "place": 1.5, "colour": 1.5, "count": 0.7, "other style
 SENTENCE = 0.35  # of the words behind
 DRESSES = {"before": 6.0, "other style": 0.5}  # where colours, counts and places are drawn: what is left
 DRESSED = 0.25
+DRAWABLE = ("colour", "count", "place", "pair")  # what words change, where a UNet has learnt it
 NEAR = 0.15  # of the colours: 朱色 for 赤
 NAMED_DEFAULT = 0.15  # of the pictures in the default style
 PLACE_FORMS = ("{}、{{}}", "{{}}、{}", "{{}} {}", "{{}}、背景は{}", "{}を背景に{{}}")
@@ -47,15 +49,17 @@ class Phrases:
     Colours, counts, places and second things are words like any other, until a later stage draws what they change.
     """
 
-    def __init__(self, corpus: Corpus, vocabulary: Vocabulary, drawn: bool = False) -> None:
-        """`drawn`: colours, counts, places and second things are, so that they are asked for too, in one form each."""
-        self.drawn = drawn
+    def __init__(self, corpus: Corpus, vocabulary: Vocabulary, drawn: Sequence[str] = ()) -> None:
+        """`drawn`: which of DRAWABLE are, so that they are asked for too, in one form each."""
+        self.drawn = frozenset(drawn)
         self.words = corpus.words("ja")
         self.codes = list(corpus.concepts)
         self.emoji = {code: concept.emoji for code, concept in corpus.concepts.items()}
         self.names = {code: vocabulary.names.get(one.emoji, one.name_ja) for code, one in corpus.concepts.items()}
         attributes = read_attributes()
         self.attributes = {code: attributes.get(emoji, A_THING) for code, emoji in self.emoji.items()}
+        takes_colour = "colour" in self.drawn
+        self.coloured = [code for code, one in self.attributes.items() if takes_colour and one.takes_colour]
         self.modifiers: dict[tuple[str, str], list[str]] = {}
         for one in read_modifiers():
             self.modifiers.setdefault((one.slot, one.fits), []).append(one.template)
@@ -93,6 +97,11 @@ class Phrases:
             return text, text
         if choice < CAPTION + PAIR:
             return self._pair(code, rng)
+        if self.coloured and rng.random() < COLOURED:
+            code = rng.choice(self.coloured)
+            word, asked = self.thing(code, rng)
+            colour = rng.choice(list(self.colours.values()))
+            return rng.choice(colour.templates).replace(SLOT, word), colour.templates[0].replace(SLOT, asked)
         word, asked = self.thing(code, rng)
         return (word, asked) if rng.random() < BARE else self._phrase(code, word, asked, rng)
 
@@ -111,7 +120,7 @@ class Phrases:
         relation = "and" if rng.random() < 0.5 else rng.choice(list(self.relations))
         template = rng.choice(self.relations[relation])
         text = template.replace("{a}", one).replace("{b}", other)
-        if self.drawn:
+        if "pair" in self.drawn:
             return text, self.relations[relation][0].replace("{a}", asked).replace("{b}", asked_other)
         first = template.index("{a}") < template.index("{b}")
         return text, asked if first == (relation == "and") else asked_other
@@ -135,11 +144,11 @@ class Phrases:
         if slot == "count":
             count = rng.choice((1, 2, 3))
             templates = self._counts(code, count)
-            return rng.choice(templates), templates[0] if self.drawn and count > 1 else SLOT
-        if self.drawn and slot == "colour":
+            return rng.choice(templates), templates[0] if slot in self.drawn and count > 1 else SLOT
+        if slot == "colour" and slot in self.drawn:
             colour = rng.choice(list(self.colours.values()))
             return rng.choice((*colour.templates, *colour.near)), colour.templates[0]
-        if self.drawn and slot == "place":
+        if slot == "place" and slot in self.drawn:
             place = rng.choice(list(self.places))
             templates = self._places(place, code)
             return rng.choice(templates), SLOT if place == "plain" else templates[0]

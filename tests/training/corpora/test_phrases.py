@@ -6,7 +6,7 @@ import re
 import pytest
 
 from jsd.training.corpora.corpus import Corpus, is_unseen
-from jsd.training.corpora.phrases import UNREAD, Phrases
+from jsd.training.corpora.phrases import DRAWABLE, UNREAD, Phrases
 from jsd.training.corpora.styles import CORPUS_STYLES
 from jsd.training.corpora.words import read_vocabulary
 
@@ -50,7 +50,7 @@ def test_what_people_write_is_drawn(drawn: list[tuple[str, str]], pattern: str) 
 
 
 def test_what_is_drawn_is_asked_for_in_one_form(toy_corpus: Corpus) -> None:
-    phrases, rng = Phrases(toy_corpus, read_vocabulary(), drawn=True), random.Random(0)
+    phrases, rng = Phrases(toy_corpus, read_vocabulary(), drawn=DRAWABLE), random.Random(0)
     drawn = [phrases.draw(rng) for _ in range(DRAWN)]
     kept = {"真っ赤な": "赤い", "森にいる": "森の", "二台の": "二台の", "左が.+で右が": "左に.+、右に"}
     for words, form in kept.items():
@@ -59,6 +59,15 @@ def test_what_is_drawn_is_asked_for_in_one_form(toy_corpus: Corpus) -> None:
     for words in ("大きな", "白い背景の", "を描いて"):
         asked = [one for text, one in drawn if words in text]
         assert asked and not any(words in one for one in asked), words
+
+
+def test_what_is_not_drawn_is_a_word_like_any_other(toy_corpus: Corpus) -> None:
+    phrases, rng = Phrases(toy_corpus, read_vocabulary(), drawn=("colour",)), random.Random(0)
+    drawn = [phrases.draw(rng) for _ in range(DRAWN)]
+    assert all("赤い" in one for text, one in drawn if "真っ赤な" in text)
+    for words in ("森にいる", "二台の", "左が.+で右が"):
+        asked = [one for text, one in drawn if re.search(words, text)]
+        assert asked and not any(re.search("森|台の|左", one) for one in asked), words
 
 
 def test_a_word_means_one_concept(drawn: list[tuple[str, str]], toy_corpus: Corpus) -> None:
