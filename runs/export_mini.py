@@ -1,6 +1,5 @@
-"""The last stage's model folder -> weights/mini, with the upscaler where one is trained: bfloat16 safetensors,
-checked, at most 45 MB without the upscaler; its
-previews; and what the page shows of it.
+"""The last stage's model folder -> weights/mini, with the upscaler that was trained, else the one that is
+there: bfloat16 safetensors, checked, at most 45 MB without the upscaler; its previews; and what the page shows of it.
 
 python -m runs.export_mini [--source FOLDER] [--destination FOLDER] [--corpus FOLDER]
 """
@@ -13,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 from runs.blocks import ROOT
 
-SOURCE = Path("checkpoints") / "mini" / "reread" / "model"
+SOURCE = Path("checkpoints") / "mini" / "text" / "model"
 MAX_BYTES = 45_000_000
 KEPT = ("README.md", "editions.json")  # from the folder that is replaced
 TRAINING = "training.json"  # stage -> its run.json: options, seconds, versions, hardware
@@ -32,9 +31,10 @@ def export(source: Path, destination: Path, max_bytes: int = MAX_BYTES) -> int:
         with TemporaryDirectory() as together:
             whole = Path(together) / "model"
             shutil.copytree(source, whole)
-            upscaler = source.parents[1] / UPSCALER / "model" / UPSCALER
-            if upscaler.is_dir():
-                shutil.copytree(upscaler, whole / UPSCALER)
+            for upscaler in (source.parents[1] / UPSCALER / "model" / UPSCALER, destination / UPSCALER):
+                if upscaler.is_dir():
+                    shutil.copytree(upscaler, whole / UPSCALER)
+                    break
             convert_folder(whole, fresh, "bfloat16")
         for name in KEPT:
             if (destination / name).is_file():

@@ -24,12 +24,11 @@ ROWS = {
     "stage2": "after stage 2",
     "decoder": "with its decoder sharpened",
     "first": "the same at its own guidance = first edition",
-    "text": "its text encoder taught to read",
-    "mini": "both trained on composed scenes = embedded model",
+    "mini": "its text encoder taught to read = embedded model",
 }
-# The same for the prompts of NATURAL.
+# The same for the prompts of NATURAL: both editions.
 NATURAL = "jsd/training/evaluation/sets/natural.txt"
-NATURAL_ROWS = {"natural_first": "first edition", "natural_text": ROWS["text"], "natural_mini": ROWS["mini"]}
+NATURAL_ROWS = {"natural_first": "first edition", "natural_mini": "embedded model"}
 NATURAL_COLUMNS = {
     "nouns": "nouns in any spelling",
     "sentences": "with modifiers, in sentences",
@@ -83,7 +82,7 @@ def results_block(reports: dict[str, Report]) -> str:
 
 
 def natural_block(reports: dict[str, Report]) -> str:
-    """The editions on prompts as people write them."""
+    """Both editions on prompts as people write them."""
     lines = [_row("", [*NATURAL_COLUMNS.values(), "sharpness", "diversity"]), _row("---", ["---"] * 7)]
     for name, label in NATURAL_ROWS.items():
         if name not in reports:
@@ -103,8 +102,7 @@ def natural_block(reports: dict[str, Report]) -> str:
         "",
         f"Top-5 in percent, and the share of drawings in the colour that was asked; in brackets top-5 for drawings "
         f"paired with another prompt: chance. The 80 prompts of `{NATURAL}`, {first['seeds']} drawings of "
-        f"each, {first['num_inference_steps']} steps, guidance {first['guidance_scale']:g}, against "
-        f"{first['gallery']['pictures']:,} pictures, all designs of the sprites among them. Sharpness: the mean "
+        f"each, {first['num_inference_steps']} steps, guidance {first['guidance_scale']:g}. Sharpness: the mean "
         "gradient of a drawing over that of the concept's 3D picture. Diversity: the mean distance of two drawings of "
         "a prompt over that of two designs of its concept.",
         "",

@@ -170,6 +170,15 @@ def test_the_export_is_a_whole_folder_in_bfloat16(trained: Path, tmp_path: Path)
     assert [path.name for path in destination.parent.iterdir()] == ["mini"], "nothing temporary may stay"
 
 
+def test_an_export_without_an_upscaler_keeps_the_one_that_is_there(trained: Path, tmp_path: Path) -> None:
+    destination = tmp_path / "weights" / "mini"
+    destination.mkdir(parents=True)
+    export(trained, destination)
+    shutil.rmtree(trained.parents[1] / "upscaler")
+    export(trained, destination)
+    assert (destination / "upscaler" / "diffusion_pytorch_model.safetensors").is_file()
+
+
 def test_an_export_that_is_too_large_changes_nothing(trained: Path, tmp_path: Path) -> None:
     destination = tmp_path / "weights" / "mini"
     destination.mkdir(parents=True)
