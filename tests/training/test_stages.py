@@ -17,11 +17,10 @@ import jsd
 from jsd.errors import CheckpointError, CorpusError, ModelFolderError
 from jsd.models.folder import verify_folder
 from jsd.models.upscaler import Upscaler
-from jsd.training import modules
 from jsd.training.corpora.enlarged import EnlargedPictures
 from jsd.training.recipes import FULL, MINI, RECIPES, Recipe
 from jsd.training.stages import Run, run_stage, step_generator
-from jsd.training.starting import TrainOptions, keep_of_start
+from jsd.training.starting import TrainOptions
 
 
 @pytest.fixture(scope="module")
@@ -95,17 +94,6 @@ def test_the_decoder_stage_changes_the_decoder_alone(trained: Path) -> None:
 def test_reread_changes_the_text_encoder_that_joint_trained(trained: Path) -> None:
     joint, reread = trained / "joint/model", trained / "reread/model"
     assert changed(joint, reread, "text_encoder") == 1 and same(joint, reread, "unet") and same(joint, reread, "vae")
-
-
-def test_a_share_of_what_a_stage_started_from_is_kept(trained: Path, options: TrainOptions) -> None:
-    start = modules.load("text_encoder", trained / "joint/model").state_dict()
-    learnt = torch.nn.ModuleDict({"text_encoder": modules.load("text_encoder", trained / "joint/model")})
-    with torch.no_grad():
-        for weight in learnt.parameters():
-            weight += 1
-    keep_of_start(learnt, TOY, replace(TOY.stages["reread"], kept=0.25), options)
-    for name, weight in learnt["text_encoder"].named_parameters():
-        torch.testing.assert_close(weight, start[name] + 0.75)
 
 
 def test_the_upscaler_stage_writes_an_upscaler_that_learnt(trained: Path) -> None:
