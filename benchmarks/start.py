@@ -21,10 +21,10 @@ from time import perf_counter
 ROOT = Path(__file__).resolve().parents[1]
 # As the programs of each version load a model.
 LOAD = """
-import sys
-try:
+import pathlib, sys
+if pathlib.Path("jsd/lean.py").exists():  # an import would find that of an editable install of the other version
     from jsd.lean import load_alone as load
-except ImportError:
+else:
     from jsd import Pipeline
     load = Pipeline.load
 load(sys.argv[1], "cpu", sys.argv[2])

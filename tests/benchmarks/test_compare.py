@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks import preview
-from benchmarks.run import ROOT, main
+from benchmarks.run import main
+from runs.benchmark_tables import PAGES, TABLES, tables
+from runs.blocks import read_block
 
 
 def test_both_draw_the_same_picture_and_every_figure_is_written(
@@ -34,9 +36,7 @@ def test_a_preview_is_measured_beside_its_step(toy_folder: Path, tmp_path: Path)
     assert result["steps"] == 3 and 0 < result["preview_seconds"] < result["step_seconds"] * 10
 
 
-def test_the_document_has_the_figures_of_the_result() -> None:
-    result = json.loads((ROOT / "docs" / "results" / "benchmark_mini.json").read_text("utf-8"))
-    rows = (ROOT / "docs" / "benchmarks.md").read_text("utf-8").splitlines()
-    for name, row in result["variants"].items():
-        (line,) = [text for text in rows if text.startswith(f"| {name} |")]
-        assert f"| {row['image_seconds']:.3f} ({result['ratios'][name]['image_seconds']:.2f}×) |" in line
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_documents_have_the_figures_of_the_results(page: Path) -> None:
+    text = page.read_text("utf-8")
+    assert {name: read_block(text, name) for name in TABLES} == tables()
