@@ -18,6 +18,7 @@ An error is a code, a sentence with the rule, the value and the remedy, and the 
 the same in every language and version, the sentence is translated when it is shown (`jsd.i18n`).
 """
 
+import copyreg
 from collections.abc import Sequence
 
 from jsd.i18n import _
@@ -33,6 +34,10 @@ class Sentence(Exception):
         self.code = code
         self.sentence = sentence
         self.params = params
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """For other processes, whatever arguments a class is made with."""
+        return copyreg.__newobj__, (type(self), *self.args), vars(self)  # type: ignore[attr-defined]
 
     def __str__(self) -> str:
         shown = dict(self.params)
