@@ -48,6 +48,23 @@ def write_file(path: Path, data: bytes, *, sync: bool = False) -> None:
             os.fsync(file.fileno())
 
 
+def write_new_file(path: Path, data: bytes) -> None:
+    """FileExistsError where `path` is there already, also where another process was quicker."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp{path.suffix}")
+    try:
+        temporary.write_bytes(data)
+        try:
+            os.link(temporary, path)  # unlike a renaming, it takes no other file's place
+        except FileExistsError:
+            raise
+        except OSError:  # of a file system without links
+            if os.path.lexists(path):
+                raise FileExistsError(path) from None
+            temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def write_text(path: Path, text: str) -> None:
     write_file(path, text.encode())
 

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from jsd.conditioning import Conditioning
 from jsd.errors import Note
-from jsd.images import save_image
+from jsd.images import encode_image, save_image
 from jsd.images.metadata import left_out
+from jsd.images.saving import save_unused
 from jsd.inputs import InputPictures
 from jsd.models import record as provenance
 from jsd.options import SamplingOptions
@@ -61,6 +62,15 @@ class GeneratedImage:
             warnings.warn(note, stacklevel=2)
         save_image(self.image, Path(path), quality=self.options.output_quality, metadata=metadata)
         return Path(path)
+
+    def save_unused(self, folder: Path, *, with_metadata: bool = True) -> Path:
+        """Write it into `folder` by its seed and format, in the place of no other file."""
+        suffix = f".{self.options.output_format}"
+        metadata = self.metadata if with_metadata else None
+        data = encode_image(
+            self.image, Path(f"picture{suffix}"), quality=self.options.output_quality, metadata=metadata
+        )
+        return save_unused(data, folder, f"jsd-{self.seed}", suffix)
 
     @property
     def metadata(self) -> dict[str, object]:

@@ -30,8 +30,7 @@ def run(args: argparse.Namespace) -> None:
     if options.style != "":
         check_style(folder.tokenizer, options.style)
 
-    # Here, because they import torch: a mistake in the arguments is answered before.
-    from jsd.images.saving import unused_path
+    # Here, because it imports torch: a mistake in the arguments is answered before.
     from jsd.lean import load_alone
 
     pipeline = load_alone(folder, args.device, args.dtype, engine)
@@ -46,6 +45,5 @@ def run(args: argparse.Namespace) -> None:
         say(note)
     args.output_dir.mkdir(parents=True, exist_ok=True)
     for picture in pictures:
-        path = unused_path(args.output_dir, f"jsd-{picture.seed}", f".{options.output_format}")
-        picture.save(path, with_metadata=not args.no_metadata)
+        path = picture.save_unused(args.output_dir, with_metadata=not args.no_metadata)
         print(f"{path}  seed {picture.seed}  {sum(picture.seconds.values()):.2f} s")

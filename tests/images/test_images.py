@@ -17,7 +17,7 @@ from PIL.Image import Transpose
 from jsd.errors import ImageFileError, InvalidInputError
 from jsd.images import encode_image, load_image, load_mask, save_image
 from jsd.images.metadata import read_picture_file
-from jsd.images.saving import unused_path
+from jsd.images.saving import save_unused
 from jsd.images.tensors import image_to_tensor, mask_to_latents, tensor_to_images
 
 
@@ -286,7 +286,7 @@ def test_a_saved_picture_opens_and_leaves_nothing_else(name: str, tmp_path: Path
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
-@pytest.mark.parametrize("name", ["a.unknown", "no/such/folder.png", "a"])
+@pytest.mark.parametrize("name", ["a.unknown", "no/such/folder.png", "a", "a.gif", "a.tiff", "a.pdf"])
 def test_a_picture_that_cannot_be_written_leaves_nothing(name: str, tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match=name):
         save_image(picture(), tmp_path / name)
@@ -317,11 +317,26 @@ def test_a_name_that_is_a_folder_is_left_alone(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"], "a temporary file was left behind"
 
 
-def test_a_taken_name_is_not_used_again(tmp_path: Path) -> None:
-    for name in ("7.png", "7-2.png"):
-        (tmp_path / name).touch()
-    assert unused_path(tmp_path, "7", ".png").name == "7-3.png"
-    assert unused_path(tmp_path, "8", ".png").name == "8.png"
+@pytest.mark.parametrize("is_late", [False, True], ids=["before", "meanwhile"])
+@pytest.mark.parametrize("has_links", [True, False])
+def test_a_taken_name_is_not_used_again(
+    has_links: bool, is_late: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where another process takes it between the look at the folder and the writing."""
+
+    def refuse(*_: object) -> None:
+        raise PermissionError("no links here")
+
+    if not has_links:
+        monkeypatch.setattr(os, "link", refuse)
+    if is_late:
+        monkeypatch.setattr("jsd.images.saving.lexists", lambda path: False)
+    (tmp_path / "7.png").write_bytes(b"first")
+    (tmp_path / "7-2.png").symlink_to("nowhere")
+    assert save_unused(b"second", tmp_path, "7", ".png").name == "7-3.png"
+    assert save_unused(b"third", tmp_path, "8", ".png").name == "8.png"
+    found = {path.name: path.read_bytes() for path in tmp_path.iterdir() if not path.is_symlink()}
+    assert found == {"7.png": b"first", "7-3.png": b"second", "8.png": b"third"}
 
 
 def test_tensors_keep_batch_order() -> None:
