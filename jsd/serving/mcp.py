@@ -14,7 +14,7 @@ from anyio import from_thread, to_thread
 import jsd
 from jsd.errors import InvalidInputError, JsdError, MissingExtraError
 from jsd.i18n import N_, _
-from jsd.images.saving import encode_image, unused_path
+from jsd.images.saving import encode_image, save_unused
 from jsd.models.folder import ModelFolder
 from jsd.models.record import folder_licence
 from jsd.options import OPTIONS, SamplingOptions
@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from jsd.pipeline import Pipeline
 
 # Not for a program to choose: what its user's machine reads and what is withheld; and how a file is written.
-NOT_OFFERED = ("loras", "disable_safety_checker", "safety_threshold", "output_format", "output_quality")
+OF_THE_OPERATOR = ("disable_safety_checker", "safety_threshold")  # whatever a file says, too
+NOT_OFFERED = ("loras", *OF_THE_OPERATOR, "output_format", "output_quality")
 OFFERED = {name: rule for name, rule in OPTIONS.items() if name not in NOT_OFFERED}
 JSON_TYPES = {str: "string", int: "integer", float: "number"}
 # How many of the last pictures can be named by their seeds.
@@ -77,8 +78,7 @@ class Artist:
             content.append(types.ImageContent(data=base64.b64encode(data).decode(), mime_type="image/png"))
             line = f"seed {picture.seed}, {picture.image.width}x{picture.image.height} px"
             if self.output_dir is not None:
-                path = unused_path(self.output_dir, f"jsd-{picture.seed}", ".png")
-                picture.save(path)
+                path = save_unused(data, self.output_dir, f"jsd-{picture.seed}", ".png")
                 files.append(str(path))
                 line += f", {path}"
             lines.append(line)
@@ -110,7 +110,8 @@ class Artist:
         if isinstance(path, str):
             again = {} if seed is None else {"seed": seed}
             pictures = {name: Path(changes[name]) for name in ("image", "mask") if isinstance(changes.get(name), str)}
-            file, record = Path(path), read_record(Path(path))
+            file = Path(path)
+            record = {name: value for name, value in read_record(file).items() if name not in OF_THE_OPERATOR}
             chosen = {"num_outputs": 1, "output_format": "png", **changes, **again}
             options = recorded_request(record, file.parent, chosen=chosen, pictures=pictures)
             return options, self._other_model(record)

@@ -17,7 +17,9 @@ from PIL import Image
 from jsd import Pipeline, SamplingOptions
 from jsd.cli import main
 from jsd.images.saving import save_image
+from jsd.models.folder import ModelFolder
 from jsd.options import OPTIONS
+from jsd.serving.mcp import Artist
 
 TWO_STEPS = {"prompt": "猫", "num_inference_steps": 2}
 
@@ -92,6 +94,17 @@ def test_drawing_redrawing_and_what_cannot_be(toy_folder: Path, tmp_path: Path) 
             assert result.is_error and words in text(result), (name, arguments, text(result))
 
     with_client(toy_folder, act)
+
+
+def test_no_file_switches_the_safety_checker_off(toy_folder: Path, tmp_path: Path) -> None:
+    record = {"prompt": "猫", "seed": 3, "disable_safety_checker": True, "safety_threshold": 0.1, "model": "toy"}
+    save_image(Image.new("RGB", (32, 32)), tmp_path / "a.png", metadata=record)
+    options, _notes = Artist(ModelFolder(toy_folder), unloaded).recall({"path": str(tmp_path / "a.png")})
+    assert (options.seed, options.disable_safety_checker, options.safety_threshold) == (3, False, 0)
+
+
+def unloaded() -> Pipeline:
+    raise AssertionError("nothing is drawn")
 
 
 def test_what_the_model_is_and_pictures_that_are_kept(toy_folder: Path, tmp_path: Path) -> None:
