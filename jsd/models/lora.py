@@ -82,6 +82,7 @@ class Adapters:
         if wanted == self._applied:
             return
         read = [(read_lora(Path(name), self.networks), weight) for name, weight in choices]
+        self._applied = None  # whatever ends this half-way: the next begins with the folder's own weights
         self._restore()
         for lora, weight in read:
             for key, (down, up, scale) in lora.updates.items():
@@ -96,7 +97,7 @@ class Adapters:
     def _restore(self) -> None:
         for key, original in self._originals.items():
             self._weight(key).copy_(original)
-        self._originals, self.records, self._applied = {}, [], ()
+        self._originals, self.records = {}, []
 
     def _weight(self, key: tuple[str, str]) -> Tensor:
         weight = self.networks[key[0]].get_submodule(key[1]).weight

@@ -106,6 +106,35 @@ def test_of_sdxl_kohyas_names_are_those_of_the_original_code(tmp_path: Path) -> 
     assert sum(not torch.equal(states[0][key], one) for key, one in before.items()) == len(modules)
 
 
+@pytest.mark.parametrize("loras", [[], ["file"]], ids=["none", "again"])
+def test_a_merge_that_breaks_off_leaves_nothing(
+    loras: list[str],
+    trained: tuple[dict[str, Tensor], Tensor],
+    pipeline: Pipeline,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By Ctrl+C, or where the memory ends."""
+    path = write(tmp_path / "cat.safetensors", trained[0])
+    before, weight_of, asked = output_of(pipeline.unet), pipeline.adapters._weight, []
+
+    def break_off(key: tuple[str, str]) -> Tensor:
+        asked.append(key)
+        if len(asked) == 3:
+            raise KeyboardInterrupt
+        return weight_of(key)
+
+    monkeypatch.setattr(pipeline.adapters, "_weight", break_off)
+    with pytest.raises(KeyboardInterrupt):
+        pipeline.adapters.apply([path])
+    monkeypatch.undo()
+    pipeline.adapters.apply([path for _ in loras])
+    if loras:
+        torch.testing.assert_close(output_of(pipeline.unet), trained[1], rtol=1e-4, atol=1e-5)
+    else:
+        assert torch.equal(output_of(pipeline.unet), before)
+
+
 def test_weights_scale_a_file_and_several_add_up(
     trained: tuple[dict[str, Tensor], Tensor], pipeline: Pipeline, tmp_path: Path
 ) -> None:
