@@ -16,11 +16,13 @@ from jsd.errors import InvalidInputError
 from jsd.i18n import _
 from jsd.models.folder import PARTS, ModelFolder, choose_folder
 from jsd.options import OPTIONS, SamplingOptions
+from jsd.prompting.tokenizer import printable
 from jsd.rules import Option
 from jsd.serving.loras import FOLDER as LORAS
 
 # As long as any that is made in an output folder.
 LONGEST_NAME = "n" * 64
+PICTURES = ("image", "mask")
 _PLACEHOLDERS = {int: "N", float: "X", tuple: "FILE", Image.Image: "FILE"}
 
 
@@ -55,7 +57,11 @@ def described(rule: Option) -> str:
 def given_options(args: argparse.Namespace) -> dict[str, Any]:
     """The options that were given on the command line, by name, for `SamplingOptions`."""
     given = {name: value for name, value in vars(args).items() if name in OPTIONS}
-    return {name: OPTIONS[name].parse(value) if isinstance(value, str) else value for name, value in given.items()}
+    # No name of a picture is no picture's name: of a variable of a script, say, that is not set.
+    return {
+        name: OPTIONS[name].parse(value) if isinstance(value, str) and name not in PICTURES else value
+        for name, value in given.items()
+    }
 
 
 def make_options(values: Mapping[str, Any]) -> SamplingOptions:
@@ -63,7 +69,7 @@ def make_options(values: Mapping[str, Any]) -> SamplingOptions:
     from jsd.images.opening import check_picture
 
     options = SamplingOptions(**{"prompt": "", **values})
-    for field in ("image", "mask"):
+    for field in PICTURES:
         if getattr(options, field) is not None:
             check_picture(getattr(options, field), field)
     return options
@@ -156,4 +162,5 @@ def _is_too_long(path: Path) -> bool:
 
 
 def say(sentence: object) -> None:
-    print(f"jsd: {sentence}", file=sys.stderr)
+    # What it names may be a stranger's text: nothing in it may steer the terminal.
+    print(f"jsd: {printable(str(sentence))}", file=sys.stderr)

@@ -25,6 +25,7 @@ from jsd.i18n import _
 from jsd.models.folder import open_model_folder
 from jsd.options import SamplingOptions
 from jsd.prompting.styles import check_style
+from jsd.prompting.tokenizer import printable
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -163,5 +164,5 @@ def _record(drawn_rows: "Iterable[Drawn]", results: "Results", bar: "tqdm") -> d
             for name, seed in zip(record["files"], record["seeds"], strict=True):
                 bar.write(f"{results.path.parent / name}  seed {seed}")
         for sentence in sentences:
-            bar.write("jsd: " + _("row {number}", number=record["row"]) + f": {sentence}", file=sys.stderr)
+            bar.write("jsd: " + _("row {number}", number=record["row"]) + f": {printable(sentence)}", file=sys.stderr)
     return failures

@@ -7,6 +7,7 @@ from jsd.errors import InvalidInputError
 from jsd.i18n import _
 from jsd.models.folder import choose_folder
 from jsd.prompting.concepts import CONCEPTS_FILE, KnownConcepts
+from jsd.prompting.tokenizer import printable
 
 MAX_SPELLINGS = 8  # of a concept in a line
 
@@ -34,7 +35,8 @@ def run(args: argparse.Namespace) -> None:
         near = known.near(args.word)
         print(_("nothing is spelled like {word}; near: {near}", word=args.word, near="、".join(near) if near else "-"))
         return
-    rows = [(f"{one.emoji} {one.name}", _shown(one.spellings)) for one in found]
+    # A folder may be anybody's: nothing in it may steer the terminal.
+    rows = [(printable(f"{one.emoji} {one.name}"), printable(_shown(one.spellings))) for one in found]
     print(aligned(rows))
     if args.word is None:
         print(_("{count} concepts; styles: {styles}", count=len(found), styles="、".join(known.styles)))

@@ -26,7 +26,8 @@ def run(args: argparse.Namespace) -> None:
             field="FILE",
             value=args.file,
         )
-    print(json.dumps(as_json(file), ensure_ascii=False, indent=2) if args.json else as_text(file))
+    # A stranger's file: nothing in it may steer the terminal.
+    print(_escaped(json.dumps(as_json(file), ensure_ascii=False, indent=2)) if args.json else as_text(file))
 
 
 def as_json(file: PictureFile) -> dict[str, object]:
@@ -46,5 +47,9 @@ def as_text(file: PictureFile) -> str:
     rows = {_("file"): f"{file.format} {file.size[0]}x{file.size[1]}", **file.values}
     if file.digital_source_type is not None:
         rows["digital_source_type"] = file.digital_source_type
-    # A stranger's file: nothing in it may steer the terminal.
     return aligned([(printable(name), printable(str(value))) for name, value in rows.items() if value is not None])
+
+
+def _escaped(text: str) -> str:
+    """JSON that says the same, with escapes for what JSON lets stand and `printable` does not."""
+    return "".join(one if one == "\n" or printable(one) == one else json.dumps(one)[1:-1] for one in text)

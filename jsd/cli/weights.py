@@ -118,7 +118,7 @@ def _verify(args: argparse.Namespace) -> None:
     kind = part_kind(folder)
     problems = verify_folder(folder) if kind is None else verify_part(kind, folder)
     for problem in problems:
-        print(problem)
+        print(printable(str(problem)))  # it may quote the folder's files
     if problems:
         raise ModelFolderError(
             "weights.not_whole",

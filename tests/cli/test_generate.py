@@ -187,3 +187,10 @@ def test_a_folder_that_cannot_be_made_on_a_full_disk_is_one_line(
         said = jsd(arguments, "--output-dir", tmp_path / "disk" / "new")
         assert not (tmp_path / "disk" / "new").exists()
     assert said.err[-1].startswith(f"jsd: {tmp_path / 'disk' / 'new'}") and "No space left on device" in said.err[-1]
+
+
+@pytest.mark.parametrize("field", ["image", "mask"])
+def test_a_picture_without_a_name_is_refused(field: str, jsd: Jsd, arguments: list[str], tmp_path: Path) -> None:
+    """As of a script whose variable is empty: it would get another picture, and no word of it."""
+    Image.new("RGB", (32, 32)).save(tmp_path / "in.png")
+    assert jsd(arguments, "--image", tmp_path / "in.png", f"--{field}", "").refuses(field, "picture file")

@@ -1,12 +1,16 @@
 """What no command expects: a full disk, a closed pipe, a name that cannot be shown. One line each."""
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from jsd.cli import main
 from jsd.images import save_image
@@ -68,3 +72,30 @@ def test_a_record_with_half_a_surrogate_pair_is_shown(picture: Path) -> None:
 def test_japanese_can_be_printed_where_the_locale_has_none(picture: Path) -> None:
     done = jsd("info", str(picture), env={"PYTHONIOENCODING": "latin-1"})
     assert done.returncode == 0 and b"\\u732b" in done.stdout
+
+
+STEERING = "\x1b]0;title\x07\x9b31m\u202e"
+
+
+def test_a_strangers_files_never_steer_the_terminal(
+    picture: Path, toy_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows, model = tmp_path / "rows.jsonl", shutil.copytree(toy_folder, tmp_path / "model")
+    rows.write_text(json.dumps({"prompt": "猫", STEERING: 1}), "utf-8")
+    concept = {"name": STEERING, "emoji": "", "spellings": [STEERING]}
+    (model / "concepts.json").write_text(json.dumps({"styles": [], "concepts": [concept]}), "utf-8")
+    weights = model / "vae" / "diffusion_pytorch_model.safetensors"
+    save_file({STEERING: torch.zeros(1), **load_file(weights)}, weights)
+    save_image(Image.new("RGB", (4, 4)), picture, metadata={"prompt": STEERING, "seed": 0})
+    for words in (
+        ["batch", rows, "--output-dir", tmp_path / "out"],
+        ["concepts", "--weights", model],
+        ["weights", "verify", model],
+        ["info", picture, "--json"],
+    ):
+        main(list(map(str, words)))
+        said = capsys.readouterr()
+        assert "title" in said.out + said.err, words
+        assert not set(said.out + said.err) & set("\x1b\x07\x9b\u202e"), words
+        if words[0] == "info":
+            assert json.loads(said.out)["values"]["prompt"] == STEERING

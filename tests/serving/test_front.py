@@ -1,5 +1,6 @@
 """The front before the real Cog server: many clients, faults of the server, what is refused, what is counted."""
 
+import json
 import os
 import re
 import signal
@@ -23,6 +24,8 @@ from jsd.serving.front.app import Front, build_app
 from jsd.serving.front.figures import Figures
 from jsd.serving.front.line import Line
 from jsd.serving.front.predictions import Predictions
+from jsd.serving.front.requests import read_request
+from jsd.serving.settings import NOTES
 
 LONG = {**PROMPT, "num_inference_steps": 500, "width": 64, "height": 64}
 
@@ -147,6 +150,12 @@ def test_a_body_that_is_no_request_is_422_with_what_is_wrong(server: Server, bod
     status, answer, _ = server.ask("POST", "/predictions", body)
     assert status == 422 and answer["detail"][0]["msg"], answer
     assert answer["detail"][0]["loc"] == ["body", where][: 1 + bool(where)]
+
+
+def test_names_of_inputs_that_do_not_exist_steer_no_terminal_and_can_be_sent() -> None:
+    request = read_request(b'{"input": {"\\u001b[31mred": 1, "\\ud800": 1}}', {})
+    red, half = json.loads(json.loads(request.body)["context"][NOTES])
+    assert red.startswith("U+001B[31mred is no input") and half.startswith("U+D800 is no input")
 
 
 @pytest.mark.parametrize(

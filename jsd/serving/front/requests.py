@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from jsd.errors import InvalidInputError
 from jsd.i18n import _
 from jsd.options import OPTIONS, SamplingOptions
+from jsd.prompting.tokenizer import printable
 from jsd.serving.cog_server import SCHEMA
 from jsd.serving.loras import served_loras
 from jsd.serving.settings import NOTES
@@ -97,7 +98,10 @@ def read_request(content: bytes, headers: Mapping[str, str], named: str | None =
         raise BadRequest(f"input must be an object, got {type(inputs).__name__}", "input")
     _check(inputs)
     _check_beside(body)
-    notes = [_unknown(name[:MAX_NAME]) for name in islice((one for one in inputs if one not in INPUTS), MAX_UNKNOWN)]
+    notes = [
+        _unknown(printable(name[:MAX_NAME]))
+        for name in islice((one for one in inputs if one not in INPUTS), MAX_UNKNOWN)
+    ]
     kept = {name: value for name, value in inputs.items() if name in INPUTS and value is not None}
     context = {**(body.get("context") or {}), NOTES: json.dumps(notes)}
     passed = {name: headers[name] for name in ("accept", "traceparent", "tracestate") if name in headers}
