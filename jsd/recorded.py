@@ -39,6 +39,8 @@ def recorded_request(
     given, else those of their names in the folder `beside`: a record may not choose a folder of this machine."""
     # A file from before there was an upscaler names none.
     known = {"upscale": 1} | {key: value for key, value in record.items() if key in OPTIONS}
+    # A file is of one picture, whatever it says.
+    known |= {"num_outputs": 1, "num_candidates": 1}
     options = SamplingOptions(**{"prompt": None, **known, **chosen})
     files: dict[str, Any] = {}
     whole_number("seed", options.seed, 0, MAX_SEED)

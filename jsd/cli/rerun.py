@@ -9,6 +9,7 @@ from jsd.cli.arguments import add_options, add_output_arguments, check_folder, g
 from jsd.engines import OPENVINO, TORCH
 from jsd.errors import GenerationError, InvalidInputError, MissingExtraError, ModelFolderError, UnsafeImagesError
 from jsd.i18n import _
+from jsd.images.opening import open_image
 from jsd.models.configs import read_json
 from jsd.models.folder import PARTS, ModelFolder, choose_folder, folder_named
 from jsd.options import SamplingOptions
@@ -43,19 +44,23 @@ def run(args: argparse.Namespace) -> None:
     pictures = {"image": args.image, "mask": args.mask}
     options = recorded_request(record, args.file.parent, chosen=chosen, pictures=pictures, loras=loras)
     model = _model(record, args.weights, args.vae, force=args.force)
-
-    # Here, because it imports torch: a file that cannot be drawn again is answered before.
-    from jsd.images.saving import unused_path
-
     if not args.force:
         _check_digest(model, record)
     picture = _draw(_load(model, record, args.force), options, record, args.force)
     args.output_dir.mkdir(parents=True, exist_ok=True)
-    path = unused_path(args.output_dir, f"jsd-{picture.seed}", f".{picture.options.output_format}")
-    picture.save(path, with_metadata=not args.no_metadata)
+    path = picture.save_unused(args.output_dir, with_metadata=not args.no_metadata)
     metadata = picture.metadata
     same = metadata["pixels_sha256"] == record.get("pixels_sha256")
-    print(f"{path}  seed {picture.seed}  {'=' if same else '≠'} {args.file}")
+    is_edited = _is_edited(args.file, record)
+    print(f"{path}  seed {picture.seed}  {'=' if same and not is_edited else '≠'} {args.file}")
+    if same and is_edited and not args.force:
+        raise GenerationError(
+            "rerun.edited",
+            "{path} is what the record of {file} says, and {file} shows something else: another program has changed "
+            "it since; --force takes that",
+            path=path,
+            file=args.file,
+        )
     if not same and not args.force:
         names = ("jsd", "torch", "diffusers", *([OPENVINO] if OPENVINO in record else []))
         here, there = (", ".join(f"{name} {one.get(name)}" for name in names) for one in (metadata, record))
@@ -68,6 +73,14 @@ def run(args: argparse.Namespace) -> None:
             here=here,
             there=there,
         )
+
+
+def _is_edited(file: Path, record: dict[str, Any]) -> bool:
+    """Whether its pixels are no longer those that were drawn: to be seen where a format keeps every pixel."""
+    from jsd.models.record import pixel_digest
+
+    with open_image(file, "FILE") as image:
+        return image.format == "PNG" and pixel_digest(image.convert("RGB")) != record.get("pixels_sha256")
 
 
 def _model(record: dict[str, Any], weights: Path | None, vae: Path | None, *, force: bool) -> ModelFolder:

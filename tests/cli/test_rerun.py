@@ -120,6 +120,24 @@ def test_a_picture_that_does_not_come_out_the_same_is_told(jsd: Jsd, drawn: Draw
     assert said.code == 1 and "torch 1.13.0" in said.err[-1]
 
 
+def test_a_picture_that_another_program_changed_is_not_called_the_same(
+    jsd: Jsd, drawn: Drawn, again: list[str]
+) -> None:
+    (file,) = drawn()
+    rewrite(file)
+    said = jsd("rerun", file, again)
+    assert said.code == 1 and "≠" in said.out[-1] and "changed" in said.err[-1]
+    forced = jsd("rerun", file, again, "--force")
+    assert forced.code == 0 and "≠" in forced.out[-1]
+
+
+def test_a_file_is_of_one_picture_whatever_it_says(jsd: Jsd, drawn: Drawn, again: list[str]) -> None:
+    (file,) = drawn()
+    rewrite(file, num_outputs=2, num_candidates=3)
+    said = jsd("rerun", file, again, "--force")
+    assert said.code == 0 and len(said.out) == 1
+
+
 def test_a_device_that_is_not_here_is_refused_unless_forced(jsd: Jsd, drawn: Drawn, again: list[str]) -> None:
     (file,) = drawn()
     rewrite(file, device="xpu")
