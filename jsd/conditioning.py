@@ -50,16 +50,25 @@ class TextEncoders:
         return self.guidance_width is not None
 
     def notes(self, options: SamplingOptions, prompts: Sequence[Prompts]) -> list[Note]:
-        """On what a model distilled with its guidance does not use."""
+        """On what is not used, at guidance 1 or by a model distilled with its guidance; `options` are resolved."""
         unused = ["negative_prompt"] * any(one.negative_prompt.text for one in prompts)
         unused += ["guidance_start, guidance_end"] * ((options.guidance_start, options.guidance_end) != (0, 1))
-        if not self.is_distilled or not unused:
+        if not unused or self.is_guided(options.guidance_scale or 0):
             return []
+        field = ", ".join(unused)
+        if not self.is_distilled:
+            return [
+                Note(
+                    "guidance.none",
+                    "{field}: not used, for at guidance_scale 1 the prompt alone is read; choose a larger one",
+                    field=field,
+                )
+            ]
         return [
             Note(
                 "guidance.distilled",
                 "{field}: not used, for this model was distilled together with its guidance",
-                field=", ".join(unused),
+                field=field,
             )
         ]
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,21 @@ def test_the_folders_own_is_used_and_recorded(own: Path) -> None:
 def test_a_folder_without_one_has_stable_diffusions(toy_folder: Path) -> None:
     assert GUIDANCE_SCALE == 7.5
     assert Pipeline.load(toy_folder).prepare(UNSET).options[0].guidance_scale == GUIDANCE_SCALE
+
+
+@pytest.mark.parametrize(
+    ("asked", "field"),
+    [
+        ({"negative_prompt": "犬"}, "negative_prompt"),
+        ({"prompt": "猫\nネガティブ: 犬"}, "negative_prompt"),
+        ({"guidance_end": 0.5}, "guidance_start, guidance_end"),
+    ],
+)
+def test_what_guidance_1_leaves_unread_is_said(asked: dict[str, object], field: str, toy_folder: Path) -> None:
+    pipeline = Pipeline.load(toy_folder)
+    for scale, said in ((1, [field]), (None, [])):
+        notes = pipeline.prepare(replace(UNSET, guidance_scale=scale, **asked)).notes
+        assert [note.params["field"] for note in notes if note.code == "guidance.none"] == said
 
 
 def test_a_converted_folder_keeps_it(own: Path, tmp_path: Path) -> None:
