@@ -141,8 +141,12 @@ class SamplingOptions:
         return cls(**{"prompt": None, **values})
 
 
-def as_requests(options: SamplingOptions | Sequence[SamplingOptions]) -> list[SamplingOptions]:
-    return [options] if isinstance(options, SamplingOptions) else list(options)
+Requests = str | SamplingOptions | Sequence[str | SamplingOptions]  # a text is a prompt
+
+
+def as_requests(options: Requests) -> list[SamplingOptions]:
+    several = [options] if isinstance(options, str | SamplingOptions) else options
+    return [SamplingOptions(prompt=one) if isinstance(one, str) else one for one in several]
 
 
 def check_names(values: Mapping[str, object]) -> None:

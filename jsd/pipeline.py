@@ -30,7 +30,7 @@ from jsd.models.configs import GUIDANCE_SCALE
 from jsd.models.folder import ModelFolder, choose_folder, open_model_folder
 from jsd.models.lora import Adapters
 from jsd.models.weights import FACTOR
-from jsd.options import SamplingOptions, as_requests, shared_options
+from jsd.options import Requests, SamplingOptions, as_requests, shared_options
 from jsd.prompting.prompts import Prompts, read_prompt, read_prompts, shared_num_windows
 from jsd.prompting.tokenizer import JapaneseTokenizer
 from jsd.safety import SafetyChecker, check_required, find_checker, safety_status, withhold
@@ -146,17 +146,13 @@ class Pipeline:
         folder = {} if self.folder is None else provenance.folder_record(self.folder, self.parts.get("vae"))
         return provenance.library_versions(self.engine) | folder
 
-    def generate(
-        self, options: str | SamplingOptions | Sequence[SamplingOptions], *, progress: bool | None = None, **values: Any
-    ) -> list[GeneratedImage]:
-        """Draw one request, or several as one batch; of a prompt, `values` are the other fields of `SamplingOptions`.
+    def generate(self, options: Requests, *, progress: bool | None = None, **values: Any) -> list[GeneratedImage]:
+        """Draw one request, or several as one batch; `values` are fields of `SamplingOptions` of each.
 
         Without the pictures that the safety checker flags; UnsafeImagesError where it flags all of them. Each note is a
         warning too. `progress` None: a bar where standard error is a terminal.
         """
-        if values and not isinstance(options, str):
-            options = [replace(one, **values) for one in as_requests(options)]
-        job = self.prepare(SamplingOptions(prompt=options, **values) if isinstance(options, str) else options)
+        job = self.prepare([replace(one, **values) for one in as_requests(options)])
         self.run(job, progress=progress)
         pictures = self.finish(job)
         for note in job.notes:
@@ -170,7 +166,7 @@ class Pipeline:
             pass
 
     @out_of_memory()
-    def prepare(self, options: SamplingOptions | Sequence[SamplingOptions]) -> Job:
+    def prepare(self, options: Requests) -> Job:
         """Check the request against the model, read its prompts and pictures, draw its noise.
 
         The requests of a batch may differ in `jsd.options.PER_IMAGE`, nothing else.
@@ -236,7 +232,7 @@ class Pipeline:
     ) -> tuple[Note, ...]:
         """On the scheduler, the size, the choice; and, of the longest text, on what a JPEG cannot hold."""
         notes = [scheduler_note(shared.scheduler, shared.loras, is_distilled=self.text_encoders.is_distilled)]
-        notes += self.text_encoders.notes(shared, prompts)
+        notes += self.text_encoders.notes(each[0], prompts)
         notes += [] if self.upscaler is not None else upscaling.notes(self.upscale_of(shared))
         notes += [no_scorer()] if scorer is None and shared.num_candidates > 1 else []
         if shared.output_format == "jpg":

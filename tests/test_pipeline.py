@@ -72,6 +72,13 @@ def test_a_batch_may_hold_different_prompts(pipeline: Pipeline) -> None:
         assert made.options.prompt == request.prompt
 
 
+@pytest.mark.parametrize("prompts", ["猫の木", ["猫", "富士山"]])
+def test_a_text_is_a_prompt_alone_and_in_a_list(prompts: str | list[str], pipeline: Pipeline) -> None:
+    drawn = pipeline.generate(prompts, seed=1, num_inference_steps=2)
+    assert [made.options.prompt for made in drawn] == ([prompts] if isinstance(prompts, str) else prompts)
+    assert pipeline.prepare(prompts).options[0].prompt == drawn[0].options.prompt
+
+
 LONG = "富士山と桜の水彩画、夏の海、こいのぼり"  # of two windows
 REFUSED: list[tuple[str, list[dict[str, object]]]] = [
     ("options", []),  # of an empty batch
