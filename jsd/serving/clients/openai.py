@@ -122,6 +122,7 @@ def _request(given: Mapping[str, Any], notes: Sequence[Note], *, edits: bool) ->
     if given.get("background") == "transparent":
         raise not_one_of("background", "transparent", THEIRS["background"])
     ignored = [name for name, usual in THEIRS.items() if name in given and given[name] not in usual]
+    ignored += [name for name in ("image", "mask") if name in given and not edits]
     if given.get("style") in STYLES:
         ignored.append("style")
     elif "style" in given:

@@ -117,6 +117,7 @@ async def read_object(request: HttpRequest) -> dict[str, Any]:
     """The body, one JSON object."""
     try:
         body: Any = json.loads(await request.body())
+        json.dumps(body, ensure_ascii=False, allow_nan=False).encode()  # an answer may quote all of it
     except (ValueError, RecursionError) as error:
         raise HTTPException(400, _("the body must be JSON: {reason}", reason=error)) from error
     if not isinstance(body, dict):

@@ -186,7 +186,11 @@ def test_whatever_is_sent_is_drawn_or_refused_in_words(path: str, names: list[st
                 OPTIONS[name].check(value)
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"5", b"\xff", b"[" * 100_000])
+# What Python reads as JSON and cannot be sent back as such is none.
+UNSENDABLE = [b'{"prompt": "a", "x": NaN}', b'{"prompt": "a", "x": 1e999}', b'{"prompt": "a", "x": "\\ud800"}']
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"5", b"\xff", b"[" * 100_000, *UNSENDABLE])
 def test_bodies_that_are_no_object(content: bytes) -> None:
     client = TestClient(app(unreachable))
     assert client.post("/v1/images/generations", content=content).json()["error"]["type"] == "invalid_request_error"

@@ -62,7 +62,11 @@ def test_a_size_is_fitted_and_the_answer_says_so(client: openai.OpenAI, size: An
 
 
 @pytest.mark.parametrize(
-    "asked", [{"model": "gpt-image-1"}, {"quality": "high"}, {"style": "vivid"}, {"extra_body": {"cfg_scale": 3}}]
+    "asked",
+    [
+        *({"model": "gpt-image-1"}, {"quality": "high"}, {"style": "vivid"}),
+        *({"extra_body": {name: "data:,"}} for name in ("cfg_scale", "image", "mask")),
+    ],
 )
 def test_what_is_not_here_is_said_and_the_picture_drawn(client: openai.OpenAI, asked: dict[str, Any]) -> None:
     response = client.images.generate(
