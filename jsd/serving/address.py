@@ -20,12 +20,12 @@ def check_address(host: str, port: int, *, default: int) -> None:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
-        except OSError as error:
+        except (OSError, TypeError) as error:  # the latter of what is no name of any host
             raise ServingError(
                 "serve.cannot_bind",
                 "the server needs a free address and {host} port {port} is not one ({reason}); stop "
                 "what uses it, or choose another with --port",
                 host=host,
                 port=port,
-                reason=error.strerror,
+                reason=error.strerror if isinstance(error, OSError) else error,
             ) from error

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from jsd.cli import serve
-from jsd.errors import InvalidInputError, ModelFolderError
+from jsd.errors import InvalidInputError, ModelFolderError, ServingError
 from jsd.serving import cog_server
+from jsd.serving.address import check_address
 
 ROOT = Path(__file__).parents[2]
 
@@ -42,6 +43,13 @@ def test_what_cannot_be_served_with_is_refused_by_name(arguments: list[str], fie
     with pytest.raises(InvalidInputError) as error:
         serve.run(parsed("--weights", str(tmp_path), *arguments))
     assert error.value.field == field
+
+
+@pytest.mark.parametrize("host", ["あ" * 64, "あ..b"])
+def test_a_name_that_no_host_can_have_is_one_line(host: str) -> None:
+    with pytest.raises(ServingError, match="--port") as error:
+        check_address(host, 5000, default=5000)
+    assert "\n" not in str(error.value) and error.value.params["reason"]
 
 
 def test_a_folder_that_cannot_be_loaded_is_told_before_there_is_a_server(tmp_path: Path) -> None:
