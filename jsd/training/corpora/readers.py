@@ -1,11 +1,13 @@
 """The forms in which people have pictures with captions, read by the libraries that made them so."""
 
+import glob
 import json
-import posixpath
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from itertools import chain
+from pathlib import Path
 from typing import Any
 
 from jsd.errors import CorpusError, MissingExtraError
@@ -14,6 +16,7 @@ from jsd.training.corpora.lines import numbered, typed
 from jsd.training.corpora.records import DAMAGED, DUPLICATE, NO_NAME, OUTSIDE, Noted, Record
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".gif", ".bmp", ".tif", ".tiff")
+SHARDS = (".parquet", ".tar")
 METADATA = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
 CAPTIONS = ("captions", "text", "caption", "txt", "prompt")  # columns, the first that is there
 IMAGES = ("image", "jpg", "png", "webp", "image_path", "path", "file_name")
@@ -30,18 +33,26 @@ def read_source(source: Path, image: str | None = None, caption: str | None = No
             "source.absent", "there are no pictures at {source}: no such file or folder; check the path", source=source
         )
     files = sorted(source.rglob("*")) if source.is_dir() else [source]
-    found = {
-        suffix: [one for one in files if one.suffix == suffix and one.name not in METADATA]
-        for suffix in (".parquet", ".tar")
-    }
+    # Links of folders are not followed; those of other files are looked at where a record names the file.
+    holders = [one for one in files if one.is_symlink() and (one.is_dir() or _holds_records(one))]
+    outside = {one for one in holders if one != source and _inside(source, one.relative_to(source)) is None}
+    noted = [Noted(one.relative_to(source).as_posix(), OUTSIDE, os.path.realpath(one)) for one in sorted(outside)]
+    return chain(noted, _read(source, [one for one in files if one not in outside], image, caption, bool(noted)))
+
+
+def _read(
+    source: Path, files: list[Path], image: str | None, caption: str | None, is_part: bool
+) -> Iterator[Record | Noted]:
+    """`is_part`: what else is there lies outside."""
+    found = {suffix: [one for one in files if one.suffix == suffix and one.name not in METADATA] for suffix in SHARDS}
     if metadata := [one for one in files if one.name in METADATA]:
         return _imagefolder(source if source.is_dir() else source.parent, metadata, caption)
     if found[".tar"]:  # before the parquet that img2dataset writes beside them
         return _webdataset(source, found[".tar"], caption)
-    drawn = [one for one in files if one.suffix.lower() in PICTURES and one.is_file()]
+    drawn = [one for one in files if one.suffix.lower() in PICTURES and not one.is_dir()]
     if found[".parquet"] and (not drawn or _has_pictures(found[".parquet"][0], image)):
         return _parquet(source, found[".parquet"], image, caption)
-    if not drawn or not source.is_dir():
+    if not is_part and (not drawn or not source.is_dir()):
         raise CorpusError(
             "source.unknown",
             "{source} holds no pictures that are known: give a folder of pictures with a .txt beside each, one with "
@@ -51,17 +62,39 @@ def read_source(source: Path, image: str | None = None, caption: str | None = No
     return _folder(source, drawn)
 
 
-def _folder(source: Path, drawn: list[Path]) -> Iterator[Record]:
+def _holds_records(path: Path) -> bool:
+    return path.name in METADATA or path.suffix in SHARDS
+
+
+def _inside(source: Path, name: str | Path) -> str | None:
+    """The path within the source of what is called so there; None where it leads out, as it is written or by links."""
+    place = Path(os.path.normpath(name))
+    for root in (source.absolute(), source.resolve()):
+        if place.is_relative_to(root):
+            place = place.relative_to(root)
+    if place.is_absolute() or ".." in place.parts:
+        return None
+    path = source / place
+    leads_out = os.path.lexists(path) and not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(source))
+    return None if leads_out else place.as_posix()
+
+
+def _folder(source: Path, drawn: list[Path]) -> Iterator[Record | Noted]:
     """A caption a line of the .txt; kohya's NN_name counts for NN pictures and is called `name` where no .txt says."""
     for path in drawn:
+        key = path.relative_to(source).as_posix()
+        beside = next((one for one in (path.with_suffix(".txt"), path.with_suffix(".caption")) if one.is_file()), None)
+        read = [path] if beside is None else [path, beside]
+        if outside := [one for one in read if _inside(source, one.relative_to(source)) is None]:
+            yield Noted(key, OUTSIDE, os.path.realpath(outside[0]))
+            continue
         repeats = REPEATS.fullmatch(path.parent.name)
         columns: dict[str, Any] = {} if repeats is None else {"repeats": int(repeats[1])}
-        beside = next((one for one in (path.with_suffix(".txt"), path.with_suffix(".caption")) if one.is_file()), None)
         if beside is not None:
             captions = tuple(_text(beside.read_bytes()).splitlines())
         else:
             captions = () if repeats is None else (repeats[2],)
-        yield Record(path.relative_to(source).as_posix(), path, captions, columns=columns)
+        yield Record(key, path, captions, columns=columns)
 
 
 def _text(data: bytes) -> str:
@@ -102,10 +135,9 @@ def _of_line(line: str, row: dict[str, Any] | str, source: Path, folder: Path, c
     name = row.pop("file_name", None) or row.pop("image_file_name", None)
     if not isinstance(name, str) or not name:
         return Noted(line, NO_NAME)
-    place = PurePosixPath(posixpath.normpath(name.replace("\\", "/")))
-    if place.is_absolute() or ".." in place.parts or PureWindowsPath(place).drive:
+    key = _inside(source, folder / name.replace("\\", "/"))
+    if key is None:
         return Noted(line, OUTSIDE, name)
-    key = (folder / place).as_posix()
     try:
         return replace(_record(key, source / key, row, caption), line=line)
     except (TypeError, ValueError) as error:  # weights that are no numbers
@@ -116,34 +148,41 @@ def _splits(source: Path) -> dict[str, str]:
     """Of each file, as `datasets` tells by the names of folders and files: train, validation or test."""
     try:
         import datasets
+        from datasets.data_files import DataFilesDict, get_data_patterns
     except ImportError:
         raise MissingExtraError("datasets", "train") from None
+    root = source.resolve()
+    base = glob.escape(str(root))  # what load_dataset takes for a pattern, though it is a folder's name
     try:
-        files = datasets.load_dataset_builder("imagefolder", data_dir=str(source)).config.data_files
+        files = DataFilesDict.from_patterns(get_data_patterns(base), base_path=base)
     except (datasets.exceptions.DatasetsError, ValueError, OSError) as error:
         raise _unreadable(source, str(error)) from error
-    root = source.resolve()
     return {Path(path).relative_to(root).as_posix(): str(split) for split, paths in files.items() for path in paths}
 
 
 def _webdataset(source: Path, shards: list[Path], caption: str | None) -> Iterator[Record | Noted]:
+    """Of files that are opened here: to webdataset a name would be a URL, of which pipe: is a command."""
     try:
-        import webdataset
+        from webdataset import tariterators
     except ImportError:
         raise MissingExtraError("webdataset", "train") from None
     for shard in shards:
         name = shard.name if shard == source else shard.relative_to(source).as_posix()
         faults: list[Exception] = []
-        samples = webdataset.WebDataset(
-            str(shard), shardshuffle=False, empty_check=False, handler=lambda error, kept=faults: not kept.append(error)
-        )
-        for sample in samples:
-            found = next((suffix for suffix in sample if f".{suffix.lower()}" in PICTURES), None)
-            if found is not None:
-                columns = _json(sample.get("json", b"{}"))
-                if "txt" in sample:
-                    columns["txt"] = _text(sample["txt"])
-                yield _record(f"{name}/{sample['__key__']}.{found}", sample[found], columns, caption, ("txt",))
+        keep = {"handler": lambda error, kept=faults: not kept.append(error)}
+        try:
+            with shard.open("rb") as file:
+                members = tariterators.tar_file_expander([{"url": name, "stream": file}], **keep)
+                for sample in tariterators.group_by_keys(members, **keep):
+                    found = next((suffix for suffix in sample if f".{suffix.lower()}" in PICTURES), None)
+                    if found is not None:
+                        columns = _json(sample.get("json", b"{}"))
+                        if "txt" in sample:
+                            columns["txt"] = _text(sample["txt"])
+                        key = f"{name}/{sample['__key__']}.{found}"
+                        yield _record(key, sample[found], columns, caption, ("txt",))
+        except OSError as error:
+            yield Noted(name, DAMAGED, error.strerror or str(error))
         for error in faults:
             duplicate = re.match(r"(.+?): duplicate file name", str(error.args[0]))
             if duplicate is None:
@@ -166,6 +205,7 @@ def _parquet(source: Path, files: list[Path], image: str | None, caption: str | 
         import pyarrow.parquet as parquet
     except ImportError:
         raise MissingExtraError("pyarrow", "train") from None
+    folder = source if source.is_dir() else source.parent
     for path in files:
         name = path.name if path == source else path.relative_to(source).as_posix()
         try:
@@ -180,10 +220,15 @@ def _parquet(source: Path, files: list[Path], image: str | None, caption: str | 
         try:
             for batch in opened.iter_batches(ROWS_AT_ONCE):
                 for row in batch.to_pylist():
-                    data = row.pop(pictures)
+                    file = _file(row.pop(pictures))
                     own = f"{name}/{number}" if key is None else str(row.pop(key) if key == "key" else row[key])
                     number += 1
-                    yield _record(own, _file(data, source if source.is_dir() else source.parent), row, caption)
+                    if isinstance(file, bytes):
+                        yield _record(own, file, row, caption)
+                    elif (place := _inside(folder, file)) is None:
+                        yield Noted(own, OUTSIDE, file)
+                    else:
+                        yield _record(own, folder / place, row, caption)
         except (OSError, pyarrow.ArrowException) as error:
             yield Noted(f"{name}/{number}", DAMAGED, str(error).partition("\n")[0])
 
@@ -199,11 +244,11 @@ def _has_pictures(path: Path, image: str | None) -> bool:
     return any(one in names for one in (IMAGES if image is None else (image,)))
 
 
-def _file(data: Any, folder: Path) -> bytes | Path:
+def _file(data: Any) -> bytes | str:
     """What a picture's column holds: bytes, a path, or both as `datasets` has it."""
     if isinstance(data, Mapping):
         data = data.get("bytes") or data.get("path")
-    return data if isinstance(data, bytes) else folder / str(data)
+    return data if isinstance(data, bytes) else str(data)
 
 
 def _column(path: Path, names: list[str], asked: str | None, known: tuple[str, ...]) -> str:
