@@ -27,7 +27,7 @@ COMMANDS = {
     "serve": N_("serve the Cog predictor over HTTP, without Docker"),
     "web": N_("open a web page that draws: previews, a gallery, parameters of a picture"),
     "mcp": N_("draw for programs that speak the Model Context Protocol, as Claude Desktop"),
-    "data": N_("build the training corpus, or describe it"),
+    "data": N_("make a corpus of pictures; describe, score, filter it"),
     "train": N_("train a model, stage by stage"),
     "evaluate": N_("measure how well a model draws what its prompts say"),
 }

@@ -153,7 +153,7 @@ def _describe(args: argparse.Namespace) -> None:
     from jsd.training.corpora.describing import SHEET, describe, write_sheet
     from jsd.training.corpora.shards import Shards
 
-    shards = Shards.load(args.folder)
+    shards = Shards.load_filled(args.folder)
     print(aligned(list(describe(shards, choose_folder(args.weights).tokenizer))))
     print(write_sheet(shards, args.folder / SHEET))
 

@@ -81,7 +81,7 @@ def run_score(args: argparse.Namespace) -> None:
 
     check_engine(args)
     check_folder(args.output.absolute().parent, "output")
-    shards = Shards.load(args.folder)
+    shards = Shards.load_filled(args.folder)
     checker, folder = _checker(args.checker), scorer_folder(args.scorer)
     task = ScoreTask(shards, folder.absolute(), checker, args.device)
     about = [file_digest(folder / "model.safetensors") if (folder / "model.safetensors").is_file() else str(folder)]
@@ -95,11 +95,12 @@ def run_score(args: argparse.Namespace) -> None:
     with replacing_file(args.output) as temporary:
         parquet.write_table(table, temporary)
     similarity, shuffled = (table[name].to_numpy() for name in ("similarity", "shuffled"))
-    rows = [(_("pictures"), f"{len(table):,}")]
-    if len(table):
-        rows.append((_("similarity of pictures and captions, on average"), f"{similarity.mean():.4f}"))
-        rows.append((_("of shuffled pairs"), f"{shuffled.mean():.4f}"))
-        rows.append((_("true above shuffled (AUC)"), f"{area_under_curve(similarity, shuffled):.4f}"))
+    rows = [
+        (_("pictures"), f"{len(table):,}"),
+        (_("similarity of pictures and captions, on average"), f"{similarity.mean():.4f}"),
+        (_("of shuffled pairs"), f"{shuffled.mean():.4f}"),
+        (_("true above shuffled (AUC)"), f"{area_under_curve(similarity, shuffled):.4f}"),
+    ]
     print(aligned(rows))
     print(args.output)
 
@@ -108,14 +109,23 @@ def run_filter(args: argparse.Namespace) -> None:
     import numpy as np
 
     from jsd.training.corpora.filtering import FilterTask, choose_threshold, draw_histogram, judge, read_scores
-    from jsd.training.corpora.shards import LEFT_OUT_FILE, Shards, close_output, open_output, shard_path, write_left_out
+    from jsd.training.corpora.shards import (
+        LEFT_OUT_FILE,
+        Shards,
+        check_apart,
+        close_output,
+        open_output,
+        shard_path,
+        write_left_out,
+    )
 
     check_engine(args)
     check_folder(args.output, "output")
-    shards = Shards.load(args.folder)
+    check_apart(args.folder, args.output)
+    shards = Shards.load_filled(args.folder)
     table = read_scores(args.scores, shards)
     similarity = table["similarity"].to_numpy().astype(float)
-    has_shuffled = "shuffled" in table.column_names and len(table) > 0
+    has_shuffled = "shuffled" in table.column_names
     shuffled = table["shuffled"].to_numpy().astype(float) if has_shuffled else similarity[:0]
     threshold = _threshold(args, choose_threshold(similarity, shuffled) if has_shuffled else None)
     max_safety = _finite("safety_threshold", args.safety_threshold)
@@ -135,8 +145,7 @@ def run_filter(args: argparse.Namespace) -> None:
     noted = [out[row] for row in sorted(out)]
     write_left_out(args.output, noted)
     close_output(args.output, description, [len(one) for one in kept])
-    if len(table):
-        draw_histogram(similarity, shuffled, threshold).save(args.output / "histogram.png")
+    draw_histogram(similarity, shuffled, threshold).save(args.output / "histogram.png")
     print(
         _(
             "{kept:,} of {pictures:,} pictures in {folder}",
@@ -159,7 +168,7 @@ def run_latents(args: argparse.Namespace) -> None:
     from jsd.training.streaming import LatentsTask, latents_paths
 
     check_engine(args)
-    shards = Shards.load(args.folder)
+    shards = Shards.load_filled(args.folder)
     model = choose_folder(args.weights).path.absolute()
     if not (model / "vae" / "config.json").is_file():
         raise InvalidInputError(

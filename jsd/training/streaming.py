@@ -110,12 +110,6 @@ class StreamedLatents:
         self, task: LatentsTask, vae: Any, stage: Stage, tokenizer: JapaneseTokenizer, seed: int, dropout: float
     ) -> None:
         shards = self.shards = task.shards
-        if len(shards) == 0:
-            raise CorpusError(
-                "shards.empty",
-                "{folder} must hold a picture to train on, and has none; import others",
-                folder=shards.folder,
-            )
         self.paths = make_latents(task, vae)
         self.scaling_factor = float(vae.config.scaling_factor)
         self.stage, self.tokenizer, self.seed, self.dropout = stage, tokenizer, seed, dropout

@@ -13,6 +13,7 @@ from training.corpora.test_records import animated, png, turned
 
 from cli.conftest import Jsd
 from jsd.training.corpora.readers import read_source
+from jsd.training.corpora.records import Record
 from jsd.training.corpora.shards import Shards, import_pictures
 
 
@@ -67,7 +68,27 @@ def test_pictures_without_any_caption_are_told_what_they_lack(jsd: Jsd, tmp_path
     (tmp_path / "photos" / "a.png").write_bytes(png())
     said = jsd("data", "import", tmp_path / "photos", "--output", tmp_path / "mine")
     assert said.code == 0 and said.out[0].startswith("0 pictures") and ".txt" in said.err[-1]
-    assert jsd("data", "score", tmp_path / "mine", "--output", tmp_path / "scores", "--device", "cpu").code == 0
+
+
+@pytest.mark.parametrize("step", ["describe", "score", "filter", "latents"])
+def test_a_corpus_without_a_picture_is_one_line(jsd: Jsd, tmp_path: Path, step: str) -> None:
+    no_caption = [Record("a.png", png(), ())]
+    for name, items in (("left out", no_caption), ("nothing", [])):
+        import_pictures(items, {}, tmp_path / name, lambda read: None)
+        assert jsd("data", step, tmp_path / name).refuses("left_out.jsonl", "import others")
+
+
+@pytest.mark.parametrize("place", ["{mine}", "{mine}/kept", "{mine}/.."])
+def test_what_is_filtered_is_never_written_over(jsd: Jsd, photos: Path, tmp_path: Path, place: str) -> None:
+    mine = tmp_path / "holder" / "mine"
+    jsd("data", "import", photos, "--output", mine)
+    keys = [record.key for record in Shards.load(mine).records(0)]
+    pyarrow.parquet.write_table(pyarrow.table({"key": keys, "similarity": [0.5] * len(keys)}), tmp_path / "scores")
+    words = ["filter", mine, "--scores", tmp_path / "scores", "--threshold", "0", "--output", place.format(mine=mine)]
+    assert jsd("data", words).refuses("name another")
+    assert len(list(Shards.load(mine).records(0))) == 10
+    assert jsd("data", "import", mine / "shards", "--output", mine).refuses("name another")
+    assert len(list(Shards.load(mine).records(0))) == 10
 
 
 def test_describe_counts_and_shows(jsd: Jsd, photos: Path, tmp_path: Path) -> None:
@@ -153,9 +174,9 @@ def test_a_bad_shard_is_named_after_the_others_are_scored(jsd: Jsd, photos: Path
         (["score", "{mine}", "--scorer", "{mine}"], "weights/clip_ja"),
         (["score", "{mine}", "--checker", "{mine}"], "jsd weights fetch"),
         (["score", "absent"], "jsd data import"),
-        (["import", "{photos}", "--output", "{photos}/mine"], "outside"),
+        (["import", "{photos}", "--output", "{photos}/mine"], "lie apart"),
         (["score", "{mine}", "--workers", "2"], "--engine ray"),
-        (["filter", "{mine}", "--scores", "absent"], "jsd data score"),
+        (["filter", "{mine}", "--scores", "absent"], "no such file; run: jsd data score"),
         (["filter", "{mine}", "--scores", "{scores}"], "threshold"),
         (["filter", "{mine}", "--scores", "{scores}", "--threshold", "nan"], "threshold"),
         (["filter", "{mine}", "--scores", "{scores}", "--threshold", "0", "--output", "{photos}"], "name another"),

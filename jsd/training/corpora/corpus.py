@@ -61,7 +61,10 @@ class Corpus:
     def load(cls, folder: Path) -> "Corpus":
         if not all((folder / name).is_file() for name in FILES):
             raise CorpusError(
-                "corpus.absent", "there is no corpus in {folder}; run: jsd data build --corpus {folder}", folder=folder
+                "corpus.absent",
+                "there is no corpus in {folder}; for the embedded model's run: jsd data build --corpus {folder}; own "
+                "pictures become one by jsd data import",
+                folder=folder,
             )
         try:
             lines = (folder / "records.jsonl").read_text(encoding="utf-8").splitlines()

@@ -48,8 +48,6 @@ def describe(shards: Shards, tokenizer: JapaneseTokenizer) -> Iterator[tuple[str
     yield _("pictures"), f"{len(shards):,}"
     yield _("shards"), f"{len(shards.counts):,}"
     yield _("columns"), ", ".join(columns)
-    if not tokens:
-        return
     yield _("width, px"), _spread(widths)
     yield _("height, px"), _spread(heights)
     yield _("captions a picture"), f"{len(tokens) / len(shards):.1f}"

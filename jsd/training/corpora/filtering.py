@@ -19,6 +19,7 @@ from PIL import Image, ImageDraw
 
 from jsd.devices import choose_placement
 from jsd.errors import InvalidInputError
+from jsd.i18n import _
 from jsd.images.opening import load_image
 from jsd.models.folder import ModelFolder
 from jsd.safety import find_checker
@@ -154,7 +155,8 @@ def read_scores(path: Path, shards: Shards) -> Any:
     try:
         table = parquet.read_table(path)
     except (OSError, arrow.ArrowException) as error:
-        raise _wrong_scores(path, str(error).partition("\n")[0]) from error
+        reason = str(error).partition("\n")[0] if path.is_file() else _("there is no such file")
+        raise _wrong_scores(path, reason) from error
     lacking = {"key", "similarity"} - set(table.column_names)
     if lacking:
         raise _wrong_scores(path, f"no column {', '.join(sorted(lacking))}")

@@ -13,13 +13,14 @@ IMPORTED = "pictures"  # in the output folder of a run
 def open_corpus(corpus: Path, output: Path) -> Corpus | Shards:
     """Pictures that are in no corpus yet are imported into a folder of `output`."""
     if (corpus / STATE_FILE).is_file():
-        return Shards.load(corpus)
+        return Shards.load_filled(corpus)
     if not corpus.exists() or any((corpus / name).is_file() for name in FILES):
         return Corpus.load(corpus)
     items = read_source(corpus)
-    check_apart(corpus, output)
+    check_apart(corpus, output / IMPORTED)
     description = {"source": str(corpus.absolute()), "files": fingerprint(corpus)}
-    return import_pictures(items, description, output / IMPORTED, lambda read: None)[0]
+    import_pictures(items, description, output / IMPORTED, lambda read: None)
+    return Shards.load_filled(output / IMPORTED)
 
 
 def corpus_digest(corpus: Corpus | Shards) -> str:

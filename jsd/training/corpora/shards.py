@@ -43,10 +43,22 @@ class Shards:
             raise CorpusError(
                 "shards.absent",
                 "there are no imported pictures in {folder}, or not all of them yet; run: jsd data import SOURCE "
-                "--output {folder}",
+                "--output {folder}, or again the jsd data filter that writes it",
                 folder=folder,
             )
         return cls(folder, tuple(state["counts"]))
+
+    @classmethod
+    def load_filled(cls, folder: Path) -> "Shards":
+        shards = cls.load(folder)
+        if len(shards) == 0:
+            raise CorpusError(
+                "shards.empty",
+                "{folder} must hold a picture, and has none: {left_out} says why each was left out; import others",
+                folder=folder,
+                left_out=folder / LEFT_OUT_FILE,
+            )
+        return shards
 
     def __len__(self) -> int:
         return sum(self.counts)
@@ -160,12 +172,13 @@ def close_output(folder: Path, description: dict[str, Any], counts: Sequence[int
 
 
 def check_apart(source: Path, output: Path) -> None:
-    """What is written into a source would be read as pictures the next time."""
-    inside, outside = output.resolve(), source.resolve()
-    if inside == outside or outside in inside.parents:
+    """What is written into a source would be read as pictures the next time, or take their place."""
+    written, read = output.resolve(), source.resolve()
+    if written.is_relative_to(read) or read.is_relative_to(written):
         raise InvalidInputError(
             "shards.inside",
-            "{field} must lie outside the pictures that are read, and {value} is within {source}; name another folder",
+            "{field} must lie apart from the pictures that are read, and {value} is in or around {source}; name "
+            "another folder",
             field="output",
             value=output,
             source=source,
