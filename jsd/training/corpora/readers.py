@@ -90,10 +90,12 @@ def _folder(source: Path, drawn: list[Path]) -> Iterator[Record | Noted]:
             continue
         repeats = REPEATS.fullmatch(path.parent.name)
         columns: dict[str, Any] = {} if repeats is None else {"repeats": int(repeats[1])}
-        if beside is not None:
-            captions = tuple(_text(beside.read_bytes()).splitlines())
-        else:
-            captions = () if repeats is None else (repeats[2],)
+        captions: tuple[str, ...] = () if repeats is None else (repeats[2],)
+        try:
+            captions = captions if beside is None else tuple(_text(beside.read_bytes()).splitlines())
+        except OSError as error:
+            yield Noted(key, DAMAGED, str(error))
+            continue
         yield Record(key, path, captions, columns=columns)
 
 
@@ -183,10 +185,10 @@ def _webdataset(source: Path, shards: list[Path], caption: str | None) -> Iterat
                         yield _record(key, sample[found], columns, caption, ("txt",))
         except OSError as error:
             yield Noted(name, DAMAGED, error.strerror or str(error))
-        for error in faults:
-            duplicate = re.match(r"(.+?): duplicate file name", str(error.args[0]))
+        for fault in faults:
+            duplicate = re.match(r"(.+?): duplicate file name", str(fault.args[0]))
             if duplicate is None:
-                yield Noted(name, DAMAGED, str(error.args[0]))
+                yield Noted(name, DAMAGED, str(fault.args[0]))
             elif f".{duplicate[1].rpartition('.')[2].lower()}" in PICTURES:
                 yield Noted(f"{name}/{duplicate[1]}", DUPLICATE)
 

@@ -114,6 +114,23 @@ def test_kohya_folders_repeat_and_name_what_no_text_names(tmp_path: Path) -> Non
     assert two.record.captions == ("太郎", "庭の太郎"), "each line is a caption"
 
 
+def test_a_caption_file_that_may_not_be_read_is_told_and_the_next_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder(tmp_path)
+    read = Path.read_bytes
+
+    def refused(path: Path) -> bytes:
+        if path.name == "a.txt":
+            raise PermissionError(13, "Permission denied", str(path))
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", refused)
+    noted: list[Noted] = []
+    assert [one.record.key for one in pictures(read_source(tmp_path), noted)] == ["b.png"]
+    assert [(one.key, one.reason) for one in noted] == [("a.png", "damaged")] and "a.txt" in noted[0].detail
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp932"])
 def test_texts_are_read_as_japanese_machines_write_them(tmp_path: Path, encoding: str) -> None:
     (tmp_path / "a.png").write_bytes(png())
