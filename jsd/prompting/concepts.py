@@ -53,8 +53,9 @@ class KnownConcepts:
             return None
         try:
             said = json.loads(path.read_text("utf-8"))
-            concepts = tuple(Concept(one["name"], one["emoji"], tuple(one["spellings"])) for one in said["concepts"])
-            return cls(concepts, tuple(said["styles"]))
+            concepts = tuple(Concept(one["name"], one["emoji"], _texts(one["spellings"])) for one in said["concepts"])
+            _texts([text for one in concepts for text in (one.name, one.emoji)])
+            return cls(concepts, _texts(said["styles"]))
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise ModelFolderError(
                 "concepts.damaged",
@@ -120,6 +121,12 @@ class KnownConcepts:
         """The concepts with a spelling that holds `word`."""
         wanted = normal(word)
         return [c for c in self.concepts if any(wanted in normal(s) for s in (c.name, *c.spellings, c.emoji))]
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        raise TypeError(f"no list of texts: {value!r:.100}")
+    return tuple(value)
 
 
 def normal(text: str) -> str:

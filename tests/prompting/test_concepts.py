@@ -113,7 +113,18 @@ def test_styles_are_those_that_the_folder_names(folder: Path, tokenizer: Japanes
     assert len(readable_styles(JapaneseTokenizer.load(folder / "tokenizer"))) != 2
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"concepts": [{"name": "猫"}], "styles": []}', '{"concepts": 3}'])
+WRONG_TYPES = [{"name": 5}, {"emoji": None}, {"spellings": "猫"}, {"spellings": [5]}]
+WRONG = [{"styles": [], "concepts": [{"name": "猫", "emoji": "", "spellings": [], **one}]} for one in WRONG_TYPES]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *("", "[]", '{"concepts": [{"name": "猫"}], "styles": []}', '{"concepts": 3}'),
+        *('{"concepts": [], "styles": [1]}', '{"concepts": [], "styles": "油絵"}'),
+        *map(json.dumps, WRONG),
+    ],
+)
 def test_a_damaged_file_is_one_line_with_its_path(folder: Path, content: str) -> None:
     (folder / CONCEPTS_FILE).write_text(content, "utf-8")
     with pytest.raises(ModelFolderError) as caught:
