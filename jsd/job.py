@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from jsd.conditioning import Conditioning
-from jsd.errors import Note
+from jsd.errors import InvalidInputError, Note
 from jsd.images import encode_image, save_image
 from jsd.images.metadata import left_out
 from jsd.images.saving import save_unused
@@ -101,6 +101,27 @@ class Job:
     other_notes: tuple[Note, ...] = ()  # on the scheduler, the size, what files cannot hold
     seconds: dict[str, float] = field(default_factory=dict)
     withheld: list[Note] = field(default_factory=list)  # the pictures that the safety checker flagged
+    num_done: int | None = None  # steps; None before the first is begun
+
+    def begin(self) -> None:
+        """The scheduler and the noise remember what they have done: InvalidInputError at a second time."""
+        if self.num_done is not None:
+            raise InvalidInputError(
+                "job.begun", "{field} can be denoised once, and this one was begun before; prepare another", field="job"
+            )
+        self.num_done = 0
+
+    def check_done(self) -> None:
+        """What has noise left is not the picture that its file would say it is."""
+        if self.num_done != len(self.start.timesteps):
+            raise InvalidInputError(
+                "job.unfinished",
+                "{field} must be denoised to its last step, and {value} of {num_steps} are done; go on with it, or "
+                "prepare another",
+                field="job",
+                value=self.num_done or 0,
+                num_steps=len(self.start.timesteps),
+            )
 
     @property
     def notes(self) -> list[Note]:

@@ -6,7 +6,7 @@ predict.py follow from it (`OPTIONS`).
 
 import json
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -146,7 +146,27 @@ Requests = str | SamplingOptions | Sequence[str | SamplingOptions]  # a text is 
 
 def as_requests(options: Requests) -> list[SamplingOptions]:
     several = [options] if isinstance(options, str | SamplingOptions) else options
-    return [SamplingOptions(prompt=one) if isinstance(one, str) else one for one in several]
+    if isinstance(several, Mapping) or not isinstance(several, Iterable):
+        raise _no_request(several)
+    return [_request(one) for one in several]
+
+
+def _request(one: object) -> SamplingOptions:
+    if isinstance(one, SamplingOptions):
+        return one
+    if isinstance(one, str):
+        return SamplingOptions(prompt=one)
+    raise _no_request(one)
+
+
+def _no_request(value: object) -> InvalidInputError:
+    return InvalidInputError(
+        "options.request",
+        "{field} must be a prompt, SamplingOptions or a list of these, got {value}; options of a prompt go by their "
+        "names: generate('桜', seed=3)",
+        field="options",
+        value=repr(value),
+    )
 
 
 def check_names(values: Mapping[str, object]) -> None:

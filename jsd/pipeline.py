@@ -243,6 +243,7 @@ class Pipeline:
 
     def denoise(self, job: Job) -> Iterator[DenoisingState]:
         """A state after each step; a caller that stops iterating stops the work."""
+        job.begin()
         began, loras = perf_counter(), job.options[0].loras
         with out_of_memory():
             self.adapters.apply(loras)
@@ -254,7 +255,7 @@ class Pipeline:
                 guidance_scale=job.guidance_scale,
                 generators=job.generators,
             ):
-                job.latents = state.latents
+                job.latents, job.num_done = state.latents, state.step
                 yield state
                 self.adapters.apply(loras)  # another job may have been prepared meanwhile
         synchronize(self.device)
@@ -272,6 +273,7 @@ class Pipeline:
         yield from found if job.scorer is None else best(job.scorer, list(found), job.requests)
 
     def _finished(self, job: Job) -> Iterator[GeneratedImage]:
+        job.check_done()
         if not bool(torch.isfinite(job.latents).all()):
             raise GenerationError(
                 "generation.latents",

@@ -2,7 +2,9 @@ import logging
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -260,6 +262,35 @@ def test_a_caller_sees_each_step_and_may_stop(pipeline: Pipeline) -> None:
         if state.step == 2:
             break
     assert state.num_steps == 5 and torch.isfinite(state.latents).all()
+
+
+@pytest.mark.parametrize("num_done", [0, 2])
+def test_a_job_that_was_stopped_gives_no_picture(num_done: int, pipeline: Pipeline) -> None:
+    """Its file would say of the noise that is left that it is the finished picture."""
+    job = pipeline.prepare(replace(OPTIONS, num_inference_steps=5))
+    for _state in islice(pipeline.denoise(job), num_done):
+        pass
+    with pytest.raises(InvalidInputError, match=f"{num_done} of 5") as caught:
+        pipeline.finish(job)
+    assert caught.value.code == "job.unfinished"
+
+
+@pytest.mark.parametrize("scheduler", ["DPMSolverMultistep", "DDIM", "K_EULER_ANCESTRAL"])
+def test_a_job_is_denoised_once(scheduler: str, pipeline: Pipeline) -> None:
+    """The scheduler goes on from where it is: the second picture would be another, or none."""
+    job = pipeline.prepare(replace(OPTIONS, scheduler=scheduler))
+    pipeline.run(job)
+    with pytest.raises(InvalidInputError) as caught:
+        pipeline.run(job)
+    assert caught.value.code == "job.begun"
+    assert pipeline.finish(job)[0].image.tobytes() == pipeline.finish(job)[0].image.tobytes()
+
+
+@pytest.mark.parametrize("given", [None, 5, {"prompt": "猫"}, ["猫", None], [{"prompt": "猫"}]])
+def test_what_is_no_request_is_named(given: Any, pipeline: Pipeline) -> None:
+    with pytest.raises(InvalidInputError, match="SamplingOptions") as caught:
+        pipeline.generate(given)
+    assert caught.value.code == "options.request"
 
 
 def test_metadata_is_equal_for_equal_requests_and_names_no_folder(pipeline: Pipeline, tmp_path: Path) -> None:
