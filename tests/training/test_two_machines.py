@@ -1,6 +1,8 @@
 """Two machines that reach each other by their addresses alone train one model, and score one corpus.
 
-Asked for by JSD_TEST_TWO_MACHINES=1: on two busy cores one run in three did not come to its end.
+The second is asked for by JSD_TEST_TWO_MACHINES=1. A machine of a Ray cluster aborts ("Timed out waiting for file
+…/metrics_agent_port_…" in its raylet.out) where its agent, a Python program, does not come up in 15 s, and `ray start`
+gives up after 30 s; neither can be set, nor left out by naming the ports. Cores that have much else to do take longer.
 """
 
 import os
@@ -22,12 +24,15 @@ from jsd.training.sharding import Engine, make_files
 from runs.subject import write
 from training.test_processes import ACCELERATE, PROGRAM, alone_with_as_many
 
-pytestmark = pytest.mark.skipif(
-    not os.environ.get("JSD_TEST_TWO_MACHINES"), reason="two machines in one, if JSD_TEST_TWO_MACHINES=1 asks for them"
-)
-TIMEOUT_SECONDS = 200
+LIMIT_SECONDS = 1200  # cores that were busy with much else took eight minutes for the training
 PORT = 6379
+# What else Ray waits for, as far as it can be set.
+PATIENCE = {
+    "RAY_gcs_server_port_wait_time_s": str(LIMIT_SECONDS),
+    "RAY_worker_register_timeout_seconds": str(LIMIT_SECONDS),
+}
 # Scores the shards of a corpus over a cluster, and notes which machine had which: argv is the folder, the address.
+# Each machine's first shard waits for the other's: else the one that starts earlier may make all of them.
 SCORE = """
 import sys, time
 from pathlib import Path
@@ -43,37 +48,19 @@ class Noted:
         work, address = self.task.start(), ray.util.get_node_ip_address()
         def noted(index):
             (self.folder / f"{index}-{address}").touch()
-            time.sleep(1)
+            until = time.monotonic() + 300
+            while len({path.name.partition("-")[2] for path in self.folder.glob("[0-9]-*")}) < 2:
+                if time.monotonic() > until:
+                    raise TimeoutError(f"{address} waited for the other machine's first shard")
+                time.sleep(0.1)
             return work(index)
         return noted
 
-import ray
-ray.init(sys.argv[2], log_to_driver=False)
-until = time.monotonic() + 60
-while sum(node["Alive"] for node in ray.nodes()) < 2:
-    if time.monotonic() > until:
-        sys.exit("the second machine did not come")
-    time.sleep(0.2)
-ray.shutdown()
 folder = Path(sys.argv[1])
 shards = Shards.load(folder / "mine")
 paths = [folder / f"{index}.parquet" for index in range(len(shards.counts))]
 task = Noted(ScoreTask(shards, folder / "scorer", None, "cpu"), folder)
 print(make_files(task, paths, Engine("ray", 2, sys.argv[2], "cpu"), lambda number: None))
-"""
-
-
-# Until the cluster has its first node: what listens at the port does so before that, and sends a second one away.
-READY = """
-import sys, time
-import ray
-
-for _ in range(60):
-    try:
-        ray.init(sys.argv[1], log_to_driver=False)
-        break
-    except Exception:
-        time.sleep(1)
 """
 
 
@@ -85,8 +72,8 @@ def folder() -> Iterator[Path]:
 
 
 @pytest.fixture
-def machines() -> Iterator[tuple[Machine, Machine]]:
-    with two_machines() as made:
+def machines(tmp_path: Path) -> Iterator[tuple[Machine, Machine]]:
+    with two_machines(tmp_path) as made:
         yield made
 
 
@@ -108,18 +95,20 @@ def test_they_train_one_model(machines: tuple[Machine, Machine], tmp_path: Path)
         assert code != 0 and "--output that every machine sees" in said, "one is at the end, the other begins"
 
 
-def train_on(machines: tuple[Machine, Machine], program: Path, folder: Path) -> list[tuple[int, str]]:
+def train_on(machines: tuple[Machine, Machine], program: Path, folder: Path) -> list[tuple[int | None, str]]:
     words = [*ACCELERATE, "--multi_gpu", "--num_machines", "2", "--num_processes", "2", "--mixed_precision", "no"]
     words += ["--dynamo_backend", "no", "--main_process_ip", machines[0].address, "--main_process_port", "29500"]
     started = []
     for rank, machine in enumerate(machines):
         environment = {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": machine.cable}
         arguments = [*words, "--machine_rank", rank, program, folder / machine.name, "go on"]
-        started.append(machine.start(*arguments, environment=environment))
-    said = [process.communicate(timeout=TIMEOUT_SECONDS)[0] for process in started]
-    return [(process.returncode, one) for process, one in zip(started, said, strict=True)]
+        started.append(machine.start(f"training, rank {rank},", *arguments, environment=environment))
+    return [(program.wait(LIMIT_SECONDS), program.said()) for program in started]
 
 
+@pytest.mark.skipif(
+    not os.environ.get("JSD_TEST_TWO_MACHINES"), reason="a Ray cluster of two machines, if JSD_TEST_TWO_MACHINES=1 asks"
+)
 @pytest.mark.skipif(find_spec("ray") is None, reason="the extra ray is not installed")
 def test_a_cluster_of_them_scores_a_corpus(folder: Path, machines: tuple[Machine, Machine], tmp_path: Path) -> None:
     write(tmp_path / "photos", 8)
@@ -129,16 +118,20 @@ def test_a_cluster_of_them_scores_a_corpus(folder: Path, machines: tuple[Machine
     paths = [tmp_path / f"here-{index}.parquet" for index in range(len(shards.counts))]
     here = ScoreTask(shards, tmp_path / "scorer", None, "cpu")
     assert make_files(here, paths, Engine(), lambda number: None) == {}
-    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-    environment = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0", "OMP_NUM_THREADS": "1", **token}
+    environment = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32), **PATIENCE}
+    environment |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0", "OMP_NUM_THREADS": "1"}
     first, second = machines
     ray = ["-m", "ray.scripts.scripts", "start", "--block", "--num-cpus", 1, "--object-store-memory", 100_000_000]
-    head = ["--head", "--port", PORT, "--include-dashboard", "false", "--temp-dir", folder]
-    first.start(*ray, *head, "--node-ip-address", first.address, environment=environment)
-    address = f"{first.address}:{PORT}"
-    first.start("-c", READY, address, environment=environment).wait(TIMEOUT_SECONDS)
-    second.start(*ray, "--address", address, "--node-ip-address", second.address, environment=environment)
-    said = first.start("-c", SCORE, tmp_path, address, environment=environment).communicate(timeout=TIMEOUT_SECONDS)[0]
+    ray += ["--include-log-monitor", "false"]
+    head = ["--head", "--port", PORT, "--include-dashboard", "false", "--no-monitor", "--temp-dir", folder]
+    address, ready = f"{first.address}:{PORT}", "Ray runtime started"  # said of a machine that the cluster has
+    head_of = first.start("Ray's head", *ray, *head, "--node-ip-address", first.address, environment=environment)
+    head_of.wait(LIMIT_SECONDS, until=ready)
+    words = (*ray, "--address", address, "--node-ip-address", second.address)
+    second.start("Ray's second machine", *words, environment=environment).wait(LIMIT_SECONDS, until=ready)
+    scoring = first.start("scoring", "-c", SCORE, tmp_path, address, environment=environment)
+    assert scoring.wait(LIMIT_SECONDS) == 0, scoring.said()[-3000:]
+    said = scoring.said()
     assert said.splitlines()[-1:] == ["{}"], said[-3000:]
     assert {path.name.partition("-")[2] for path in tmp_path.glob("[0-9]-*")} == {first.address, second.address}
     for index, path in enumerate(paths):
