@@ -13,6 +13,15 @@ SENTENCES = (
     "赤い背景に立つ鳥居",
     "キラキラした寿司の絵文字",
 )
+# As in rinna's folder: a class that diffusers does not have.
+INDEX = {
+    "_class_name": "JapaneseStableDiffusionPipeline",
+    "scheduler": ["diffusers", "DDIMScheduler"],
+    "text_encoder": ["transformers", "CLIPTextModel"],
+    "tokenizer": ["transformers", "T5Tokenizer"],
+    "unet": ["diffusers", "UNet2DConditionModel"],
+    "vae": ["diffusers", "AutoencoderKL"],
+}
 
 
 def train_vocabulary(
@@ -94,14 +103,5 @@ def write_toy_folder(
     DDIMScheduler(
         beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", prediction_type=prediction_type
     ).save_pretrained(folder / "scheduler")
-    # As in rinna's folder: a class that diffusers does not have.
-    index = {
-        "_class_name": "JapaneseStableDiffusionPipeline",
-        "scheduler": ["diffusers", "DDIMScheduler"],
-        "text_encoder": ["transformers", "CLIPTextModel"],
-        "tokenizer": ["transformers", "T5Tokenizer"],
-        "unet": ["diffusers", "UNet2DConditionModel"],
-        "vae": ["diffusers", "AutoencoderKL"],
-    }
-    (folder / "model_index.json").write_text(json.dumps(index), "utf-8")
+    (folder / "model_index.json").write_text(json.dumps(INDEX), "utf-8")
     return folder

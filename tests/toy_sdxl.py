@@ -12,6 +12,17 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProject
 from jsd.prompting.tokenizer import JapaneseTokenizer
 
 WIDTHS = (32, 48)  # of the two text encoders
+INDEX = {
+    "_class_name": "StableDiffusionXLPipeline",
+    "force_zeros_for_empty_prompt": True,
+    "scheduler": ["diffusers", "EulerDiscreteScheduler"],
+    "text_encoder": ["transformers", "CLIPTextModel"],
+    "text_encoder_2": ["transformers", "CLIPTextModelWithProjection"],
+    "tokenizer": ["transformers", "T5Tokenizer"],
+    "tokenizer_2": ["transformers", "T5Tokenizer"],
+    "unet": ["diffusers", "UNet2DConditionModel"],
+    "vae": ["diffusers", "AutoencoderKL"],
+}
 
 
 def write_toy_sdxl_folder(folder: Path) -> Path:
@@ -63,16 +74,5 @@ def write_toy_sdxl_folder(folder: Path) -> Path:
     EulerDiscreteScheduler(
         beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", timestep_spacing="leading", steps_offset=1
     ).save_pretrained(folder / "scheduler")
-    index = {
-        "_class_name": "StableDiffusionXLPipeline",
-        "force_zeros_for_empty_prompt": True,
-        "scheduler": ["diffusers", "EulerDiscreteScheduler"],
-        "text_encoder": ["transformers", "CLIPTextModel"],
-        "text_encoder_2": ["transformers", "CLIPTextModelWithProjection"],
-        "tokenizer": ["transformers", "T5Tokenizer"],
-        "tokenizer_2": ["transformers", "T5Tokenizer"],
-        "unet": ["diffusers", "UNet2DConditionModel"],
-        "vae": ["diffusers", "AutoencoderKL"],
-    }
-    (folder / "model_index.json").write_text(json.dumps(index), "utf-8")
+    (folder / "model_index.json").write_text(json.dumps(INDEX), "utf-8")
     return folder

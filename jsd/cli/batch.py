@@ -145,7 +145,7 @@ def progress_bar(num_rows: int, num_finished: int) -> "tqdm":
     """With an estimate, which counts only what this run draws."""
     from tqdm import tqdm
 
-    bar = partial(tqdm, total=num_rows, initial=num_finished, unit="row")
+    bar = partial(tqdm, total=num_rows, initial=num_finished, unit=_("row"))
     return bar() if sys.stderr.isatty() else bar(file=_Lines(), mininterval=SECONDS_BETWEEN_LOG_LINES)
 
 

@@ -120,7 +120,7 @@ def _import(args: argparse.Namespace) -> None:
     }
     from tqdm import tqdm
 
-    with tqdm(unit="picture", desc=str(args.source)) as bar:
+    with tqdm(unit=_("picture"), desc=str(args.source)) as bar:
 
         def tell(num_read: int) -> None:
             bar.update(num_read - bar.n)

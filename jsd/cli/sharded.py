@@ -75,8 +75,9 @@ def add_sharded(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 def run_score(args: argparse.Namespace) -> None:
     from jsd.models.record import file_digest
     from jsd.scoring import scorer_folder
+    from jsd.training.corpora.arrow import import_arrow
     from jsd.training.corpora.filtering import ScoreTask, area_under_curve
-    from jsd.training.corpora.shards import Shards, import_arrow
+    from jsd.training.corpora.shards import Shards
     from jsd.training.sharding import gather
 
     check_engine(args)
@@ -219,7 +220,7 @@ def _make(task: "Task", paths: list[Path], args: argparse.Namespace) -> None:
 def _bar(total: int) -> "Iterator[Callable[[int], None]]":
     from tqdm import tqdm
 
-    with tqdm(total=total, unit="shard") as bar:
+    with tqdm(total=total, unit=_("shard")) as bar:
         yield bar.update
 
 

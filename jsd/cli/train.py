@@ -2,12 +2,19 @@
 
 import argparse
 import math
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jsd.cli.arguments import check_folder
 from jsd.cli.columns import aligned
 from jsd.cli.numbers import check_whole, number, whole
+from jsd.errors import InvalidInputError
 from jsd.i18n import N_, _
+from jsd.rules import not_one_of
+
+if TYPE_CHECKING:
+    from jsd.training.recipes import Recipe, Stage
 
 CHOSEN = ("max_train_steps", "learning_rate", "train_batch_size", "gradient_accumulation_steps")  # instead of a row's
 
@@ -61,6 +68,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=_("words that shall call what is learnt; in every caption of LoRA"),
     )
     add("--class-prompt", default="", metavar="TEXT", help=_("what it is, as the model knows it: that stays as it is"))
+    _add_settings(parser)
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    """What does not change what is learnt from what, but how."""
+    add = parser.add_argument
     add("--seed", type=whole, default=0, metavar="N", help=_("of weights, batches and noise") + " (%(default)s)")
     add("--max-train-steps", type=whole, metavar="N", help=_("instead of the stage's own number"))
     add("--learning-rate", type=number, metavar="RATE", help=_("instead of the stage's own"))
@@ -94,7 +107,6 @@ def run(args: argparse.Namespace) -> None:
     import torch
 
     from jsd.devices import choose_placement, fast_dtype
-    from jsd.errors import InvalidInputError
     from jsd.models.folder import choose_folder
     from jsd.options import MAX_SEED
     from jsd.training.plan import plan
@@ -104,41 +116,17 @@ def run(args: argparse.Namespace) -> None:
     from jsd.training.starting import TrainOptions
 
     recipe = RECIPES[args.recipe]
-    if args.stage is None and len(recipe.stages) == 1:
-        args.stage = next(iter(recipe.stages))
-    if args.stage not in recipe.stages:
-        raise InvalidInputError(
-            "train.stage",
-            "stage must be one of the recipe {recipe}: {stages}; got {value}",
-            field="stage",
-            value=args.stage,
-            recipe=recipe.name,
-            stages=", ".join(recipe.stages),
-        )
-    stage = recipe.stages[args.stage]
+    stage = _stage(args, recipe)
     processes = Processes.launched()
     if args.gradient_accumulation_steps is None:
         args.gradient_accumulation_steps = launched_accumulation()
     chosen = {name: getattr(args, name) for name in CHOSEN}
-    for name, value in {**chosen, "checkpointing_steps": args.checkpointing_steps}.items():
-        if value is not None and (isinstance(value, str) or not 0 < value < math.inf):  # NaN is refused too
-            if name == "learning_rate":
-                rule = ("train.positive", N_("{field} must be a number more than 0, got {value}; give one"))
-            else:
-                rule = ("train.positive_whole", N_("{field} must be a whole number more than 0, got {value}; give one"))
-            raise InvalidInputError(*rule, field=name, value=repr(value))
+    _check_positive({**chosen, "checkpointing_steps": args.checkpointing_steps})
     check_whole("seed", args.seed, 0, MAX_SEED)
     can_start_afresh = [part for part in stage.starts_from if part in stage.trains and part in recipe.components]
     for part in args.from_scratch:
         if part not in can_start_afresh:
-            choices = ", ".join(can_start_afresh)
-            raise InvalidInputError(
-                "options.choice",
-                "{field} must be one of {choices}; got {value}",
-                field="from_scratch",
-                choices=choices,
-                value=part,
-            )
+            raise not_one_of("from_scratch", part, can_start_afresh)
     output = args.output if args.output is not None else Path("checkpoints") / recipe.name
     check_folder(output, "output")
     if args.device is not None:
@@ -172,3 +160,28 @@ def run(args: argparse.Namespace) -> None:
     said = aligned(plan(recipe, args.stage, options)) if args.dry_run else run_stage(recipe, args.stage, options)
     if processes.is_first:
         print(said)
+
+
+def _stage(args: argparse.Namespace, recipe: "Recipe") -> "Stage":
+    if args.stage is None and len(recipe.stages) == 1:
+        args.stage = next(iter(recipe.stages))
+    if args.stage not in recipe.stages:
+        raise InvalidInputError(
+            "train.stage",
+            "stage must be one of the recipe {recipe}: {stages}; got {value}",
+            field="stage",
+            value=args.stage,
+            recipe=recipe.name,
+            stages=", ".join(recipe.stages),
+        )
+    return recipe.stages[args.stage]
+
+
+def _check_positive(values: Mapping[str, float | str | None]) -> None:
+    for name, value in values.items():
+        if value is not None and (isinstance(value, str) or not 0 < value < math.inf):  # NaN is refused too
+            if name == "learning_rate":
+                rule = ("train.positive", N_("{field} must be a number more than 0, got {value}; give one"))
+            else:
+                rule = ("train.positive_whole", N_("{field} must be a whole number more than 0, got {value}; give one"))
+            raise InvalidInputError(*rule, field=name, value=repr(value))

@@ -93,35 +93,18 @@ def fetch_folder(
             repo=repository,
         ) from error
     except HfHubHTTPError as error:
-        reason = _one_line(error)
-        raise ModelFolderError(
-            "fetch.failed",
-            "{repo} could not be downloaded: {reason}; run the same command again: files that "
-            "arrived are kept in {partial}",
-            repo=repository,
-            partial=partial,
-            reason=reason,
-        ) from error
+        raise _failed(repository, partial, error) from error
     except (OfflineModeIsEnabled, LocalEntryNotFoundError, HTTPError) as error:
-        reason = _one_line(error)
         raise ModelFolderError(
             "fetch.unreachable",
             "the hub must be reachable to fetch {repo}, and {endpoint} is not ({reason}); check "
             "the network and run the same command again",
             repo=repository,
             endpoint=api.endpoint,
-            reason=reason,
+            reason=_one_line(error),
         ) from error
     except OSError as error:
-        reason = _one_line(error)
-        raise ModelFolderError(
-            "fetch.failed",
-            "{repo} could not be downloaded: {reason}; run the same command again: files that "
-            "arrived are kept in {partial}",
-            repo=repository,
-            partial=partial,
-            reason=reason,
-        ) from error
+        raise _failed(repository, partial, error) from error
     open_model_folder(partial)
     shutil.rmtree(partial / ".cache", ignore_errors=True)
     partial.replace(folder)
@@ -157,6 +140,17 @@ def choose_files(names: list[str]) -> list[str]:
         inside = {name.removeprefix(f"{component}/") for name in names if name.startswith(f"{component}/")}
         best += [f"{component}/{name}" for name in choose_names(inside, component)]
     return rest + best
+
+
+def _failed(repository: str, partial: Path, error: Exception) -> ModelFolderError:
+    return ModelFolderError(
+        "fetch.failed",
+        "{repo} could not be downloaded: {reason}; run the same command again: files that "
+        "arrived are kept in {partial}",
+        repo=repository,
+        partial=partial,
+        reason=_one_line(error),
+    )
 
 
 def _one_line(error: Exception) -> str:

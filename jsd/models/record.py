@@ -10,7 +10,6 @@ from pathlib import Path
 from PIL import Image
 
 import jsd
-from jsd.engines import OPENVINO
 from jsd.errors import ModelFolderError
 from jsd.i18n import N_
 from jsd.models.configs import read_json
@@ -93,7 +92,7 @@ def folder_licence(folder: Path) -> dict[str, object]:
 
 def library_versions(engine: str) -> dict[str, object]:
     """Whose arithmetic drew the picture; without a build's suffix (+cpu)."""
-    names = ("torch", "diffusers", *([OPENVINO] if engine == OPENVINO else []))
+    names = dict.fromkeys(("torch", "diffusers", engine))  # an engine is called by its package
     return {"jsd": jsd.__version__, **{name: version(name).partition("+")[0] for name in names}}
 
 

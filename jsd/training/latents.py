@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
+from jsd.i18n import _
 from jsd.training.batches import pixel_values
 from jsd.training.corpora.corpus import Corpus
 from jsd.training.loop import load_cached
@@ -30,7 +31,7 @@ def encode_pictures(pictures: NDArray[np.uint8], vae: Any, size_px: int) -> Tens
 
 def encode_corpus(corpus: Corpus, vae: Any, size_px: int) -> Tensor:
     """(N, C, h, w) of all pictures."""
-    firsts = tqdm(range(0, len(corpus.pictures), BATCH_SIZE), desc="latents")
+    firsts = tqdm(range(0, len(corpus.pictures), BATCH_SIZE), desc=_("latents"))
     return torch.cat(
         [encode_pictures(np.array(corpus.pictures[first : first + BATCH_SIZE]), vae, size_px) for first in firsts]
     )

@@ -13,8 +13,7 @@ import torch
 from PIL import Image
 
 from jsd.atomic import write_json
-from jsd.errors import Note
-from jsd.i18n import _
+from jsd.errors import MissingExtraError, Note
 from jsd.images.tensors import tensor_to_images
 from jsd.options import SamplingOptions
 from jsd.pipeline import Pipeline
@@ -39,14 +38,7 @@ class Log:
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
-            print(
-                _(
-                    "this needs the package {package}, which is not installed; in the project's folder "
-                    "run: pip install -e '.[{extra}]'",
-                    package="tensorboard",
-                    extra="train",
-                )
-            )
+            print(MissingExtraError("tensorboard", "train"))
         else:
             self._board = SummaryWriter(folder / "tensorboard")
 

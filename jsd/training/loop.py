@@ -72,14 +72,11 @@ def train(
     log: Callable[[int, dict[str, float]], None],
     sample: Callable[[int], None],
 ) -> tuple[EMAModel, float]:
-    """Run `stage` to its last step, from the checkpoint in `folder` where there is one.
-
-    Returns the averages, and the seconds of all runs together.
+    """Run `stage` to its last step, from `folder`'s checkpoint where there is one: (averages, seconds of all runs).
 
     `compute_loss(n)` is the loss of the n-th batch, a function of n alone, so that a resumed run sees the same batches,
     and several processes those of one that accumulates as many.
-    `settings` is what it depends on beside n: numbers and text, kept in the checkpoint; ask
-    `check_settings` first, before anything is overwritten.
+    `settings`: numbers and text that it depends on beside n, kept in the checkpoint; ask `check_settings` first.
     """
     if processes.is_divided:
         processes.divide(modules.values())
@@ -90,44 +87,18 @@ def train(
     ema = EMAModel(parameters, stage.ema_decay, foreach=not processes.is_divided)
     path = folder / CHECKPOINT_FILE
     start, seconds = _resume(path, modules, optimizer, ema, processes)
-    if processes.mean(torch.tensor(float(start), device=parameters[0].device)).item() != start:
-        raise CheckpointError(
-            "train.apart",
-            "all processes must go on from the same step, and one is at {step} by its {path}; give them one --output "
-            "that every machine sees",
-            step=start,
-            path=path,
-        )
-    elapsed = seconds
-    began = time.monotonic()
+    _check_together(start, path, processes, parameters[0].device)
+    elapsed, began = seconds, time.monotonic()
     steps, shown = range(start, stage.max_train_steps), {"total": stage.max_train_steps, "desc": stage.name}
     bar = tqdm(steps, initial=start, disable=not processes.is_first, **shown)
     for step in bar:
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(stage, step)
-        for part in range(stage.gradient_accumulation_steps):
-            with autocast:
-                number = (step * stage.gradient_accumulation_steps + part) * processes.count + processes.index
-                loss, metrics = compute_loss(number)
-            (loss / stage.gradient_accumulation_steps).backward()  # type: ignore[no-untyped-call]
+        loss, metrics = _accumulate(stage, step, compute_loss, autocast, processes)
         processes.average_gradients(parameters)
-        values = {
-            "loss": processes.mean(loss).item(),
-            "grad_norm": processes.whole(nn.utils.clip_grad_norm_(parameters, stage.max_grad_norm)).item(),
-        }
-        for quantity, value in values.items():
-            if not math.isfinite(value):
-                rate = learning_rate(stage, step)
-                raise CheckpointError(
-                    "train.diverged",
-                    "{quantity} must be a finite number, and at step {step} it was {value}; run the same "
-                    "command again with a --learning-rate below {rate:.2g}: it goes on from the last "
-                    "checkpoint",
-                    quantity=quantity,
-                    step=step + 1,
-                    value=value,
-                    rate=rate,
-                )
+        norm = processes.whole(nn.utils.clip_grad_norm_(parameters, stage.max_grad_norm))
+        values = {"loss": processes.mean(loss).item(), "grad_norm": norm.item()}
+        _check_finite(values, step + 1, learning_rate(stage, step))
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         ema.step(parameters)
@@ -140,16 +111,52 @@ def train(
         if done % checkpointing_steps == 0 or last:
             state = {"modules": modules.state_dict(), "optimizer": optimizer.state_dict(), "ema": ema.shadow_params}
             state = processes.whole(state)
-            if not processes.is_first:
-                continue
-            save_atomically({**state, "step": done, "seconds": elapsed, "settings": dict(settings)}, path)
-            if processes.is_divided:
-                continue  # no process could draw alone
-            ema.store(parameters)
-            ema.copy_to(parameters)
-            sample(done)
-            ema.restore(parameters)
+            if processes.is_first:
+                save_atomically({**state, "step": done, "seconds": elapsed, "settings": dict(settings)}, path)
+            if processes.is_first and not processes.is_divided:  # divided, no process could draw alone
+                ema.store(parameters)
+                ema.copy_to(parameters)
+                sample(done)
+                ema.restore(parameters)
     return ema, elapsed
+
+
+def _accumulate(
+    stage: Stage, step: int, compute_loss: Callable[[int], Losses], autocast: torch.autocast, processes: Processes
+) -> Losses:
+    """Add up the gradients of a step's parts; the last part's losses."""
+    for part in range(stage.gradient_accumulation_steps):
+        with autocast:
+            number = (step * stage.gradient_accumulation_steps + part) * processes.count + processes.index
+            loss, metrics = compute_loss(number)
+        (loss / stage.gradient_accumulation_steps).backward()  # type: ignore[no-untyped-call]
+    return loss, metrics
+
+
+def _check_together(start: int, path: Path, processes: Processes, device: torch.device) -> None:
+    if processes.mean(torch.tensor(float(start), device=device)).item() != start:
+        raise CheckpointError(
+            "train.apart",
+            "all processes must go on from the same step, and one is at {step} by its {path}; give them one --output "
+            "that every machine sees",
+            step=start,
+            path=path,
+        )
+
+
+def _check_finite(values: Mapping[str, float], step: int, rate: float) -> None:
+    for quantity, value in values.items():
+        if not math.isfinite(value):
+            raise CheckpointError(
+                "train.diverged",
+                "{quantity} must be a finite number, and at step {step} it was {value}; run the same "
+                "command again with a --learning-rate below {rate:.2g}: it goes on from the last "
+                "checkpoint",
+                quantity=quantity,
+                step=step,
+                value=value,
+                rate=rate,
+            )
 
 
 def check_settings(path: Path, settings: Mapping[str, object]) -> None:

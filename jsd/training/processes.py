@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from jsd.errors import CheckpointError, InvalidInputError
+from jsd.errors import CheckpointError
+from jsd.rules import not_one_of
 from jsd.training.recipes import Stage
 
 BUFFER = 1 << 24  # numbers in one message
@@ -132,13 +133,7 @@ def launched_precision() -> str | None:
     """What `accelerate launch --mixed_precision` asked for; None where nothing did."""
     asked = os.environ.get("ACCELERATE_MIXED_PRECISION")
     if asked is not None and asked not in PRECISIONS:
-        raise InvalidInputError(
-            "options.choice",
-            "{field} must be one of {choices}; got {value}",
-            field="mixed_precision",
-            choices=", ".join(PRECISIONS),
-            value=asked,
-        )
+        raise not_one_of("mixed_precision", asked, PRECISIONS)
     return asked
 
 

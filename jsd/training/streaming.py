@@ -25,6 +25,7 @@ from tqdm import tqdm
 
 from jsd.devices import choose_placement
 from jsd.errors import CheckpointError, CorpusError
+from jsd.i18n import _
 from jsd.images.opening import load_image
 from jsd.prompting.tokenizer import JapaneseTokenizer
 from jsd.training import modules
@@ -85,7 +86,7 @@ def make_latents(task: LatentsTask, vae: Any) -> list[Path]:
     """The files of all shards, those that are lacking made here."""
     paths = latents_paths(task.shards, vae, task.size_px)
     paths[0].parent.mkdir(parents=True, exist_ok=True)
-    with tqdm(total=len(paths), desc="latents", unit="shard") as bar:
+    with tqdm(total=len(paths), desc=_("latents"), unit=_("shard")) as bar:
         failures = make_files(task, paths, Engine(), bar.update)
     if failures:
         raise CorpusError("shards.unread", "the latents lack shards: {reasons}", reasons="; ".join(failures.values()))

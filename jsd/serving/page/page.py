@@ -96,6 +96,21 @@ class Page:
         # Afterwards, not meanwhile: a preview that is on its way would come after the words.
         at.cancel.click(None, cancels=[drawn]).then(self._cancelled, at.token, [at.status, at.cancel], **quick)
 
+        self._connect_pictures(form, shown, quick)
+        for part in (at.catalogue, at.things):
+            part.choose(self._take_known, None, form, **quick)
+        at.catalogue.search(self._search, at.token, at.things, trigger_mode="always_last", **quick)
+        at.prompts.choose(self._take_prompt, at.history, at.form["prompt"], **quick)
+        for event in (greeted, drawn):  # where the server has forgotten the visitor, the token is another now
+            self._keep_token(event, quick)
+
+    def _keep_token(self, event: Any, quick: dict[str, Any]) -> None:
+        told = event.then(lambda token: token, self.at.token, self.at.kept, **quick)
+        told.then(None, self.at.kept, None, js="(token) => { jsd.keep({token}); }")
+
+    def _connect_pictures(self, form: list[Any], shown: list[Any], quick: dict[str, Any]) -> None:
+        """What is done with those that are drawn, and with a file that is brought."""
+        at = self.at
         at.gallery.select(self.pictures.choose, at.token, shown, **quick)
         at.gallery.preview_close(self.pictures.choose_none, at.token, shown, **quick)
         brought = [at.token, at.status, *shown]
@@ -111,13 +126,7 @@ class Page:
         editor = [at.start, at.form["drawing"], at.form["brush"]]
         at.to_image.click(self.pictures.edit, this, editor, **quick).then(None, js="() => { jsd.edit(false); }")
         at.to_mask.click(self.pictures.edit, this, editor, **quick).then(None, js="() => { jsd.edit(true); }")
-        for part in (at.catalogue, at.things):
-            part.choose(self._take_known, None, form, **quick)
-        at.catalogue.search(self._search, at.token, at.things, trigger_mode="always_last", **quick)
-        at.prompts.choose(self._take_prompt, at.history, at.form["prompt"], **quick)
-        for event in (greeted, drawn, opened):  # where the server has forgotten the visitor, the token is another now
-            told = event.then(lambda token: token, at.token, at.kept, **quick)
-            told.then(None, at.kept, None, js="(token) => { jsd.keep({token}); }")
+        self._keep_token(opened, quick)
 
     def _greet(self, recalled: str, prompts: Any, request: gr.Request) -> Updates:
         """The page as the browser tab left it; else in the language that JSD_LANG names, else the browser's first."""

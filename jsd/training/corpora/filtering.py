@@ -24,8 +24,9 @@ from jsd.images.opening import load_image
 from jsd.models.folder import ModelFolder
 from jsd.safety import find_checker
 from jsd.scoring import Scorer, load_scorer
+from jsd.training.corpora.arrow import import_arrow
 from jsd.training.corpora.records import Noted, Record
-from jsd.training.corpora.shards import Shards, import_arrow
+from jsd.training.corpora.shards import Shards
 
 BATCH_SIZE = 32
 HASH_PX, HASH_SIDE = 32, 8

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from jsd.i18n import _
+from jsd.training.corpora.arrow import import_arrow
 
 NUMBER = re.compile(r"-?(0|[1-9]\d{0,17})(\.\d+)?")
 ROWS_AT_ONCE = 1000
@@ -79,8 +80,6 @@ def _csv_lines(path: Path) -> Iterator[Numbered]:
 
 
 def _rows(path: Path) -> Iterator[Numbered]:
-    from jsd.training.corpora.shards import import_arrow
-
     arrow, parquet = import_arrow()
     number = 0
     try:

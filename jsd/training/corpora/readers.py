@@ -12,6 +12,7 @@ from typing import Any
 
 from jsd.errors import CorpusError, MissingExtraError
 from jsd.i18n import _
+from jsd.training.corpora.arrow import import_arrow
 from jsd.training.corpora.lines import numbered, typed
 from jsd.training.corpora.records import DAMAGED, DUPLICATE, NO_NAME, OUTSIDE, Noted, Record
 
@@ -202,18 +203,14 @@ def _json(data: bytes) -> dict[str, Any]:
 
 
 def _parquet(source: Path, files: list[Path], image: str | None, caption: str | None) -> Iterator[Record | Noted]:
-    try:
-        import pyarrow
-        import pyarrow.parquet as parquet
-    except ImportError:
-        raise MissingExtraError("pyarrow", "train") from None
+    arrow, parquet = import_arrow()
     folder = source if source.is_dir() else source.parent
     for path in files:
         name = path.name if path == source else path.relative_to(source).as_posix()
         try:
             opened = parquet.ParquetFile(path)
             names = opened.schema_arrow.names
-        except (OSError, pyarrow.ArrowException) as error:
+        except (OSError, arrow.ArrowException) as error:
             yield Noted(name, DAMAGED, str(error).partition("\n")[0])
             continue
         pictures = _column(path, names, image, IMAGES)
@@ -231,13 +228,11 @@ def _parquet(source: Path, files: list[Path], image: str | None, caption: str | 
                         yield Noted(own, OUTSIDE, file)
                     else:
                         yield _record(own, folder / place, row, caption)
-        except (OSError, pyarrow.ArrowException) as error:
+        except (OSError, arrow.ArrowException) as error:
             yield Noted(f"{name}/{number}", DAMAGED, str(error).partition("\n")[0])
 
 
 def _has_pictures(path: Path, image: str | None) -> bool:
-    from jsd.training.corpora.shards import import_arrow
-
     arrow, parquet = import_arrow()
     try:
         names = parquet.read_schema(path).names

@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from jsd.atomic import write_file, write_json, write_text
-from jsd.errors import CorpusError, InvalidInputError, MissingExtraError
+from jsd.errors import CorpusError, InvalidInputError
+from jsd.training.corpora.arrow import import_arrow
 from jsd.training.corpora.readers import STATE_FILE
 from jsd.training.corpora.records import Noted, Picture, Record, usable
 
@@ -99,15 +100,6 @@ class Shards:
 
 def shard_path(folder: Path, index: int) -> Path:
     return folder / SHARDS / f"{index:05}.parquet"
-
-
-def import_arrow() -> tuple[Any, Any]:
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError:
-        raise MissingExtraError("pyarrow", "train") from None
-    return pyarrow, pyarrow.parquet
 
 
 def shard_bytes(records: Sequence[Record], about: dict[str, Any]) -> bytes:

@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw
 from tqdm import tqdm
 
 from jsd.atomic import write_text
+from jsd.i18n import _
 from jsd.images import save_image
 from jsd.images.tensors import image_to_tensor, tensor_to_images
 from jsd.options import SamplingOptions
@@ -49,9 +50,9 @@ def draw(
         for k in range(seeds)
     ]
     drawings = []
-    for first in tqdm(range(0, len(requests), BATCH_SIZE), desc="drawing"):
+    for first in tqdm(range(0, len(requests), BATCH_SIZE), desc=_("drawing")):
         batch = requests[first : first + BATCH_SIZE]
-        for (prompt, _), drawn in zip(batch, pipeline.generate([options for _, options in batch]), strict=True):
+        for (prompt, _options), drawn in zip(batch, pipeline.generate([one[1] for one in batch]), strict=True):
             drawings.append(Drawing(prompt, drawn.seed, np.asarray(drawn.image)))
     return drawings
 

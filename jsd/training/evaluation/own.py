@@ -16,6 +16,7 @@ from tqdm import tqdm
 from jsd.atomic import write_text
 from jsd.batch.rows import read_text
 from jsd.errors import CorpusError, InvalidInputError, Note
+from jsd.i18n import _
 from jsd.images.opening import load_image
 from jsd.options import SamplingOptions
 from jsd.pipeline import Pipeline
@@ -126,7 +127,7 @@ def evaluate_prompts(
     features = scorer.text_features(texts)  # (N, D)
     chosen = SamplingOptions(prompt="", num_inference_steps=num_inference_steps, guidance_scale=guidance_scale)
     shown, seen = [], []
-    for image in _draw(pipeline, chosen, [text for _, text in prompts], seeds):
+    for image in _draw(pipeline, chosen, [prompt[1] for prompt in prompts], seeds):
         seen.append(scorer.image_features([image]))
         shown.append(image.resize((SHOWN_PX, SHOWN_PX)))
     similarity = torch.cat(seen) @ features.T  # (P * seeds, N)
@@ -155,7 +156,7 @@ def evaluate_prompts(
 def _draw(pipeline: Pipeline, options: SamplingOptions, texts: Sequence[str], seeds: int) -> Iterator[Image.Image]:
     """The seeds of a text one after the other. The model is measured, not the safety checker that it may have."""
     options = replace(options, long_prompt="truncate", disable_safety_checker=True)
-    for number, text in enumerate(tqdm(texts, desc="drawing")):
+    for number, text in enumerate(tqdm(texts, desc=_("drawing"))):
         for k in range(seeds):
             one = replace(options, prompt=text, seed=FIRST_SEED + number * seeds + k)
             with warnings.catch_warnings():

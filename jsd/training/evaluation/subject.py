@@ -20,6 +20,7 @@ from jsd.training.logs import save_grid
 
 FIRST_SEED = 2_000_000  # of no training picture, and of no other evaluation
 COLUMNS = 8
+OPTIONS = SamplingOptions(prompt="", upscale=1, long_prompt="truncate", disable_safety_checker=True)
 
 
 def evaluate_lora(
@@ -41,31 +42,10 @@ def evaluate_lora(
     over that between two prompts without the file: 0 is untouched, 1 is as far as another prompt's; and how near to
     the subject's pictures they came.
     """
-    options = SamplingOptions(
-        prompt="",
-        upscale=1,
-        num_inference_steps=num_inference_steps,
-        guidance_scale=guidance_scale,
-        long_prompt="truncate",
-        disable_safety_checker=True,
-    )
-
-    def draw(prompts: list[str], loras: tuple[str, ...]) -> np.ndarray:
-        """(N * seeds, H, W, 3), the seeds of a prompt side by side."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Note)  # the model does not know the trigger words
-            drawn = [
-                picture.image
-                for number, prompt in enumerate(prompts)
-                for k in range(seeds)
-                for picture in pipeline.generate(
-                    replace(options, prompt=prompt, seed=FIRST_SEED + number * seeds + k, loras=loras), progress=False
-                )
-            ]
-        return np.stack([np.asarray(one) for one in drawn])
-
-    subject = {name: draw(texts, loras) for name, loras in (("without", ()), ("with", (lora,)))}
-    other = {name: draw(others, loras) for name, loras in (("without", ()), ("with", (lora,)))}
+    options = replace(OPTIONS, num_inference_steps=num_inference_steps, guidance_scale=guidance_scale)
+    both = (("without", replace(options, loras=())), ("with", replace(options, loras=(lora,))))
+    subject = {name: _draw(pipeline, one, texts, seeds) for name, one in both}
+    other = {name: _draw(pipeline, one, others, seeds) for name, one in both}
     size = pipeline.default_size
     pictures = np.stack([np.asarray(ImageOps.fit(one.image, size, Image.Resampling.LANCZOS)) for one in own])
     judge = Judge.fit(np.concatenate([pictures, other["without"]]))
@@ -75,10 +55,7 @@ def evaluate_lora(
         return round(float(judge.distances(drawn)[:, :count].min(axis=1).mean()), 3)
 
     between = judge.distances(pictures)[:, :count] + np.diag(np.full(count, np.inf))
-    moved = np.diag(judge.distances(other["with"])[:, count:])
-    among = judge.distances(other["without"])[:, count:].reshape(len(others), seeds, len(others), seeds)
-    between_prompts = among.mean(axis=(1, 3))[~np.eye(len(others), dtype=bool)].mean()
-    per_prompt = moved.reshape(len(others), seeds).mean(axis=1) / between_prompts
+    per_prompt = _moved(judge.distances(other["with"])[:, count:], judge.distances(other["without"])[:, count:], seeds)
     report: dict[str, object] = {
         "lora": Path(split_weight(lora)[0]).name,
         "lora_sha256": lora_digest(Path(split_weight(lora)[0])),
@@ -103,6 +80,29 @@ def evaluate_lora(
     save_grid(rows, output / "contact_sheet.png", COLUMNS)
     write_text(output / "report.json", json.dumps(report, ensure_ascii=False, indent=1) + "\n")
     return report
+
+
+def _moved(of_with: np.ndarray, of_without: np.ndarray, seeds: int) -> np.ndarray:
+    """Distances (N * seeds, N * seeds) to the drawings without the file -> (N), each prompt's own drawings' to them."""
+    num = len(of_without) // seeds
+    between = of_without.reshape(num, seeds, num, seeds).mean(axis=(1, 3))[~np.eye(num, dtype=bool)].mean()
+    moved: np.ndarray = np.diag(of_with).reshape(num, seeds).mean(axis=1) / between
+    return moved
+
+
+def _draw(pipeline: Pipeline, options: SamplingOptions, prompts: list[str], seeds: int) -> np.ndarray:
+    """(N * seeds, H, W, 3), the seeds of a prompt side by side."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Note)  # the model does not know the trigger words
+        drawn = [
+            picture.image
+            for number, prompt in enumerate(prompts)
+            for k in range(seeds)
+            for picture in pipeline.generate(
+                replace(options, prompt=prompt, seed=FIRST_SEED + number * seeds + k), progress=False
+            )
+        ]
+    return np.stack([np.asarray(one) for one in drawn])
 
 
 def _rows(*groups: np.ndarray) -> list[Image.Image]:
