@@ -4,7 +4,7 @@ import hashlib
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -53,9 +53,9 @@ class Record:
 
 @dataclass(frozen=True)
 class Corpus:
-    pictures: np.ndarray  # (N, 128, 128, 3) uint8, memory-mapped
-    records: list[Record]
-    concepts: dict[str, Concept]  # by code
+    pictures: np.ndarray = field(repr=False)  # (N, 128, 128, 3) uint8, memory-mapped
+    records: list[Record] = field(repr=False)
+    concepts: dict[str, Concept] = field(repr=False)  # by code
 
     @classmethod
     def load(cls, folder: Path) -> "Corpus":
@@ -156,7 +156,7 @@ def _paint(
     concepts = [c for c in concepts if all(c.code in drawings[name] for name in PICTURE_SETS)]
     pictures: list[np.ndarray] = []
     records: list[Record] = []
-    for concept in tqdm(concepts, desc="pictures"):
+    for concept in tqdm(concepts, desc=_("pictures")):
         for style, background, picture in _render(concept, drawings):
             seen = (style, background, is_unseen(concept.code, style), concept.japan)
             records.append(Record(len(records), concept.code, *seen, *origins[CORPUS_STYLES[style].picture_set]))

@@ -41,8 +41,8 @@ Sprite = NDArray[np.uint8]  # (H, W, 4)
 class Sprites:
     """`files`: design -> code -> WebP; `origins`: design -> source and licence."""
 
-    files: Mapping[str, Mapping[str, bytes]]
-    concepts: Sequence[Concept] = ()
+    files: Mapping[str, Mapping[str, bytes]] = field(repr=False)
+    concepts: Sequence[Concept] = field(default=(), repr=False)
     origins: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     @classmethod

@@ -3,7 +3,7 @@
 import itertools
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.resources import files
 
@@ -43,10 +43,10 @@ class Spelling:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    names: dict[str, str]  # concept -> how it is called
-    spellings: dict[str, tuple[Spelling, ...]]  # concept -> its spellings
-    meanings: dict[str, tuple[str, ...]]  # spelling -> its concepts, the likeliest first
-    shared: dict[str, str]  # spelling of several concepts -> "same", "group" or "homograph"
+    names: dict[str, str] = field(repr=False)  # concept -> how it is called
+    spellings: dict[str, tuple[Spelling, ...]] = field(repr=False)  # concept -> its spellings
+    meanings: dict[str, tuple[str, ...]] = field(repr=False)  # spelling -> its concepts, the likeliest first
+    shared: dict[str, str] = field(repr=False)  # spelling of several concepts -> "same", "group" or "homograph"
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,9 @@ from toy_corpus import CONCEPTS, make_toy_corpus
 from jsd.errors import CorpusError, InvalidInputError
 from jsd.training.corpora.concepts import read_list
 from jsd.training.corpora.corpus import Corpus, build_corpus, is_unseen
+from jsd.training.corpora.sprites import SPRITES_FILE, Sprites
 from jsd.training.corpora.styles import CORPUS_STYLES, DEFAULT_STYLE
+from jsd.training.corpora.words import read_vocabulary
 
 SALARYMAN = "1f9d1-200d-1f4bc"
 
@@ -21,6 +23,11 @@ def test_a_corpus_comes_back_as_it_was_saved(toy_corpus: Corpus) -> None:
     assert toy_corpus.records == made.records
     assert toy_corpus.concepts == made.concepts
     assert np.array_equal(toy_corpus.pictures, made.pictures)
+
+
+def test_what_holds_much_is_shown_in_a_line(toy_corpus: Corpus, toy_sprites: Path) -> None:
+    for one in (toy_corpus, Sprites.load(toy_sprites / SPRITES_FILE), read_vocabulary()):
+        assert len(repr(one)) < 1000, type(one)
 
 
 def test_pictures_stay_on_disk_until_they_are_used(toy_corpus: Corpus) -> None:
