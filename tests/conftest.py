@@ -9,15 +9,49 @@ import pytest
 from toy_folder import write_toy_folder
 
 TESTS = Path(__file__).parent
-# Folders and files that `make test-quick` leaves out: servers, a browser, Ray, training, a wheel.
-SLOW = ("serving", "training", "batch/test_ray.py", "test_wheel.py")
+# What `make test-quick` leaves out, as its name begins: servers, a browser, Ray, training, OpenVINO, a wheel, whatever
+# else takes many seconds.
+SLOW = (
+    "serving/",
+    "training/",
+    "benchmarks/",
+    "batch/test_ray",
+    "cli/test_batch.py::test_a_killed_run",
+    "cli/test_engine.py",
+    "cli/test_train.py::test_the_full_recipe",
+    "cli/test_weights.py::test_a_full_disk",
+    "test_closed_form.py",
+    "test_lean.py",
+    "test_parity_sdxl.py",
+    "test_wheel.py",
+)
+# And what of that it keeps, so that every room of jsd/ has a test in it.
+QUICK = (
+    "serving/test_events.py",
+    "serving/test_guard.py",
+    "serving/test_line.py",
+    "training/test_objectives.py",
+    "training/corpora/test_concepts.py",
+    "training/evaluation/test_measures.py",
+)
 # Folders of rinna's vocabulary: as `jsd weights fetch` leaves it, or beside the repository.
 RELEASED = (TESTS.parent / "weights" / "rinna" / "tokenizer", TESTS.parents[1] / "shared" / "data" / "rinna-tokenizer")
 
 
+def is_slow(path: Path, test: str = "") -> bool:
+    name = path.relative_to(TESTS).as_posix()
+    return f"{name}::{test}".startswith(SLOW) and name not in QUICK
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """What is left out is not imported either: that alone takes seconds."""
+    left_out = config.option.markexpr == "not slow" and collection_path.is_file() and is_slow(collection_path)
+    return True if left_out else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if item.path.relative_to(TESTS).as_posix().startswith(SLOW):
+        if is_slow(item.path, item.name):
             item.add_marker(pytest.mark.slow)
 
 

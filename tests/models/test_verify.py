@@ -211,11 +211,16 @@ def folder(toy_folder: Path, tmp_path: Path) -> Path:
     return shutil.copytree(toy_folder, tmp_path / "model")
 
 
+@pytest.fixture(scope="module")
+def original(toy_folder: Path) -> Pipeline:
+    return Pipeline.load(toy_folder, device="cpu", dtype="float32")
+
+
 @pytest.mark.parametrize("name", WHOLE)
-def test_what_is_whole_loads_with_the_weights_that_it_had(name: str, folder: Path, toy_folder: Path) -> None:
+def test_what_is_whole_loads_with_the_weights_that_it_had(name: str, folder: Path, original: Pipeline) -> None:
     WHOLE[name](folder)
     assert [str(problem) for problem in verify_folder(folder)] == []
-    loaded, original = (Pipeline.load(one, device="cpu", dtype="float32") for one in (folder, toy_folder))
+    loaded = Pipeline.load(folder, device="cpu", dtype="float32")
     for component in ("text_encoder", "unet", "vae"):
         found, expected = (getattr(one, component).state_dict() for one in (loaded, original))
         assert found.keys() == expected.keys()

@@ -111,6 +111,7 @@ def test_other_characters_take_the_weight_of_those_they_replace() -> None:
     assert list(source.origins) == [1, 1, 1, 5, 6, 6, 6]
 
 
+LENGTH = 100_000
 HOSTILE = [
     ":-",
     ":-1",
@@ -134,15 +135,15 @@ HOSTILE = [
 @pytest.mark.parametrize("text", HOSTILE)
 def test_time_grows_with_the_length_alone(text: str) -> None:
     began = process_time()
-    parse_emphasis(text * (200_000 // len(text)))
-    assert process_time() - began < 10, "200,000 characters must not take seconds"
+    parse_emphasis(text * (LENGTH // len(text)))
+    assert process_time() - began < 2.5, "100,000 characters must not take seconds"
 
 
-ENDLESS = [":" + " " * 200_000, ":" + "1" * 200_000, ":1." + "1" * 200_000, ":" + "-" * 200_000, ":1" + " " * 200_000]
+ENDLESS = [":" + " " * LENGTH, ":" + "1" * LENGTH, ":1." + "1" * LENGTH, ":" + "-" * LENGTH, ":1" + " " * LENGTH]
 
 
 @pytest.mark.parametrize("text", ENDLESS, ids=["spaces", "digits", "decimals", "signs", "spaces behind"])
 def test_a_number_that_never_ends_is_looked_at_once(text: str) -> None:
     began = process_time()
     assert parse_emphasis(text).text == text
-    assert process_time() - began < 10
+    assert process_time() - began < 2.5
