@@ -6,6 +6,7 @@ import tracemalloc
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 from zlib import crc32
 
 import numpy as np
@@ -323,12 +324,8 @@ def test_a_taken_name_is_not_used_again(
     has_links: bool, is_late: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where another process takes it between the look at the folder and the writing."""
-
-    def refuse(*_: object) -> None:
-        raise PermissionError("no links here")
-
     if not has_links:
-        monkeypatch.setattr(os, "link", refuse)
+        monkeypatch.setattr(os, "link", Mock(side_effect=PermissionError("no links here")))
     if is_late:
         monkeypatch.setattr("jsd.images.saving.lexists", lambda path: False)
     (tmp_path / "7.png").write_bytes(b"first")
