@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Fill the results table of docs/training.md and weights/mini/README.md: each stage at Stable Diffusion's guidance, both
-# editions of the embedded model at their own, on the prompts of the test split; and both on natural prompts.
+# Fill the results table of docs/training.md and weights/mini/README.md: each stage at Stable Diffusion's guidance, the
+# editions of the embedded model at their own, on the prompts of the test split; and these on natural prompts.
 # After runs/train_mini.sh and python -m runs.export_mini. Arguments go to every evaluation.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -18,10 +18,12 @@ evaluate stage1 checkpoints/mini/stage1/model ja --guidance-scale 7.5 "$@"
 evaluate stage2 checkpoints/mini/stage2/model ja --guidance-scale 7.5 "$@"
 evaluate decoder checkpoints/mini/decoder/model ja --guidance-scale 7.5 "$@"
 evaluate first checkpoints/mini/decoder/model ja "$@"
+evaluate text checkpoints/mini/text/model ja "$@"
 evaluate mini weights/mini ja "$@"
 prompts=jsd/training/evaluation/sets/natural.txt
-evaluate natural_first checkpoints/mini/decoder/model ja --prompts "$prompts" --seeds 2
-evaluate natural_mini weights/mini ja --prompts "$prompts" --seeds 2
+for row in first=checkpoints/mini/decoder/model text=checkpoints/mini/text/model mini=weights/mini; do
+  evaluate "natural_${row%%=*}" "${row#*=}" ja --prompts "$prompts" --seeds 2 --sprites data/scenes
+done
 
 described=$("$JSD" data describe)
 mkdir -p docs/results
@@ -29,5 +31,6 @@ printf '%s\n' "$described" > docs/results/corpus.txt
 "$PYTHON" -m runs.results_table \
   base_en=$reports/base_en/report.json base_ja=$reports/base_ja/report.json \
   stage1=$reports/stage1/report.json stage2=$reports/stage2/report.json decoder=$reports/decoder/report.json \
-  first=$reports/first/report.json mini=$reports/mini/report.json \
-  natural_first=$reports/natural_first/report.json natural_mini=$reports/natural_mini/report.json
+  first=$reports/first/report.json text=$reports/text/report.json mini=$reports/mini/report.json \
+  natural_first=$reports/natural_first/report.json natural_text=$reports/natural_text/report.json \
+  natural_mini=$reports/natural_mini/report.json

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 from runs.blocks import ROOT
 
-SOURCE = Path("checkpoints") / "mini" / "text" / "model"
+SOURCE = Path("checkpoints") / "mini" / "scenes" / "model"
 MAX_BYTES = 45_000_000
 KEPT = ("README.md", "editions.json")  # from the folder that is replaced
 TRAINING = "training.json"  # stage -> its run.json: options, seconds, versions, hardware

@@ -24,11 +24,16 @@ ROWS = {
     "stage2": "after stage 2",
     "decoder": "with its decoder sharpened",
     "first": "the same at its own guidance = first edition",
-    "mini": "its text encoder taught to read = embedded model",
+    "text": "its text encoder taught to read",
+    "mini": "on scenes, parts read one after another = embedded model",
 }
-# The same for the prompts of NATURAL: both editions.
+# The same for the prompts of NATURAL.
 NATURAL = "jsd/training/evaluation/sets/natural.txt"
-NATURAL_ROWS = {"natural_first": "first edition", "natural_mini": "embedded model"}
+NATURAL_ROWS = {
+    "natural_first": "first edition",
+    "natural_text": "its text encoder taught to read",
+    "natural_mini": "embedded model",
+}
 NATURAL_COLUMNS = {
     "nouns": "nouns in any spelling",
     "sentences": "with modifiers, in sentences",

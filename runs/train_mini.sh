@@ -8,6 +8,6 @@ JSD=${JSD:-.venv/bin/jsd}
 
 test -f data/mini/records.jsonl || "$JSD" data build
 test -f data/scenes/sprites.zip || "$JSD" data sprites
-for stage in vae clip_en base clip_ja stage1 stage2 decoder text joint reread upscaler; do
+for stage in vae clip_en base clip_ja stage1 stage2 decoder text joint parts scenes upscaler; do
   "$JSD" train --recipe mini --stage "$stage" "$@"
 done

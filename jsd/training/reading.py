@@ -3,9 +3,14 @@
 The teacher is the encoder that the UNet was trained with. It reads how a picture has been asked for so far (the short
 name, its style); the new encoder, with a vocabulary of its own, learns to say the same of every other way in which
 people ask for it. Tohoku's SDXL-jp and AltDiffusion (arXiv 2211.06679) distil encoders so.
+
+A text that asks for more than one thing can be read in parts: the states from its </s> on say them one after another,
+the first thing, the second, then a vector for each colour, count, place or relation. So a UNet can attend to one
+without the others (of 「AとB」 the state at </s> is a blend of both), and a thing is said as in a text of its own.
 """
 
 import random
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,10 +21,13 @@ from sentencepiece import SentencePieceProcessor
 from torch import Tensor, nn
 
 from jsd.prompting.tokenizer import VOCABULARY_FILE, JapaneseTokenizer
-from jsd.training.corpora.phrases import Phrases
+from jsd.training.corpora.phrases import NOTHING, Asked, Phrases
 from jsd.training.objectives import Losses
 
 POOLED_WEIGHT = 0.5
+ROLES = ("first", "second")
+# Of how far things lie from each other: what says which of two a thing is, and a colour, count, place or relation.
+ROLE_LENGTH, MARK_LENGTH = 0.7, 1.0
 
 
 class Teacher:
@@ -52,6 +60,27 @@ class Teacher:
             self._states.update(zip(new, self.text_encoder(input_ids).last_hidden_state.float(), strict=True))
         return torch.stack([self._states[text] for text in texts])
 
+    def said(self, texts: Sequence[str]) -> Tensor:
+        """(B, D): what the teacher says of each text at its </s>."""
+        return self.states(texts)[torch.arange(len(texts)), self.starts(texts)]
+
+    def measure(self, names: Sequence[str]) -> None:
+        """Where the states of these things lie, and how far apart."""
+        states = self.said(names)
+        self.centre, self.spread = states.mean(dim=0), states.std(dim=0)
+
+    def direction(self, name: str) -> Tensor:
+        """(D,): of that name's own, as long as things lie from their centre."""
+        noise = torch.randn(self.spread.shape, generator=torch.Generator().manual_seed(zlib.crc32(name.encode())))
+        return self.spread * noise.to(self.spread.device)
+
+    def parts(self, asked: Asked) -> Tensor:
+        """(P, D): what the states from </s> on say."""
+        things = self.said(asked.things)  # (1 or 2, D)
+        if len(things) > 1:
+            things = things + ROLE_LENGTH * torch.stack([self.direction(role) for role in ROLES])
+        return torch.stack([*things, *(self.centre + MARK_LENGTH * self.direction(name) for name in asked.marks)])
+
     def starts(self, texts: Sequence[str]) -> Tensor:
         """(B,): where in a teacher's text its </s> is; 0 for one that did not learn so, whose whole text counts."""
         if not self.has_read:
@@ -82,6 +111,17 @@ def target_states(states: Tensor, starts: Tensor, empty: Tensor, lengths: Tensor
     return torch.where(positions[..., None] < 0, before[None], states.gather(1, placed))
 
 
+def in_turn(target: Tensor, lengths: Tensor, parts: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """target (B, W, D), lengths (B,) of the texts without </s>, parts of each (P, D) -> (B, W, D) with the parts from
+    </s> on, as many as the window holds; (B, W), where they are."""
+    target, says = target.clone(), torch.zeros(target.shape[:2], dtype=torch.bool, device=target.device)
+    for row, (length, own) in enumerate(zip(lengths.tolist(), parts, strict=True)):
+        held = own[: target.shape[1] - length]
+        target[row, length : length + len(held)] = held
+        says[row, length : length + len(held)] = True
+    return target, says
+
+
 def reading_loss(hidden: Tensor, target: Tensor, pooled: Tensor | None, pooled_target: Tensor | None) -> Losses:
     """Squared error of the hidden states (B, W, D) and of the pooled text (B, E), each relative to its variance."""
     states = F.mse_loss(hidden.float(), target) / target.var()
@@ -102,27 +142,40 @@ class Reading:
         batch_size: int,
         dropout: float,
         seed: int,
+        in_parts: bool = False,
     ) -> None:
         self.phrases, self.teacher, self.tokenizer = phrases, teacher, tokenizer
-        self.batch_size, self.dropout, self.seed = batch_size, dropout, seed
+        self.batch_size, self.dropout, self.seed, self.in_parts = batch_size, dropout, seed, in_parts
+        if in_parts:
+            teacher.measure(list(dict.fromkeys(phrases.names.values())))
 
-    def batch(self, step: int) -> tuple[Tensor, list[str]]:
-        """input_ids (B, W), and what the teacher reads (B)."""
+    def batch(self, step: int) -> tuple[Tensor, list[Asked]]:
+        """input_ids (B, W), and what they mean (B)."""
         rng = random.Random(f"{self.seed}/reading/{step}")
-        drawn = [("", "") if rng.random() < self.dropout else self.phrases.draw(rng) for _ in range(self.batch_size)]
+        drawn = [
+            ("", NOTHING) if rng.random() < self.dropout else self.phrases.draw(rng) for _ in range(self.batch_size)
+        ]
         return torch.tensor([self.tokenizer.encode(text) for text, _ in drawn]), [asked for _, asked in drawn]
 
     def loss(self, text_encoder: Any, step: int) -> Losses:
         input_ids, asked = self.batch(step)
         input_ids = input_ids.to(text_encoder.device)
-        states = self.teacher.states(asked)
+        texts = [one.things[0] if self.in_parts else one.text for one in asked]
+        states = self.teacher.states(texts)
         (empty,) = self.teacher.states([""])
         lengths = text_lengths(input_ids, self.tokenizer)
         hidden = text_encoder(input_ids).last_hidden_state
-        target = target_states(states, self.teacher.starts(asked), empty, lengths, input_ids.shape[1])
+        target = target_states(states, self.teacher.starts(texts), empty, lengths, input_ids.shape[1])
+        if not self.in_parts:
+            with torch.no_grad():
+                pooled_target = self.teacher.pooled(states)
+            return reading_loss(hidden, target, self.teacher.pooled(hidden), pooled_target)
+        target, says = in_turn(target, lengths, [self.teacher.parts(one) for one in asked])
         with torch.no_grad():
-            pooled_target = self.teacher.pooled(states)
-        return reading_loss(hidden, target, self.teacher.pooled(hidden), pooled_target)
+            pooled_target = self.teacher.pooled(target)
+        parts = F.mse_loss(hidden[says].float(), target[says]) / self.teacher.spread.square().mean()
+        loss, metrics = reading_loss(hidden, target, self.teacher.pooled(hidden), pooled_target)
+        return parts + loss, {"parts": parts, **metrics}
 
 
 def same_vocabulary(one: Path, other: Path) -> bool:

@@ -5,8 +5,8 @@ The method is Japanese Stable Diffusion's (model card of rinna/japanese-stable-d
 trains both.
 `vae`, `clip_en` and `base` make the stand-in for Stable Diffusion v1-4, which is trained on English captions;
 `decoder` sharpens what stage2 draws; `text` teaches another encoder to read what people write; `joint` trains
-both halves on composed scenes; `reread` is `text` once more, for what is drawn after `joint`; `upscaler` makes what
-the VAE gives back four times as large.
+both halves on composed scenes; in `parts` the encoder learns to say the things of a text apart, in `scenes` the UNet
+to draw them so; `upscaler` makes what the VAE gives back four times as large.
 """
 
 from dataclasses import dataclass, field, replace
@@ -54,7 +54,7 @@ class Stage:
     scenes: float = 0.0  # share of composed scenes in a batch
     text_weight: float = 0.0  # of the loss that keeps spellings and sentences like the names that they stand for
     drawn: tuple[str, ...] = ()  # of colours, counts, places and pairs, what phrases ask the UNet for
-    kept: float = 0.0  # share of the weights that it started from in what it writes: WiSE-FT, arXiv 2109.01903
+    in_parts: bool = False  # the text encoder learns to say things, colours, counts, places, relations apart
     adapter: Adapter | None = None  # instead of the weights of what trains
 
 
@@ -110,6 +110,7 @@ def _stages(*rows: Stage) -> dict[str, Stage]:
 
 
 BOTH = ("text_encoder", "unet")
+DRAWN = ("colour", "count", "place", "pair")
 # fmt: off
 MINI_STAGES = _stages(
     # name, objective, trains, starts from, language, with Japan, batch, steps, rate, warm-up
@@ -125,10 +126,11 @@ MINI_STAGES = _stages(
     Stage("text", "reading", ("text_encoder",), _all("decoder"), "ja", True, 256, 1200, 1.2e-3, 50,
           caption_dropout=0.06, vocabulary=PHRASES),
     Stage("joint", "denoising", BOTH, _all("text"), "ja", True, 64, 5600, 4.5e-4, 100,
-          ema_decay=0.998, vocabulary=PHRASES, scenes=0.7, text_weight=0.5, drawn=("colour", "count", "place", "pair")),
-    # What joint has not learnt to draw well, counts, places and pairs, is words again.
-    Stage("reread", "reading", ("text_encoder",), _all("joint"), "ja", True, 256, 600, 1e-3, 50,
-          caption_dropout=0.06, vocabulary=PHRASES, drawn=("colour",), kept=0.5),
+          ema_decay=0.998, vocabulary=PHRASES, scenes=0.7, text_weight=0.5, drawn=DRAWN),
+    Stage("parts", "reading", ("text_encoder",), _all("joint"), "ja", True, 256, 1000, 1.2e-3, 50,
+          caption_dropout=0.06, vocabulary=PHRASES, drawn=DRAWN, in_parts=True),
+    Stage("scenes", "denoising", ("unet",), _all("parts"), "ja", True, 64, 1900, 4.5e-4, 100,
+          ema_decay=0.998, vocabulary=PHRASES, scenes=0.6),
     Stage("upscaler", "upscaling", ("upscaler",), {"vae": "decoder"}, None, True, 16, 4000, 1e-3, 100, ema_decay=0.999),
 )
 FULL_STAGES = _stages(

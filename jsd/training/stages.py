@@ -44,7 +44,6 @@ from jsd.training.starting import (
     TrainOptions,
     alphas_cumprod,
     description,
-    keep_of_start,
     run_settings,
     scheduler_config,
     source_folder,
@@ -105,7 +104,6 @@ def run_stage(recipe: Recipe, name: str, options: TrainOptions) -> Path:
             sample=lambda step: log.picture(step, folder / "samples" / f"{step:06}.png", run.sample),
         )
     ema.copy_to(run.trained.parameters())
-    keep_of_start(run.trained, recipe, stage, options)
     if options.processes.is_divided:
         trained.load_state_dict(options.processes.whole(run.trained.state_dict()))
         run.modules |= {name: trained[name] for name in stage.trains}
@@ -226,7 +224,7 @@ class Run:
         size, dropout = self.stage.train_batch_size, self.stage.caption_dropout
         has_read = learns or same_vocabulary(folder / "tokenizer", own)
         teaches = Teacher(teacher, tokenizer, pooling, learns, has_read)
-        return Reading(phrases, teaches, self.tokenizer, size, dropout, self.options.seed)
+        return Reading(phrases, teaches, self.tokenizer, size, dropout, self.options.seed, self.stage.in_parts)
 
     def _module(self, name: str) -> Any:
         if name == "text_encoder" and self.stage.objective == "reading":

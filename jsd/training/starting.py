@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 import jsd
 from jsd.errors import CheckpointError
 from jsd.models.configs import check_noise_schedule, read_json
 from jsd.models.weights import SECOND_ENCODER
-from jsd.training import modules
 from jsd.training.processes import Processes
 from jsd.training.recipes import Recipe, Stage
 
@@ -84,15 +83,6 @@ def source_folder(recipe: Recipe, stage: Stage, component: str, options: TrainOp
             value=options.base,
         )
     return options.base
-
-
-@torch.no_grad()
-def keep_of_start(trained: nn.ModuleDict, recipe: Recipe, stage: Stage, options: TrainOptions) -> None:
-    """Lay the stage's share of the weights that it started from over what it learnt: WiSE-FT, arXiv 2109.01903."""
-    for name, component in trained.items() if stage.kept > 0 else ():
-        start = modules.load(name, source_folder(recipe, stage, name, options)).to(options.device)
-        for learnt, before in zip(component.parameters(), start.parameters(), strict=True):
-            learnt.lerp_(before.to(learnt.dtype), stage.kept)
 
 
 def scheduler_config(recipe: Recipe, options: TrainOptions) -> dict[str, Any]:

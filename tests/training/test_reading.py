@@ -9,9 +9,9 @@ from toy_recipe import TOY
 from jsd.prompting.tokenizer import JapaneseTokenizer
 from jsd.training import modules
 from jsd.training.corpora.corpus import Corpus
-from jsd.training.corpora.phrases import Phrases
+from jsd.training.corpora.phrases import DRAWABLE, Asked, Phrases
 from jsd.training.corpora.words import read_vocabulary
-from jsd.training.reading import Reading, Teacher, reading_loss, reread, target_states
+from jsd.training.reading import Reading, Teacher, in_turn, reading_loss, reread, target_states
 from jsd.training.recipes import PHRASES
 from jsd.training.vocabulary import train_phrase_tokenizer, train_tokenizer
 
@@ -80,6 +80,32 @@ def test_what_a_teacher_says_that_has_read_itself_begins_at_the_end_of_its_own_t
     assert Teacher(old, tokenizer, None).starts(texts).tolist() == [0, 0, 0]
 
 
+def test_parts_are_said_one_after_another_from_the_end_of_the_text_on() -> None:
+    target, parts = (
+        torch.zeros(3, 5, 1),
+        [torch.tensor([[1.0], [2.0]]), torch.tensor([[3.0]]), torch.tensor([[4.0], [5.0]])],
+    )
+    found, where = in_turn(target, torch.tensor([2, 0, 4]), parts)
+    assert found[..., 0].tolist() == [[0, 0, 1, 2, 0], [3, 0, 0, 0, 0], [0, 0, 0, 0, 4]], "as many as the window holds"
+    assert where.tolist() == (found[..., 0] > 0).tolist() and not target.any()
+
+
+def test_a_thing_says_what_it_says_alone_and_of_two_which_it_is(folders: tuple[Path, Path], phrases: Phrases) -> None:
+    teacher = Teacher(encoder(folders[1]), JapaneseTokenizer.load(folders[1]), None, has_read=True)
+    teacher.measure(list(phrases.names.values()))
+    bus, gate = teacher.said(["バス", "鳥居"])
+    assert torch.equal(bus, teacher.states(["バス"])[0, teacher.starts(["バス"])[0]]) and not torch.equal(bus, gate)
+    assert torch.equal(teacher.parts(Asked("バス", ("バス",))), bus[None])
+    thing, red = teacher.parts(Asked("赤いバス", ("バス",), ("colour/赤",)))
+    first, second, on = teacher.parts(Asked("バスの上の鳥居", ("バス", "鳥居"), ("relation/on",)))
+    assert torch.equal(thing, bus) and not torch.equal(red, on)
+    one, other = teacher.parts(Asked("鳥居とバス", ("鳥居", "バス")))
+    torch.testing.assert_close(first - bus, one - gate)
+    torch.testing.assert_close(second - gate, other - bus)
+    for said in (red - teacher.centre, first - bus, second - gate):
+        assert 0.2 < (said / teacher.spread).square().mean().sqrt() < 2, "as far apart as things are"
+
+
 def test_an_encoder_learns_to_say_what_the_teacher_says(folders: tuple[Path, Path], phrases: Phrases) -> None:
     old, new = encoder(folders[0]), encoder(folders[1])
     new.load_state_dict(reread(old, folders[0], new, folders[1]))
@@ -95,6 +121,23 @@ def test_an_encoder_learns_to_say_what_the_teacher_says(folders: tuple[Path, Pat
         losses.append(loss.item())
     assert sum(losses[-10:]) < 0.5 * sum(losses[:10])
     assert all(parameter.grad is None for parameter in old.parameters()), "the teacher stays as it is"
+
+
+def test_an_encoder_learns_to_say_the_parts(folders: tuple[Path, Path], toy_corpus: Corpus) -> None:
+    old, new = encoder(folders[1]), encoder(folders[1])
+    tokenizer = JapaneseTokenizer.load(folders[1])
+    teacher = Teacher(old, tokenizer, None, has_read=True)
+    phrases = Phrases(toy_corpus, read_vocabulary(), DRAWABLE)
+    reading = Reading(phrases, teacher, tokenizer, batch_size=16, dropout=0.1, seed=0, in_parts=True)
+    optimizer = torch.optim.AdamW(new.parameters(), lr=3e-3)
+    parts = []
+    for step in range(60):
+        loss, metrics = reading.loss(new, step)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        parts.append(metrics["parts"].item())
+    assert sum(parts[-10:]) < 0.6 * sum(parts[:10])
 
 
 def test_a_batch_depends_on_seed_and_step_alone(folders: tuple[Path, Path], phrases: Phrases) -> None:

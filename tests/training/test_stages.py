@@ -91,9 +91,10 @@ def test_the_decoder_stage_changes_the_decoder_alone(trained: Path) -> None:
     assert same(trained / "decoder/model", trained / "stage2/model", "text_encoder")
 
 
-def test_reread_changes_the_text_encoder_that_joint_trained(trained: Path) -> None:
-    joint, reread = trained / "joint/model", trained / "reread/model"
-    assert changed(joint, reread, "text_encoder") == 1 and same(joint, reread, "unet") and same(joint, reread, "vae")
+def test_parts_changes_the_text_encoder_that_joint_trained_and_scenes_the_unet(trained: Path) -> None:
+    joint, parts, scenes = (trained / stage / "model" for stage in ("joint", "parts", "scenes"))
+    assert changed(joint, parts, "text_encoder") == 1 and same(joint, parts, "unet") and same(joint, parts, "vae")
+    assert changed(parts, scenes, "unet") > 0.9 and same(parts, scenes, "text_encoder") and same(joint, scenes, "vae")
 
 
 def test_the_upscaler_stage_writes_an_upscaler_that_learnt(trained: Path) -> None:
@@ -131,7 +132,7 @@ def test_full_keeps_the_base_folders_noise_schedule(full: Path, toy_folder: Path
         assert ours[name] == theirs[name]
 
 
-@pytest.mark.parametrize("stage", ["base", "stage1", "stage2", "decoder", "joint", "reread"])
+@pytest.mark.parametrize("stage", ["base", "stage1", "stage2", "decoder", "joint", "parts", "scenes"])
 def test_a_stage_with_a_unet_writes_a_whole_model_folder_that_draws(trained: Path, stage: str) -> None:
     folder = trained / stage / "model"
     assert verify_folder(folder) == []

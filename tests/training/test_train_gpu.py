@@ -51,7 +51,7 @@ def test_it_goes_from_a_folder_to_parts_that_fit_over_it(
     result, laid = tmp_path / "result", shutil.copytree(start, tmp_path / "laid")
     options = [budget, "--device", "cpu", "--mixed-precision", "no", "--seed", "7"]
     train_gpu.main([str(start), str(toy_sprites), str(result), *options])
-    parts = sorted(result.glob("joint.tar.*"))
+    parts = sorted(result.glob("scenes.tar.*"))
     assert len(parts) > 1 and max(part.stat().st_size for part in parts) <= 100_000
     assert {path.name for path in result.iterdir()} - {part.name for part in parts} == {"log.jsonl", f"{steps:06}.png"}
     subprocess.run(["tar", "-x", "-C", laid], input=b"".join(part.read_bytes() for part in parts), check=True)
@@ -76,10 +76,10 @@ def test_the_first_steps_say_how_many_there_is_time_for(tmp_path: Path) -> None:
 
 def test_the_timed_steps_are_the_warm_up() -> None:
     """Else the cosine would have gone down to its end before the run has begun."""
-    assert RECIPES["mini"].stages["joint"].lr_warmup_steps >= train_gpu.TIMED_STEPS
+    assert RECIPES["mini"].stages["scenes"].lr_warmup_steps >= train_gpu.TIMED_STEPS
 
 
 def test_parts_of_another_run_stay_apart(tmp_path: Path) -> None:
-    (tmp_path / "joint.tar.00").write_bytes(b"")
+    (tmp_path / "scenes.tar.00").write_bytes(b"")
     with pytest.raises(SystemExit, match="must be an empty folder"):
         train_gpu.main(["start", "sprites", str(tmp_path)])

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from jsd.prompting.concepts import Concept, KnownConcepts
 from jsd.training.corpora.captions import caption
@@ -27,12 +28,15 @@ A_THING = Attributes("thing", ("つ", "個"), False, "stands", ("plain",))  # of
 LEVELS = {"name": 3.0, "casual": 2.0, "near": 1.0, "kana": 1.0, "keyword": 0.5}  # how often one of them is drawn
 # Of the texts: captions as before, two things, the bare word; the others are phrases.
 CAPTION, PAIR, BARE = 0.2, 0.05, 0.25
+PAIR_DRAWN = 0.2  # where two things are drawn
+PLACED = 0.15  # of things in a colour and of pairs, where places are drawn
 COLOURED = 0.3  # of the rest where colours are drawn: a thing in a colour and no more, so that they are not forgotten
 # Of the captions of styles that have one.
 BACKGROUND = 0.3
 # Of the phrases: words before the thing, a style, words behind it or a sentence; each with its own chance.
 BEFORE, STYLED, AFTER = 0.5, 0.3, 0.45
 SHARES = {"before": 6.0, "place": 1.5, "colour": 1.5, "count": 0.7, "other style": 0.7}
+SHARES_DRAWN = {"before": 4.0, "place": 2.0, "colour": 1.5, "count": 3.0, "other style": 0.7}  # where counts are drawn
 SENTENCE = 0.35  # of the words behind
 DRESSES = {"before": 6.0, "other style": 0.5}  # where colours, counts and places are drawn: what is left
 DRESSED = 0.25
@@ -43,8 +47,20 @@ PLACE_FORMS = ("{}、{{}}", "{{}}、{}", "{{}} {}", "{{}}、背景は{}", "{}を
 UNREAD, NUM_UNREAD = "\U000f0000", 0.01  # a character that no vocabulary has: what cannot be read is passed over
 
 
+class Asked(NamedTuple):
+    """What a text means: as one text in the form that asks for it, and apart, each thing in a text of its own and by
+    name what else changes the picture ("colour/赤", "count/3", "place/sea", "relation/on")."""
+
+    text: str
+    things: tuple[str, ...]
+    marks: tuple[str, ...] = ()
+
+
+NOTHING = Asked("", ("",))
+
+
 class Phrases:
-    """Draws (text, asked): a text, and how the picture that it means has been asked for so far.
+    """Draws (text, asked): a text, and what it means.
 
     Colours, counts, places and second things are words like any other, until a later stage draws what they change.
     """
@@ -84,26 +100,30 @@ class Phrases:
             self.things[code] = {word: word if word in sounds else concept.name_ja for word in own}
             self.weights[code] = list(own.values())
 
-    def draw(self, rng: random.Random) -> tuple[str, str]:
+    def draw(self, rng: random.Random) -> tuple[str, Asked]:
         text, asked = self._draw(rng)
         return text + UNREAD if rng.random() < NUM_UNREAD else text, asked
 
-    def _draw(self, rng: random.Random) -> tuple[str, str]:
+    def _draw(self, rng: random.Random) -> tuple[str, Asked]:
         code, choice = rng.choice(self.codes), rng.random()
         if choice < CAPTION:
             style = rng.choice(self._styles(code))
             ground = CORPUS_STYLES[style].takes_background and rng.random() < BACKGROUND
             text = caption(self.words[code], style, rng.choice(list(BACKGROUNDS)) if ground else None, "ja", rng)
-            return text, text
-        if choice < CAPTION + PAIR:
+            return text, Asked(text, (text,))
+        if choice < CAPTION + (PAIR_DRAWN if "pair" in self.drawn else PAIR):
             return self._pair(code, rng)
         if self.coloured and rng.random() < COLOURED:
             code = rng.choice(self.coloured)
             word, asked = self.thing(code, rng)
             colour = rng.choice(list(self.colours.values()))
-            return rng.choice(colour.templates).replace(SLOT, word), colour.templates[0].replace(SLOT, asked)
+            text, form = rng.choice(colour.templates).replace(SLOT, word), colour.templates[0].replace(SLOT, asked)
+            meant = Asked(form, (asked,), (f"colour/{colour.name}",))
+            if "place" in self.drawn and rng.random() < PLACED:
+                return self._placed(code, text, meant, rng)
+            return text, meant
         word, asked = self.thing(code, rng)
-        return (word, asked) if rng.random() < BARE else self._phrase(code, word, asked, rng)
+        return (word, Asked(asked, (asked,))) if rng.random() < BARE else self._phrase(code, word, asked, rng)
 
     def _styles(self, code: str) -> list[str]:
         return [style for style in CORPUS_STYLES if not is_unseen(code, style)]
@@ -113,7 +133,7 @@ class Phrases:
         (word,) = rng.choices(list(self.things[code]), self.weights[code])
         return word, self.things[code][word]
 
-    def _pair(self, code: str, rng: random.Random) -> tuple[str, str]:
+    def _pair(self, code: str, rng: random.Random) -> tuple[str, Asked]:
         """Where two things are not drawn they mean the first; where one is placed by the other, the last, which the
         phrase is about."""
         (one, asked), (other, asked_other) = self.thing(code, rng), self.thing(rng.choice(self.codes), rng)
@@ -121,37 +141,60 @@ class Phrases:
         template = rng.choice(self.relations[relation])
         text = template.replace("{a}", one).replace("{b}", other)
         if "pair" in self.drawn:
-            return text, self.relations[relation][0].replace("{a}", asked).replace("{b}", asked_other)
+            form = self.relations[relation][0].replace("{a}", asked).replace("{b}", asked_other)
+            things = (asked, asked_other)
+            marks = () if relation == "and" else (f"relation/{relation}",)
+            if "place" in self.drawn and rng.random() < PLACED:
+                return self._placed(code, text, Asked(form, things, marks), rng)
+            if rng.random() < STYLED:
+                style = rng.choice(list(CORPUS_STYLES))
+                text = rng.choice(self.styles[style]).replace(SLOT, text)
+                if style != DEFAULT_STYLE:
+                    name = CORPUS_STYLES[style].names_ja[0]
+                    form, things = f"{form}、{name}", (f"{asked}、{name}", f"{asked_other}、{name}")
+            return self._after(code, text, rng) if rng.random() < DRESSED else text, Asked(form, things, marks)
         first = template.index("{a}") < template.index("{b}")
-        return text, asked if first == (relation == "and") else asked_other
+        meant = asked if first == (relation == "and") else asked_other
+        return text, Asked(meant, (meant,))
 
-    def _phrase(self, code: str, word: str, asked: str, rng: random.Random) -> tuple[str, str]:
+    def _placed(self, code: str, text: str, meant: Asked, rng: random.Random) -> tuple[str, Asked]:
+        place = rng.choice([place for place in self.places if place != "plain"])
+        templates = self._places(place, code)
+        form = templates[0].replace(SLOT, meant.text)
+        return rng.choice(templates).replace(SLOT, text), Asked(form, meant.things, (*meant.marks, f"place/{place}"))
+
+    def _phrase(self, code: str, word: str, asked: str, rng: random.Random) -> tuple[str, Asked]:
         styled = rng.random() < STYLED
-        text = word
+        text, form, marks = word, asked, list[str]()
         if rng.random() < BEFORE:
-            template, meaning = self._before(code, rng, SHARES)
-            text, asked = template.replace(SLOT, text), meaning.replace(SLOT, asked)
+            template, meaning, *marks = self._before(code, rng, SHARES_DRAWN if "count" in self.drawn else SHARES)
+            text, form = template.replace(SLOT, text), meaning.replace(SLOT, form)
         if styled:
             style = rng.choice(self._styles(code))
             text = rng.choice(self.styles[style]).replace(SLOT, text)
             if style != DEFAULT_STYLE:
-                asked = f"{asked}、{CORPUS_STYLES[style].names_ja[0]}"
-        return self._after(code, text, rng) if rng.random() < AFTER else text, asked
+                form, asked = (f"{one}、{CORPUS_STYLES[style].names_ja[0]}" for one in (form, asked))
+        text = self._after(code, text, rng) if rng.random() < AFTER else text
+        return text, Asked(form, (asked,), tuple(marks))
 
-    def _before(self, code: str, rng: random.Random, shares: Mapping[str, float]) -> tuple[str, str]:
-        """A template around the thing, and the form that asks for the same picture."""
+    def _before(self, code: str, rng: random.Random, shares: Mapping[str, float]) -> tuple[str, ...]:
+        """A template around the thing, the form that asks for the same picture, and what that changes if anything."""
         (slot,) = rng.choices(list(shares), list(shares.values()))
         if slot == "count":
-            count = rng.choice((1, 2, 3))
+            count = rng.choice((1, 2, 3, 4, 5, 6) if slot in self.drawn else (1, 2, 3))
             templates = self._counts(code, count)
-            return rng.choice(templates), templates[0] if slot in self.drawn and count > 1 else SLOT
+            if slot in self.drawn and count > 1:
+                return rng.choice(templates), templates[0], f"count/{count}"
+            return rng.choice(templates), SLOT
         if slot == "colour" and slot in self.drawn:
             colour = rng.choice(list(self.colours.values()))
-            return rng.choice((*colour.templates, *colour.near)), colour.templates[0]
+            return rng.choice((*colour.templates, *colour.near)), colour.templates[0], f"colour/{colour.name}"
         if slot == "place" and slot in self.drawn:
             place = rng.choice(list(self.places))
             templates = self._places(place, code)
-            return rng.choice(templates), SLOT if place == "plain" else templates[0]
+            if place == "plain":
+                return rng.choice(templates), SLOT
+            return rng.choice(templates), templates[0], f"place/{place}"
         return rng.choice(self._modifiers(slot, code, rng)), SLOT
 
     def _after(self, code: str, text: str, rng: random.Random) -> str:

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from jsd.training.corpora.concepts import Concept
+from jsd.training.corpora.corpus import is_unseen
 from jsd.training.corpora.grounds import SIDE, paint
 from jsd.training.corpora.sprites import Sprite, Sprites
 from jsd.training.corpora.words import Attributes, Colour, read_attributes, read_colours, read_places, read_relations
 
-KINDS = {"single": 0.06, "colour": 0.2, "count": 0.06, "pair": 0.58, "place": 0.1}
+KINDS = {"single": 0.2, "colour": 0.18, "count": 0.08, "pair": 0.42, "place": 0.12}
 # Kinds of concepts that most pairs are of, so that who is who is learnt sooner.
 EVERYDAY, EVERYDAY_SHARE = ("animal", "plant", "food", "drink", "nature", "vehicle", "clothes"), 0.75
 # Of scenes that name no design, so that seeds differ; and of those that do.
@@ -104,7 +105,7 @@ class Scenes:
         return np.asarray(picture)
 
     def _design(self, code: str, rng: np.random.Generator) -> tuple[str, str | None]:
-        there = self.sprites.designs(code)
+        there = [design for design in self.sprites.designs(code) if not is_unseen(code, NAMED[design])]
         if rng.random() < NAMED_SHARE:
             design = there[rng.integers(len(there))]
             return design, NAMED[design]

@@ -13,6 +13,12 @@ from jsd.training.corpora.words import read_vocabulary
 DRAWN = 60_000
 
 
+def texts(phrases: Phrases) -> list[tuple[str, str]]:
+    """Each with the one that asks for what it means."""
+    rng = random.Random(0)
+    return [(text, asked.text) for text, asked in (phrases.draw(rng) for _ in range(DRAWN))]
+
+
 @pytest.fixture(scope="module")
 def phrases(toy_corpus: Corpus) -> Phrases:
     return Phrases(toy_corpus, read_vocabulary())
@@ -20,8 +26,7 @@ def phrases(toy_corpus: Corpus) -> Phrases:
 
 @pytest.fixture(scope="module")
 def drawn(phrases: Phrases) -> list[tuple[str, str]]:
-    rng = random.Random(0)
-    return [phrases.draw(rng) for _ in range(DRAWN)]
+    return texts(phrases)
 
 
 def test_a_text_depends_on_its_generator_alone(phrases: Phrases) -> None:
@@ -50,8 +55,7 @@ def test_what_people_write_is_drawn(drawn: list[tuple[str, str]], pattern: str) 
 
 
 def test_what_is_drawn_is_asked_for_in_one_form(toy_corpus: Corpus) -> None:
-    phrases, rng = Phrases(toy_corpus, read_vocabulary(), drawn=DRAWABLE), random.Random(0)
-    drawn = [phrases.draw(rng) for _ in range(DRAWN)]
+    drawn = texts(Phrases(toy_corpus, read_vocabulary(), drawn=DRAWABLE))
     kept = {"真っ赤な": "赤い", "森にいる": "森の", "二台の": "二台の", "左が.+で右が": "左に.+、右に"}
     for words, form in kept.items():
         asked = [one for text, one in drawn if re.search(words, text)]
@@ -61,9 +65,28 @@ def test_what_is_drawn_is_asked_for_in_one_form(toy_corpus: Corpus) -> None:
         assert asked and not any(words in one for one in asked), words
 
 
-def test_what_is_not_drawn_is_a_word_like_any_other(toy_corpus: Corpus) -> None:
-    phrases, rng = Phrases(toy_corpus, read_vocabulary(), drawn=("colour",)), random.Random(0)
+def test_what_a_text_asks_for_is_said_apart(toy_corpus: Corpus) -> None:
+    """The things without their colours, counts, places and relations, and these by name."""
+    phrases, rng = Phrases(toy_corpus, read_vocabulary(), drawn=DRAWABLE), random.Random(0)
     drawn = [phrases.draw(rng) for _ in range(DRAWN)]
+    names = {concept.name_ja for concept in toy_corpus.concepts.values()}
+    for words, mark in {
+        "真っ赤な": "colour/赤",
+        "三台の": "count/3",
+        "森にいる": "place/forest",
+        "に乗っている": "relation/on",
+    }.items():
+        found = [asked for text, asked in drawn if words in text]
+        assert found and all(mark in asked.marks for asked in found), words
+    pairs = [asked for _, asked in drawn if len(asked.things) == 2]
+    assert {name for asked in pairs for thing in asked.things for name in names if name in thing} == names
+    for asked in pairs:
+        assert all(thing.split("、")[0] in asked.text for thing in asked.things)
+    assert all(asked.things == (asked.text,) for text, asked in drawn if not asked.marks and asked not in pairs)
+
+
+def test_what_is_not_drawn_is_a_word_like_any_other(toy_corpus: Corpus) -> None:
+    drawn = texts(Phrases(toy_corpus, read_vocabulary(), drawn=("colour",)))
     assert all("赤い" in one for text, one in drawn if "真っ赤な" in text)
     for words in ("森にいる", "二台の", "左が.+で右が"):
         asked = [one for text, one in drawn if re.search(words, text)]

@@ -13,10 +13,10 @@ from toy_sprites import LACKING, disc
 
 from jsd.cli import main
 from jsd.errors import CorpusError
-from jsd.training.corpora.corpus import Corpus
+from jsd.training.corpora.corpus import Corpus, is_unseen
 from jsd.training.corpora.grounds import GROUNDS, SIDE, paint
 from jsd.training.corpora.phrases import Phrases
-from jsd.training.corpora.scenes import COUNTS, EVERYDAY_SHARE, Scene, Scenes, held_out, recolour
+from jsd.training.corpora.scenes import COUNTS, EVERYDAY_SHARE, NAMED, Scene, Scenes, held_out, recolour
 from jsd.training.corpora.sprites import DESIGNS, SPRITE_PX, SPRITES_FILE, Sprites
 from jsd.training.corpora.words import read_colours, read_places, read_relations, read_vocabulary
 
@@ -61,6 +61,8 @@ def test_what_is_held_out_is_never_shown(drawn: list[Scene]) -> None:
             assert not held_out(*sorted(scene.things)) and len(set(scene.things)) == 2
         if scene.colour is not None:
             assert not held_out(scene.things[0], scene.colour)
+        assert not any(is_unseen(code, NAMED[scene.design]) for code in scene.things)
+    assert any(is_unseen(code, style) for code in CODES.values() for style in NAMED.values())
     assert 0.05 < sum(held_out(a, b) for a in "abcdefghij" for b in "klmnopqrst") / 100 < 0.2
 
 
