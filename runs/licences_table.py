@@ -7,7 +7,7 @@ import re
 import tomllib
 from importlib.metadata import metadata
 
-from jsd.training.corpora.sources import SOURCES
+from jsd.training.corpora.sources import SOURCES, SPRITE_SOURCES
 from runs.blocks import DOCS, ROOT, write_block
 
 PAGES = (DOCS / "licences.md", DOCS / "licences.ja.md")
@@ -16,7 +16,10 @@ TEXTS = {"cog": "Apache-2.0", "resvg-py": "MIT"}
 
 
 def sources_block() -> str:
-    rows = [f"| `{one.name}` {one.version} | {one.licence} | {one.brings} |\n" for one in SOURCES.values()]
+    rows = [
+        f"| `{one.name}` {one.version} | {one.licence} | {one.brings} |\n"
+        for one in (*SOURCES.values(), *SPRITE_SOURCES.values())
+    ]
     return "".join(["| package | licence | brings |\n| --- | --- | --- |\n", *rows])
 
 

@@ -64,8 +64,8 @@ def test_evaluation_fills_every_row(tmp_path: Path) -> None:
     split = [args for args in parsed if args.prompts is None]
     assert [args.output.name for args in split] == list(ROWS)
     assert [args.output.name for args in natural] == list(NATURAL_ROWS)
-    assert [args.language for args in split] == ["en"] + ["ja"] * 6
-    assert [args.guidance_scale for args in split] == [7.5] * 5 + [None] * 2, "both editions are at their own"
+    assert [args.language for args in split] == ["en"] + ["ja"] * 7
+    assert [args.guidance_scale for args in split] == [7.5] * 5 + [None] * 3, "the editions are at their own"
     assert {(args.seeds, args.split) for args in split} == {(2, "test")}
     assert {str(args.prompts) for args in natural} == {NATURAL} and (ROOT / NATURAL).is_file()
     assert describe == ["data", "describe"]
