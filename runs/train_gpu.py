@@ -2,8 +2,8 @@
 
     python -m runs.train_gpu START SPRITES RESULT [--seconds 480 | --steps N] [options of jsd train]
 
-START is a model folder, SPRITES the folder of `jsd data sprites`. RESULT gets text encoder and UNet in bfloat16, in
-parts that are laid over a copy of START: `cat RESULT/scenes.tar.* | tar -x -C FOLDER`. Where that is the START of the
+START is a model folder, SPRITES the folder of `jsd data sprites`. RESULT gets the UNet in bfloat16, in parts
+that are laid over a copy of START: `cat RESULT/scenes.tar.* | tar -x -C FOLDER`. Where that is the START of the
 next run, give another --seed: its scenes are others.
 """
 
@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 
 from runs.export_mini import FOLDERS, forget_origin
 
-STAGE, COMPONENTS = "scenes", ("text_encoder", "unet")
+STAGE, COMPONENTS = "scenes", ("unet",)
 PART_BYTES = 15_000_000
 # The steps of the row's warm-up, in which the rate of learning does not depend on how many follow.
 TIMED_STEPS = 100

@@ -56,12 +56,10 @@ def test_it_goes_from_a_folder_to_parts_that_fit_over_it(
     assert {path.name for path in result.iterdir()} - {part.name for part in parts} == {"log.jsonl", f"{steps:06}.png"}
     subprocess.run(["tar", "-x", "-C", laid], input=b"".join(part.read_bytes() for part in parts), check=True)
     assert verify_folder(laid) == []
-    for component, path in (("unet", "diffusion_pytorch_model"), ("text_encoder", "model")):
-        before, after = (load_file(one / component / f"{path}.safetensors") for one in (start, laid))
-        assert {str(tensor.dtype) for tensor in after.values()} == {"torch.bfloat16"}
-        assert before.keys() == after.keys()
-        changed = sum(not before[name].bfloat16().equal(after[name]) for name in before)
-        assert changed > len(before) / 2, f"{component} was not trained"
+    before, after = (load_file(one / "unet" / "diffusion_pytorch_model.safetensors") for one in (start, laid))
+    assert {str(tensor.dtype) for tensor in after.values()} == {"torch.bfloat16"}
+    assert before.keys() == after.keys()
+    assert sum(not before[name].bfloat16().equal(after[name]) for name in before) > len(before) / 2
     run = json.loads((laid / "run.json").read_text("utf-8"))
     assert (run["stage"]["max_train_steps"], run["options"]["seed"]) == (steps, 7)
     assert str(tmp_path) not in json.dumps(run) and "corpus" not in run["options"], "a folder of one machine"
