@@ -110,7 +110,7 @@ def _stages(*rows: Stage) -> dict[str, Stage]:
 
 
 BOTH = ("text_encoder", "unet")
-DRAWN = ("colour", "count", "place", "pair")
+DRAWN = ("colour", "count", "place", "pair")  # what words change, where a UNet has learnt it
 # fmt: off
 MINI_STAGES = _stages(
     # name, objective, trains, starts from, language, with Japan, batch, steps, rate, warm-up

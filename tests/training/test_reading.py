@@ -9,10 +9,10 @@ from toy_recipe import TOY
 from jsd.prompting.tokenizer import JapaneseTokenizer
 from jsd.training import modules
 from jsd.training.corpora.corpus import Corpus
-from jsd.training.corpora.phrases import DRAWABLE, Asked, Phrases
+from jsd.training.corpora.phrases import Asked, Phrases
 from jsd.training.corpora.words import read_vocabulary
 from jsd.training.reading import Reading, Teacher, in_turn, reading_loss, reread, target_states
-from jsd.training.recipes import PHRASES
+from jsd.training.recipes import DRAWN, PHRASES
 from jsd.training.vocabulary import train_phrase_tokenizer, train_tokenizer
 
 
@@ -106,19 +106,26 @@ def test_a_thing_says_what_it_says_alone_and_of_two_which_it_is(folders: tuple[P
         assert 0.2 < (said / teacher.spread).square().mean().sqrt() < 2, "as far apart as things are"
 
 
+def learnt(new: torch.nn.Module, reading: Reading) -> tuple[list[float], list[dict[str, torch.Tensor]]]:
+    """The losses of sixty steps, and what they log."""
+    optimizer = torch.optim.AdamW(new.parameters(), lr=3e-3)
+    losses, logged = [], []
+    for step in range(60):
+        loss, metrics = reading.loss(new, step)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+        logged.append(metrics)
+    return losses, logged
+
+
 def test_an_encoder_learns_to_say_what_the_teacher_says(folders: tuple[Path, Path], phrases: Phrases) -> None:
     old, new = encoder(folders[0]), encoder(folders[1])
     new.load_state_dict(reread(old, folders[0], new, folders[1]))
     teacher = Teacher(old, JapaneseTokenizer.load(folders[0]), None)
     reading = Reading(phrases, teacher, JapaneseTokenizer.load(folders[1]), batch_size=16, dropout=0.1, seed=0)
-    optimizer = torch.optim.AdamW(new.parameters(), lr=3e-3)
-    losses = []
-    for step in range(60):
-        loss, _ = reading.loss(new, step)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
+    losses, _ = learnt(new, reading)
     assert sum(losses[-10:]) < 0.5 * sum(losses[:10])
     assert all(parameter.grad is None for parameter in old.parameters()), "the teacher stays as it is"
 
@@ -127,16 +134,12 @@ def test_an_encoder_learns_to_say_the_parts(folders: tuple[Path, Path], toy_corp
     old, new = encoder(folders[1]), encoder(folders[1])
     tokenizer = JapaneseTokenizer.load(folders[1])
     teacher = Teacher(old, tokenizer, None, has_read=True)
-    phrases = Phrases(toy_corpus, read_vocabulary(), DRAWABLE)
+    phrases = Phrases(toy_corpus, read_vocabulary(), DRAWN)
     reading = Reading(phrases, teacher, tokenizer, batch_size=16, dropout=0.1, seed=0, in_parts=True)
-    optimizer = torch.optim.AdamW(new.parameters(), lr=3e-3)
-    parts = []
-    for step in range(60):
-        loss, metrics = reading.loss(new, step)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        parts.append(metrics["parts"].item())
+    losses, metrics = learnt(new, reading)
+    parts = [one["parts"].item() for one in metrics]
+    states = [one["states"].item() for one in metrics]
+    assert losses == pytest.approx([sum(both) for both in zip(parts, states, strict=True)], rel=1e-4)
     assert sum(parts[-10:]) < 0.6 * sum(parts[:10])
 
 

@@ -29,7 +29,6 @@ LEVELS = {"name": 3.0, "casual": 2.0, "near": 1.0, "kana": 1.0, "keyword": 0.5} 
 # Of the texts: captions as before, two things, the bare word; the others are phrases.
 CAPTION, PAIR, BARE = 0.2, 0.05, 0.25
 PAIR_DRAWN = 0.2  # where two things are drawn
-PLACED = 0.15  # of things in a colour and of pairs, where places are drawn
 COLOURED = 0.3  # of the rest where colours are drawn: a thing in a colour and no more, so that they are not forgotten
 # Of the captions of styles that have one.
 BACKGROUND = 0.3
@@ -40,7 +39,6 @@ SHARES_DRAWN = {"before": 4.0, "place": 2.0, "colour": 1.5, "count": 3.0, "other
 SENTENCE = 0.35  # of the words behind
 DRESSES = {"before": 6.0, "other style": 0.5}  # where colours, counts and places are drawn: what is left
 DRESSED = 0.25
-DRAWABLE = ("colour", "count", "place", "pair")  # what words change, where a UNet has learnt it
 NEAR = 0.15  # of the colours: 朱色 for 赤
 NAMED_DEFAULT = 0.15  # of the pictures in the default style
 PLACE_FORMS = ("{}、{{}}", "{{}}、{}", "{{}} {}", "{{}}、背景は{}", "{}を背景に{{}}")
@@ -66,7 +64,7 @@ class Phrases:
     """
 
     def __init__(self, corpus: Corpus, vocabulary: Vocabulary, drawn: Sequence[str] = ()) -> None:
-        """`drawn`: which of DRAWABLE are, so that they are asked for too, in one form each."""
+        """`drawn`: which of `jsd.training.recipes.DRAWN` are, so that they are asked for too, in one form each."""
         self.drawn = frozenset(drawn)
         self.words = corpus.words("ja")
         self.codes = list(corpus.concepts)
@@ -118,10 +116,7 @@ class Phrases:
             word, asked = self.thing(code, rng)
             colour = rng.choice(list(self.colours.values()))
             text, form = rng.choice(colour.templates).replace(SLOT, word), colour.templates[0].replace(SLOT, asked)
-            meant = Asked(form, (asked,), (f"colour/{colour.name}",))
-            if "place" in self.drawn and rng.random() < PLACED:
-                return self._placed(code, text, meant, rng)
-            return text, meant
+            return text, Asked(form, (asked,), (f"colour/{colour.name}",))
         word, asked = self.thing(code, rng)
         return (word, Asked(asked, (asked,))) if rng.random() < BARE else self._phrase(code, word, asked, rng)
 
@@ -144,8 +139,6 @@ class Phrases:
             form = self.relations[relation][0].replace("{a}", asked).replace("{b}", asked_other)
             things = (asked, asked_other)
             marks = () if relation == "and" else (f"relation/{relation}",)
-            if "place" in self.drawn and rng.random() < PLACED:
-                return self._placed(code, text, Asked(form, things, marks), rng)
             if rng.random() < STYLED:
                 style = rng.choice(list(CORPUS_STYLES))
                 text = rng.choice(self.styles[style]).replace(SLOT, text)
@@ -156,12 +149,6 @@ class Phrases:
         first = template.index("{a}") < template.index("{b}")
         meant = asked if first == (relation == "and") else asked_other
         return text, Asked(meant, (meant,))
-
-    def _placed(self, code: str, text: str, meant: Asked, rng: random.Random) -> tuple[str, Asked]:
-        place = rng.choice([place for place in self.places if place != "plain"])
-        templates = self._places(place, code)
-        form = templates[0].replace(SLOT, meant.text)
-        return rng.choice(templates).replace(SLOT, text), Asked(form, meant.things, (*meant.marks, f"place/{place}"))
 
     def _phrase(self, code: str, word: str, asked: str, rng: random.Random) -> tuple[str, Asked]:
         styled = rng.random() < STYLED

@@ -6,17 +6,18 @@ import re
 import pytest
 
 from jsd.training.corpora.corpus import Corpus, is_unseen
-from jsd.training.corpora.phrases import DRAWABLE, UNREAD, Phrases
+from jsd.training.corpora.phrases import UNREAD, Phrases
 from jsd.training.corpora.styles import CORPUS_STYLES
 from jsd.training.corpora.words import read_vocabulary
+from jsd.training.recipes import DRAWN
 
-DRAWN = 60_000
+NUM_DRAWN = 60_000
 
 
 def texts(phrases: Phrases) -> list[tuple[str, str]]:
     """Each with the one that asks for what it means."""
     rng = random.Random(0)
-    return [(text, asked.text) for text, asked in (phrases.draw(rng) for _ in range(DRAWN))]
+    return [(text, asked.text) for text, asked in (phrases.draw(rng) for _ in range(NUM_DRAWN))]
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +56,7 @@ def test_what_people_write_is_drawn(drawn: list[tuple[str, str]], pattern: str) 
 
 
 def test_what_is_drawn_is_asked_for_in_one_form(toy_corpus: Corpus) -> None:
-    drawn = texts(Phrases(toy_corpus, read_vocabulary(), drawn=DRAWABLE))
+    drawn = texts(Phrases(toy_corpus, read_vocabulary(), drawn=DRAWN))
     kept = {"真っ赤な": "赤い", "森にいる": "森の", "二台の": "二台の", "左が.+で右が": "左に.+、右に"}
     for words, form in kept.items():
         asked = [one for text, one in drawn if re.search(words, text)]
@@ -67,8 +68,8 @@ def test_what_is_drawn_is_asked_for_in_one_form(toy_corpus: Corpus) -> None:
 
 def test_what_a_text_asks_for_is_said_apart(toy_corpus: Corpus) -> None:
     """The things without their colours, counts, places and relations, and these by name."""
-    phrases, rng = Phrases(toy_corpus, read_vocabulary(), drawn=DRAWABLE), random.Random(0)
-    drawn = [phrases.draw(rng) for _ in range(DRAWN)]
+    phrases, rng = Phrases(toy_corpus, read_vocabulary(), drawn=DRAWN), random.Random(0)
+    drawn = [phrases.draw(rng) for _ in range(NUM_DRAWN)]
     names = {concept.name_ja for concept in toy_corpus.concepts.values()}
     for words, mark in {
         "真っ赤な": "colour/赤",
@@ -116,7 +117,7 @@ def test_unseen_pairs_are_never_asked_for(drawn: list[tuple[str, str]], toy_corp
 
 
 def test_some_texts_hold_what_cannot_be_read(drawn: list[tuple[str, str]]) -> None:
-    assert 0 < sum(UNREAD in text for text, _ in drawn) < DRAWN / 20
+    assert 0 < sum(UNREAD in text for text, _ in drawn) < NUM_DRAWN / 20
     assert not any(UNREAD in asked for _, asked in drawn)
 
 
