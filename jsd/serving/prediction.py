@@ -136,7 +136,7 @@ class Service:
             picture, options.width, options.height, self.pipeline.upscale_of(options)
         )
         cost = width * height * options.num_drawn * options.num_inference_steps / 1e6
-        if cost > float(limit):
+        if not cost <= float(limit):  # nor by what is no number
             raise InvalidInputError(
                 "serve.cost",
                 "{field} x num_outputs x width x height may be {limit} million on this server, and is {value}; ask for "

@@ -87,7 +87,7 @@ def _images(given: Mapping[str, Any]) -> tuple[bytes, Image.Image | None]:
             field="init_images",
             value=len(images) if isinstance(images, list) else repr(images),
         )
-    if "mask" not in given:
+    if not given.get("mask"):
         return from_base64(images[0], "init_images"), None
     mask = load_mask(from_base64(given["mask"], "mask"), "mask")
     return from_base64(images[0], "init_images"), ImageOps.invert(mask) if given.get("inpainting_mask_invert") else mask
@@ -99,8 +99,9 @@ def _count(given: Mapping[str, Any], name: str) -> int:
 
 def _style(styles: object) -> dict[str, str]:
     choices = list(STYLES)
-    if isinstance(styles, list) and len(styles) <= 1 and all(style in choices for style in styles):
-        return {"style": styles[0]} if styles else {}
+    named = [style for style in styles if style != ""] if isinstance(styles, list) else [styles]
+    if len(named) <= 1 and all(style in choices for style in named):
+        return {"style": named[0]} if named else {}
     raise InvalidInputError(
         "clients.styles",
         "{field} must be a list of at most one of {choices}; got {value}",

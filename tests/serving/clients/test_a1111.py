@@ -16,6 +16,7 @@ from jsd.serving.clients.studio import ServedModel
 from jsd.sizes import SizeLimits
 
 MODEL = ServedModel(name="toy", limits=SizeLimits(factor=4, default=(32, 32)), guidance_scale=7.5, upscale=1, created=0)
+PIXEL = b64_img(Image.new("RGB", (1, 1)))
 
 
 @pytest.fixture
@@ -167,6 +168,12 @@ def test_loras_of_the_prompt() -> None:
     )
     request = read_request({"prompt": "猫 <lora:ink>"}, MODEL, has_image=False)
     assert (request.inputs["prompt"], request.inputs["loras"]) == ("猫", "ink.safetensors:1")
+
+
+def test_a_style_and_a_mask_that_are_empty_are_none() -> None:
+    request = read_request({"styles": [""], "mask": "", "init_images": [PIXEL]}, MODEL, has_image=True)
+    assert "style" not in request.inputs and request.mask is None
+    assert read_request({"styles": ["", "油絵"]}, MODEL, has_image=False).inputs["style"] == "油絵"
 
 
 @pytest.mark.parametrize("images", [None, [], ["a", "b"], "a", [5], ["no base64!"]])
