@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from jsd.prompting.concepts import Concept, KnownConcepts
+from jsd.training.corpora.around import Around
 from jsd.training.corpora.captions import caption
 from jsd.training.corpora.corpus import Corpus, Record, is_unseen
 from jsd.training.corpora.scenes import Scene
@@ -18,6 +19,7 @@ from jsd.training.corpora.words import (
     read_colours,
     read_counts,
     read_modifiers,
+    read_phrases,
     read_places,
     read_relations,
     read_style_templates,
@@ -26,17 +28,25 @@ from jsd.training.corpora.words import (
 SLOT = "{}"
 A_THING = Attributes("thing", ("つ", "個"), False, "stands", ("plain",))  # of a concept that concepts.tsv lacks
 LEVELS = {"name": 3.0, "casual": 2.0, "near": 1.0, "kana": 1.0, "keyword": 0.5}  # how often one of them is drawn
-# Of the texts: captions as before, two things, the bare word; the others are phrases.
-CAPTION, PAIR, BARE = 0.2, 0.05, 0.25
-PAIR_DRAWN = 0.2  # where two things are drawn
+SOUND = 10.0  # キラキラ: some 60 words in all, each with a state of its own that the UNet must get to know
+# Of the texts: captions as before, two things, phrases that were written as a whole, the bare word; the rest is made.
+CAPTION, PAIR, WRITTEN, BARE = 0.2, 0.05, 0.08, 0.25
+PAIR_DRAWN = 0.25  # where two things are drawn
 COLOURED = 0.3  # of the rest where colours are drawn: a thing in a colour and no more, so that they are not forgotten
 # Of the captions of styles that have one.
 BACKGROUND = 0.3
 # Of the phrases: words before the thing, a style, words behind it or a sentence; each with its own chance.
 BEFORE, STYLED, AFTER = 0.5, 0.3, 0.45
-SHARES = {"before": 6.0, "place": 1.5, "colour": 1.5, "count": 0.7, "other style": 0.7}
-SHARES_DRAWN = {"before": 4.0, "place": 2.0, "colour": 1.5, "count": 3.0, "other style": 0.7}  # where counts are drawn
-SENTENCE = 0.35  # of the words behind
+SHARES = {"before": 6.0, "around": 6.0, "place": 1.5, "colour": 1.5, "count": 0.7, "other style": 0.7}
+SHARES_DRAWN = {
+    "before": 4.0,
+    "around": 6.0,
+    "place": 2.0,
+    "colour": 1.5,
+    "count": 3.0,
+    "other style": 0.7,
+}  # where counts are drawn
+SENTENCE, MADE = 0.35, 0.5  # of the words behind; of the sentences
 DRESSES = {"before": 6.0, "other style": 0.5}  # where colours, counts and places are drawn: what is left
 DRESSED = 0.25
 NEAR = 0.15  # of the colours: 朱色 for 赤
@@ -85,18 +95,23 @@ class Phrases:
         self.modifiers["colour", "any"] = [t for one in self.colours.values() for t in (*one.templates, *one.near)]
         self.modifiers["other style", "any"] = list(self.styles.pop(NO_STYLE))
         self.counts = read_counts()
+        asked = {concept.emoji: concept.name_ja for concept in corpus.concepts.values()}
+        written = read_phrases()
+        self.written = [(text, asked[emoji]) for emoji in written if emoji in asked for text in written[emoji]]
         # What the first edition was taught: some of these words name several things.
         sounds = {word for concept in corpus.concepts.values() for word in concept.onomatopoeia}
         self.things: dict[str, dict[str, str]] = {}
         self.weights: dict[str, list[float]] = {}
         for code, concept in corpus.concepts.items():
-            own = dict.fromkeys((concept.name_ja, *concept.onomatopoeia), LEVELS["name"])
+            own = {concept.name_ja: LEVELS["name"], **dict.fromkeys(concept.onomatopoeia, SOUND)}
             for spelling in vocabulary.spellings.get(concept.emoji, ()):
                 # One text, one picture: a word of several concepts means the likeliest.
                 if vocabulary.meanings[spelling.text][0] == concept.emoji:
                     own.setdefault(spelling.text, LEVELS[spelling.level])
             self.things[code] = {word: word if word in sounds else concept.name_ja for word in own}
             self.weights[code] = list(own.values())
+
+        self.around = Around(lambda rng: self.thing(rng.choice(self.codes), rng)[0])
 
     def draw(self, rng: random.Random) -> tuple[str, Asked]:
         text, asked = self._draw(rng)
@@ -111,6 +126,9 @@ class Phrases:
             return text, Asked(text, (text,))
         if choice < CAPTION + (PAIR_DRAWN if "pair" in self.drawn else PAIR):
             return self._pair(code, rng)
+        if self.written and rng.random() < WRITTEN:
+            text, name = rng.choice(self.written)
+            return text, Asked(name, (name,))
         if self.coloured and rng.random() < COLOURED:
             code = rng.choice(self.coloured)
             word, asked = self.thing(code, rng)
@@ -167,6 +185,8 @@ class Phrases:
     def _before(self, code: str, rng: random.Random, shares: Mapping[str, float]) -> tuple[str, ...]:
         """A template around the thing, the form that asks for the same picture, and what that changes if anything."""
         (slot,) = rng.choices(list(shares), list(shares.values()))
+        if slot == "around":
+            return self.around.before(rng), SLOT
         if slot == "count":
             count = rng.choice((1, 2, 3, 4, 5, 6) if slot in self.drawn else (1, 2, 3))
             templates = self._counts(code, count)
@@ -186,6 +206,8 @@ class Phrases:
 
     def _after(self, code: str, text: str, rng: random.Random) -> str:
         slot = "sentence" if rng.random() < SENTENCE else "after"
+        if slot == "sentence" and rng.random() < MADE:
+            return self.around.sentence(rng).replace(SLOT, text)
         return rng.choice(self._modifiers(slot, code, rng)).replace(SLOT, text)
 
     def _modifiers(self, slot: str, code: str, rng: random.Random) -> Sequence[str]:

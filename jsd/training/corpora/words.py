@@ -158,11 +158,6 @@ def _written() -> tuple[dict[str, str], list[list[Spelling]]]:
     return names, [*found, automatic]
 
 
-def read_alike() -> dict[str, tuple[str, ...]]:
-    """Concept -> the emoji that are further drawings of it: 🐱 -> 🐈."""
-    return {concept: tuple(others.split()) for concept, others in read_table("alike")}
-
-
 def read_drawings() -> dict[str, tuple[str, ...]]:
     """Concept -> pictures of it in sets that are not of emoji, as "set/name"."""
     return {concept: tuple(drawings.split()) for concept, drawings in read_table("drawings")}
@@ -185,6 +180,18 @@ def read_modifiers() -> tuple[Modifier, ...]:
 def read_phrases() -> dict[str, tuple[str, ...]]:
     """Concept -> whole prompts that mean it alone: ワンワン吠える犬."""
     return {concept: tuple(phrases.split()) for concept, phrases in read_table("phrases")}
+
+
+def read_around() -> tuple[dict[str, tuple[str, ...]], dict[str, tuple[tuple[str, str], ...]]]:
+    """Words by kind, and verbs by kind, each as (plain, past)."""
+    words: dict[str, tuple[str, ...]] = {}
+    for kind, cell in read_table("around"):
+        words[kind] = (*words.get(kind, ()), *cell.split())
+    verbs = {
+        kind: tuple((plain, past) for plain, _, past in (word.partition("/") for word in words.pop(kind)))
+        for kind in ("verb", "to", "go")
+    }
+    return words, verbs
 
 
 def read_style_templates() -> dict[str, tuple[str, ...]]:

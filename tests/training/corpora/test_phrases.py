@@ -8,10 +8,10 @@ import pytest
 from jsd.training.corpora.corpus import Corpus, is_unseen
 from jsd.training.corpora.phrases import UNREAD, Phrases
 from jsd.training.corpora.styles import CORPUS_STYLES
-from jsd.training.corpora.words import read_vocabulary
+from jsd.training.corpora.words import read_phrases, read_vocabulary
 from jsd.training.recipes import DRAWN
 
-NUM_DRAWN = 60_000
+NUM_DRAWN = 160_000
 
 
 def texts(phrases: Phrases) -> list[tuple[str, str]]:
@@ -104,6 +104,12 @@ def test_a_word_means_one_concept(drawn: list[tuple[str, str]], toy_corpus: Corp
 def test_sound_words_mean_what_they_did(phrases: Phrases, toy_corpus: Corpus) -> None:
     for code, concept in toy_corpus.concepts.items():
         assert all(phrases.things[code][word] == word for word in concept.onomatopoeia)
+
+
+def test_prompts_that_were_written_as_a_whole_mean_their_concept(drawn: list[tuple[str, str]]) -> None:
+    written = read_phrases()["🚌"]
+    found = {text: asked for text, asked in drawn if text in written}
+    assert "大型バス" in found and set(found.values()) == {"バス"}
 
 
 def test_unseen_pairs_are_never_asked_for(drawn: list[tuple[str, str]], toy_corpus: Corpus) -> None:

@@ -79,6 +79,14 @@ def test_pairs_are_in_the_default_design_and_mostly_of_everyday_things(scenes: S
     assert EVERYDAY_SHARE - 0.05 < sum(everyday) / len(everyday) < 1
 
 
+def test_two_things_stand_in_the_order_that_they_are_read_in(scenes: Scenes) -> None:
+    first, second = CODES["🐕"], CODES["🚌"]
+    for seed in range(8):
+        scene = Scene((first, second), "3d", None, relation="and")
+        placed = dict(scenes._layout(scene, np.random.default_rng(seed)))
+        assert placed[first][0] < 0.35 and placed[second][0] > 0.65
+
+
 def test_one_thing_fills_the_picture_or_half_of_it_where_a_place_is_named(scenes: Scenes) -> None:
     code = CODES["🐕"]
     picture = scenes.paint(Scene((code,), "3d", None), np.random.default_rng(0))

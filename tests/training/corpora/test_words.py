@@ -98,7 +98,6 @@ def rgb(hsv: tuple[float, float, float]) -> tuple[float, float, float]:
 def test_every_concept_has_a_kind_a_counter_and_places_that_exist() -> None:
     attributes, counts, places = words.read_attributes(), words.read_counts(), words.read_places()
     assert set(VOCABULARY.names) < set(attributes) == set(read_vocabulary(EVERY_CONCEPT).names)
-    assert set(words.read_alike()) <= set(attributes)
     for concept, one in attributes.items():
         assert one.counters and set(one.counters) <= set(counts), concept
         assert one.places and set(one.places) <= set(places), concept
