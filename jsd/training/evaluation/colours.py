@@ -7,10 +7,10 @@ from PIL import Image
 # name -> (hues in degrees from, to; saturation from, to; value from, to), of HSV; neighbours overlap as words do
 COLOURS: dict[str, tuple[tuple[float, float], tuple[float, float], tuple[float, float]]] = {
     "赤": ((345, 15), (0.5, 1), (0.4, 1)),
-    "橙": ((12, 42), (0.6, 1), (0.65, 1)),
+    "オレンジ": ((12, 42), (0.6, 1), (0.65, 1)),
     "黄": ((38, 65), (0.4, 1), (0.6, 1)),
     "緑": ((62, 170), (0.2, 1), (0.2, 1)),
-    "水": ((165, 205), (0.15, 1), (0.55, 1)),
+    "水色": ((165, 205), (0.15, 1), (0.55, 1)),
     "青": ((180, 255), (0.3, 1), (0.25, 1)),
     "紫": ((250, 318), (0.15, 1), (0.2, 1)),
     "ピンク": ((305, 10), (0.12, 0.72), (0.65, 1)),

@@ -12,6 +12,7 @@ from jsd.errors import InvalidInputError
 from jsd.training.corpora.captions import in_style
 from jsd.training.corpora.corpus import ALWAYS_UNSEEN, Corpus, is_unseen
 from jsd.training.corpora.styles import CORPUS_STYLES
+from jsd.training.evaluation.colours import COLOURS
 
 Item = TypeVar("Item")
 GROUPS = ("general", "japan", "onomatopoeia", "unseen")
@@ -85,6 +86,16 @@ def read_prompts(path: Path, corpus: Corpus) -> list[Prompt]:
                 number=number,
                 path=path,
                 value=line,
+            )
+        if found["colour"] not in (None, *COLOURS):
+            raise InvalidInputError(
+                "evaluate.colour",
+                "{field}: a colour must be one of {choices}, line {number} of {path} has {value}",
+                field="prompts",
+                choices=", ".join(COLOURS),
+                number=number,
+                path=path,
+                value=found["colour"],
             )
         first, second = (None if part is None else _codes(part, corpus) for part in found.group("first", "second"))
         if first and (second is None or second):

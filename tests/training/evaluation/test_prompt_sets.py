@@ -110,7 +110,7 @@ def test_a_file_of_prompts_is_read(toy_corpus: Corpus, tmp_path: Path) -> None:
     assert (two.right, two.second) == (frozenset(["1f408"]), frozenset(["1f5fb"]))
 
 
-@pytest.mark.parametrize("line", ["バス", "nouns: バス", "バス = 🚌"])
+@pytest.mark.parametrize("line", ["バス", "nouns: バス", "バス = 🚌", "colours: 玉虫色のバス = 🚌 (玉虫色)"])
 def test_a_line_in_another_form_is_named(toy_corpus: Corpus, tmp_path: Path, line: str) -> None:
     (tmp_path / "prompts.txt").write_text(f"# one\n{line}\n", "utf-8")
     with pytest.raises(InvalidInputError, match="line 2"):
