@@ -127,10 +127,10 @@ MINI_STAGES = _stages(
           caption_dropout=0.06, vocabulary=PHRASES),
     Stage("joint", "denoising", BOTH, _all("text"), "ja", True, 64, 5600, 4.5e-4, 100,
           ema_decay=0.998, vocabulary=PHRASES, scenes=0.7, text_weight=0.5, drawn=DRAWN),
-    Stage("parts", "reading", ("text_encoder",), _all("joint"), "ja", True, 256, 4950, 1.2e-3, 50,
+    Stage("parts", "reading", ("text_encoder",), _all("joint"), "ja", True, 256, 1450, 1.2e-3, 50,
           caption_dropout=0.06, vocabulary=PHRASES, drawn=("colour", "count", "pair"), in_parts=True),
-    Stage("scenes", "denoising", ("unet",), _all("parts"), "ja", True, 64, 4050, 6e-4, 100,
-          ema_decay=0.998, vocabulary=PHRASES, scenes=0.7),
+    Stage("scenes", "denoising", ("unet",), _all("parts"), "ja", True, 64, 1900, 4.5e-4, 100,
+          ema_decay=0.998, vocabulary=PHRASES, scenes=0.6),
     Stage("upscaler", "upscaling", ("upscaler",), {"vae": "decoder"}, None, True, 16, 4000, 1e-3, 100, ema_decay=0.999),
 )
 FULL_STAGES = _stages(
