@@ -99,7 +99,7 @@ def _count(given: Mapping[str, Any], name: str) -> int:
 
 def _style(styles: object) -> dict[str, str]:
     choices = list(STYLES)
-    named = [style for style in styles if style != ""] if isinstance(styles, list) else [styles]
+    named: list[Any] = [style for style in styles if style != ""] if isinstance(styles, list) else [styles]
     if len(named) <= 1 and all(style in choices for style in named):
         return {"style": named[0]} if named else {}
     raise InvalidInputError(
