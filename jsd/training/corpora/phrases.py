@@ -38,14 +38,7 @@ BACKGROUND = 0.3
 # Of the phrases: words before the thing, a style, words behind it or a sentence; each with its own chance.
 BEFORE, STYLED, AFTER = 0.5, 0.3, 0.45
 SHARES = {"before": 6.0, "around": 6.0, "place": 1.5, "colour": 1.5, "count": 0.7, "other style": 0.7}
-SHARES_DRAWN = {
-    "before": 4.0,
-    "around": 6.0,
-    "place": 2.0,
-    "colour": 1.5,
-    "count": 3.0,
-    "other style": 0.7,
-}  # where counts are drawn
+SHARES_DRAWN = {**SHARES, "before": 4.0, "place": 2.0, "count": 3.0}  # where counts are drawn
 SENTENCE, MADE = 0.35, 0.5  # of the words behind; of the sentences
 DRESSES = {"before": 6.0, "other style": 0.5}  # where colours, counts and places are drawn: what is left
 DRESSED = 0.25
@@ -110,7 +103,6 @@ class Phrases:
                     own.setdefault(spelling.text, LEVELS[spelling.level])
             self.things[code] = {word: word if word in sounds else concept.name_ja for word in own}
             self.weights[code] = list(own.values())
-
         self.around = Around(lambda rng: self.thing(rng.choice(self.codes), rng)[0])
 
     def draw(self, rng: random.Random) -> tuple[str, Asked]:
