@@ -25,6 +25,7 @@ from jsd.training.corpora.phrases import NOTHING, Asked, Phrases
 from jsd.training.objectives import Losses
 
 POOLED_WEIGHT = 0.5
+WORD_STEPS = 2  # for each step of phrases: of words alone, by which twelve thousand spellings are learnt ten times sooner
 ROLES = ("first", "second")
 # Of how far things lie from each other: what says which of two a thing is, and a colour, count, place or relation.
 ROLE_LENGTH, MARK_LENGTH = 0.7, 1.0
@@ -157,7 +158,25 @@ class Reading:
         ]
         return torch.tensor([self.tokenizer.encode(text) for text, _ in drawn]), [asked for _, asked in drawn]
 
+    def words(self, step: int) -> tuple[Tensor, list[str]]:
+        """input_ids (B, L) up to the last </s> of the batch, and what the words mean (B)."""
+        rng = random.Random(f"{self.seed}/words/{step}")
+        words, asked = zip(*(self.phrases.word(rng) for _ in range(self.batch_size)), strict=True)
+        input_ids = torch.tensor([self.tokenizer.encode(word) for word in words])
+        return input_ids[:, : int(text_lengths(input_ids, self.tokenizer).max()) + 1], list(asked)
+
+    def words_loss(self, text_encoder: Any, step: int) -> Losses:
+        """Of what is said at </s> alone."""
+        input_ids, asked = self.words(step)
+        input_ids = input_ids.to(text_encoder.device)
+        ends = text_lengths(input_ids, self.tokenizer)
+        hidden = text_encoder(input_ids).last_hidden_state[torch.arange(len(ends)), ends]
+        loss = F.mse_loss(hidden.float(), self.teacher.said(asked)) / self.teacher.spread.square().mean()
+        return loss, {"words": loss}
+
     def loss(self, text_encoder: Any, step: int) -> Losses:
+        if self.in_parts and step % (1 + WORD_STEPS):
+            return self.words_loss(text_encoder, step)
         input_ids, asked = self.batch(step)
         input_ids = input_ids.to(text_encoder.device)
         texts = [one.things[0] if self.in_parts else one.text for one in asked]

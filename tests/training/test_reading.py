@@ -137,10 +137,27 @@ def test_an_encoder_learns_to_say_the_parts(folders: tuple[Path, Path], toy_corp
     phrases = Phrases(toy_corpus, read_vocabulary(), DRAWN)
     reading = Reading(phrases, teacher, tokenizer, batch_size=16, dropout=0.1, seed=0, in_parts=True)
     losses, metrics = learnt(new, reading)
-    parts = [one["parts"].item() for one in metrics]
-    states = [one["states"].item() for one in metrics]
-    assert losses == pytest.approx([sum(both) for both in zip(parts, states, strict=True)], rel=1e-4)
-    assert sum(parts[-10:]) < 0.6 * sum(parts[:10])
+    assert losses == pytest.approx([sum(one.item() for one in step.values()) for step in metrics], rel=1e-4)
+    parts = [step["parts"].item() for step in metrics if "parts" in step]
+    words = [step["words"].item() for step in metrics if "words" in step]
+    assert (len(parts), len(words)) == (20, 40), "two steps of words for each of phrases"
+    assert sum(parts[-5:]) < 0.6 * sum(parts[:5])
+    assert sum(words[-10:]) < 0.6 * sum(words[:10])
+
+
+def test_words_alone_are_read_up_to_their_end(folders: tuple[Path, Path], toy_corpus: Corpus) -> None:
+    tokenizer = JapaneseTokenizer.load(folders[1])
+    teacher = Teacher(encoder(folders[1]), tokenizer, None, has_read=True)
+    phrases = Phrases(toy_corpus, read_vocabulary(), DRAWN)
+    reading = Reading(phrases, teacher, tokenizer, batch_size=32, dropout=0.1, seed=0, in_parts=True)
+    input_ids, asked = reading.words(1)
+    ends = (input_ids == tokenizer.eos_token_id).sum(dim=1)
+    assert (ends == 1).all() and (input_ids[:, -1] == tokenizer.eos_token_id).any(), "no longer than the longest"
+    meant = {spelling: name for things in phrases.things.values() for spelling, name in things.items()}
+    for row, name in zip(input_ids.tolist(), asked, strict=True):
+        words = [word for word in meant if tokenizer.encode(word)[: len(row)] == row]
+        assert name in {meant[word] for word in words}
+    assert not torch.equal(input_ids, reading.words(2)[0])
 
 
 def test_a_batch_depends_on_seed_and_step_alone(folders: tuple[Path, Path], phrases: Phrases) -> None:

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 from jsd.prompting.concepts import Concept, KnownConcepts
@@ -27,12 +28,12 @@ from jsd.training.corpora.words import (
 
 SLOT = "{}"
 A_THING = Attributes("thing", ("つ", "個"), False, "stands", ("plain",))  # of a concept that concepts.tsv lacks
-LEVELS = {"name": 3.0, "casual": 2.0, "near": 1.0, "kana": 1.0, "keyword": 0.5}  # how often one of them is drawn
+LEVELS = {"name": 2.0, "casual": 1.5, "near": 1.5, "kana": 1.5, "keyword": 0.7}  # how often one of them is drawn
 SOUND = 10.0  # キラキラ: some 60 words in all, each with a state of its own that the UNet must get to know
 # Of the texts: captions as before, two things, phrases that were written as a whole, the bare word; the rest is made.
-CAPTION, PAIR, WRITTEN, BARE = 0.2, 0.05, 0.08, 0.25
-PAIR_DRAWN = 0.25  # where two things are drawn
-COLOURED = 0.3  # of the rest where colours are drawn: a thing in a colour and no more, so that they are not forgotten
+CAPTION, PAIR, WRITTEN, BARE = 0.15, 0.05, 0.08, 0.5
+PAIR_DRAWN = 0.2  # where two things are drawn
+COLOURED = 0.2  # of the rest where colours are drawn: a thing in a colour and no more, so that they are not forgotten
 # Of the captions of styles that have one.
 BACKGROUND = 0.3
 # Of the phrases: words before the thing, a style, words behind it or a sentence; each with its own chance.
@@ -103,6 +104,8 @@ class Phrases:
                     own.setdefault(spelling.text, LEVELS[spelling.level])
             self.things[code] = {word: word if word in sounds else concept.name_ja for word in own}
             self.weights[code] = list(own.values())
+        spelled = [(word, asked) for things in self.things.values() for word, asked in things.items()]
+        self.spelled = spelled, list(accumulate(weight for weights in self.weights.values() for weight in weights))
         self.around = Around(lambda rng: self.thing(rng.choice(self.codes), rng)[0])
 
     def draw(self, rng: random.Random) -> tuple[str, Asked]:
@@ -137,6 +140,13 @@ class Phrases:
         """A spelling of the concept, and how it has been asked for."""
         (word,) = rng.choices(list(self.things[code]), self.weights[code])
         return word, self.things[code][word]
+
+    def word(self, rng: random.Random) -> tuple[str, str]:
+        """A spelling of any concept, and how it has been asked for: each as often as it weighs, however many others its
+        concept has."""
+        spelled, weights = self.spelled
+        (drawn,) = rng.choices(spelled, cum_weights=weights)
+        return drawn
 
     def _pair(self, code: str, rng: random.Random) -> tuple[str, Asked]:
         """Where two things are not drawn they mean the first; where one is placed by the other, the last, which the

@@ -2,6 +2,7 @@
 
 import random
 import re
+from collections import Counter
 
 import pytest
 
@@ -44,7 +45,7 @@ def test_a_text_depends_on_its_generator_alone(phrases: Phrases) -> None:
         "[二2２]台のバス",
         "森の.*バス",
         "バスの油絵",
-        "油絵風の.*バス",
+        "油絵風の.*(バス|ばす)",
         "バスと鳥居",
         "バスを描いて",
     ],
@@ -131,3 +132,14 @@ def test_the_model_says_what_it_knows(phrases: Phrases, toy_corpus: Corpus) -> N
     known = phrases.known(("油絵",))
     assert [one.emoji for one in known.concepts] == [concept.emoji for concept in toy_corpus.concepts.values()]
     assert known.by_spelling["ばす"].emoji == "🚌" and known.styles == ("油絵",)
+
+
+def test_a_word_is_drawn_as_often_as_it_weighs(toy_corpus: Corpus) -> None:
+    phrases, rng = Phrases(toy_corpus, read_vocabulary()), random.Random(0)
+    drawn = Counter(phrases.word(rng) for _ in range(NUM_DRAWN))
+    weights = [w for own in phrases.weights.values() for w in own]
+    spelled = [both for things in phrases.things.values() for both in things.items()]
+    assert set(drawn) <= set(spelled)
+    for both, weight in list(zip(spelled, weights, strict=True))[:20]:
+        expected = NUM_DRAWN * sum(w for other, w in zip(spelled, weights, strict=True) if other == both) / sum(weights)
+        assert drawn[both] == pytest.approx(expected, rel=0.3), both
