@@ -25,7 +25,6 @@ from jsd.training.corpora.phrases import NOTHING, Asked, Phrases
 from jsd.training.objectives import Losses
 
 POOLED_WEIGHT = 0.5
-WORD_STEPS = 2  # for each step of phrases: of words alone, by which twelve thousand spellings are learnt ten times sooner
 ROLES = ("first", "second")
 # Of how far things lie from each other: what says which of two a thing is, and a colour, count, place or relation.
 ROLE_LENGTH, MARK_LENGTH = 0.7, 1.0
@@ -165,18 +164,7 @@ class Reading:
         input_ids = torch.tensor([self.tokenizer.encode(word) for word in words])
         return input_ids[:, : int(text_lengths(input_ids, self.tokenizer).max()) + 1], list(asked)
 
-    def words_loss(self, text_encoder: Any, step: int) -> Losses:
-        """Of what is said at </s> alone."""
-        input_ids, asked = self.words(step)
-        input_ids = input_ids.to(text_encoder.device)
-        ends = text_lengths(input_ids, self.tokenizer)
-        hidden = text_encoder(input_ids).last_hidden_state[torch.arange(len(ends)), ends]
-        loss = F.mse_loss(hidden.float(), self.teacher.said(asked)) / self.teacher.spread.square().mean()
-        return loss, {"words": loss}
-
     def loss(self, text_encoder: Any, step: int) -> Losses:
-        if self.in_parts and step % (1 + WORD_STEPS):
-            return self.words_loss(text_encoder, step)
         input_ids, asked = self.batch(step)
         input_ids = input_ids.to(text_encoder.device)
         texts = [one.things[0] if self.in_parts else one.text for one in asked]
@@ -193,8 +181,17 @@ class Reading:
         with torch.no_grad():
             pooled_target = self.teacher.pooled(target)
         parts = F.mse_loss(hidden[says].float(), target[says]) / self.teacher.spread.square().mean()
+        words = self._words_loss(text_encoder, step)
         loss, metrics = reading_loss(hidden, target, self.teacher.pooled(hidden), pooled_target)
-        return parts + loss, {"parts": parts, **metrics}
+        return parts + words + loss, {"parts": parts, "words": words, **metrics}
+
+    def _words_loss(self, text_encoder: Any, step: int) -> Tensor:
+        """Of spellings alone, at their </s> alone: in phrases thousands of them are learnt ten times later."""
+        input_ids, asked = self.words(step)
+        input_ids = input_ids.to(text_encoder.device)
+        ends = text_lengths(input_ids, self.tokenizer)
+        hidden = text_encoder(input_ids).last_hidden_state[torch.arange(len(ends)), ends]
+        return F.mse_loss(hidden.float(), self.teacher.said(asked)) / self.teacher.spread.square().mean()
 
 
 def same_vocabulary(one: Path, other: Path) -> bool:

@@ -2,7 +2,6 @@
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import accumulate
 from typing import NamedTuple
 
 from jsd.prompting.concepts import Concept, KnownConcepts
@@ -28,12 +27,15 @@ from jsd.training.corpora.words import (
 
 SLOT = "{}"
 A_THING = Attributes("thing", ("つ", "個"), False, "stands", ("plain",))  # of a concept that concepts.tsv lacks
-LEVELS = {"name": 2.0, "casual": 1.5, "near": 1.5, "kana": 1.5, "keyword": 0.7}  # how often one of them is drawn
+# How often a spelling is drawn in phrases; alone all of them are drawn alike. The names of a concept are listed from the
+# most usual on: 車 is learnt behind every word, though many names end with it.
+LEVELS = {"name": 8.0, "casual": 2.0, "near": 1.5, "kana": 0.7, "keyword": 0.5}
+NAMES_FALL = 2  # the third name is drawn half as often as the first
 SOUND = 10.0  # キラキラ: some 60 words in all, each with a state of its own that the UNet must get to know
 # Of the texts: captions as before, two things, phrases that were written as a whole, the bare word; the rest is made.
-CAPTION, PAIR, WRITTEN, BARE = 0.15, 0.05, 0.08, 0.5
-PAIR_DRAWN = 0.2  # where two things are drawn
-COLOURED = 0.2  # of the rest where colours are drawn: a thing in a colour and no more, so that they are not forgotten
+CAPTION, PAIR, WRITTEN, BARE = 0.15, 0.05, 0.08, 0.2
+PAIR_DRAWN = 0.25  # where two things are drawn
+COLOURED = 0.3  # of the rest where colours are drawn: a thing in a colour and no more, so that they are not forgotten
 # Of the captions of styles that have one.
 BACKGROUND = 0.3
 # Of the phrases: words before the thing, a style, words behind it or a sentence; each with its own chance.
@@ -98,14 +100,17 @@ class Phrases:
         self.weights: dict[str, list[float]] = {}
         for code, concept in corpus.concepts.items():
             own = {concept.name_ja: LEVELS["name"], **dict.fromkeys(concept.onomatopoeia, SOUND)}
+            num_names = 1
             for spelling in vocabulary.spellings.get(concept.emoji, ()):
                 # One text, one picture: a word of several concepts means the likeliest.
-                if vocabulary.meanings[spelling.text][0] == concept.emoji:
-                    own.setdefault(spelling.text, LEVELS[spelling.level])
+                if vocabulary.meanings[spelling.text][0] == concept.emoji and spelling.text not in own:
+                    own[spelling.text] = LEVELS[spelling.level]
+                    if spelling.level == "name":
+                        own[spelling.text] /= 1 + num_names / NAMES_FALL
+                        num_names += 1
             self.things[code] = {word: word if word in sounds else concept.name_ja for word in own}
             self.weights[code] = list(own.values())
-        spelled = [(word, asked) for things in self.things.values() for word, asked in things.items()]
-        self.spelled = spelled, list(accumulate(weight for weights in self.weights.values() for weight in weights))
+        self.spelled = [both for things in self.things.values() for both in things.items()]
         self.around = Around(lambda rng: self.thing(rng.choice(self.codes), rng)[0])
 
     def draw(self, rng: random.Random) -> tuple[str, Asked]:
@@ -142,11 +147,8 @@ class Phrases:
         return word, self.things[code][word]
 
     def word(self, rng: random.Random) -> tuple[str, str]:
-        """A spelling of any concept, and how it has been asked for: each as often as it weighs, however many others its
-        concept has."""
-        spelled, weights = self.spelled
-        (drawn,) = rng.choices(spelled, cum_weights=weights)
-        return drawn
+        """A spelling of any concept, and how it has been asked for: all of them alike."""
+        return rng.choice(self.spelled)
 
     def _pair(self, code: str, rng: random.Random) -> tuple[str, Asked]:
         """Where two things are not drawn they mean the first; where one is placed by the other, the last, which the
