@@ -102,12 +102,13 @@ def natural_block(reports: dict[str, Report]) -> str:
         return "\n".join([*lines, "", "Not measured yet: `runs/evaluate_mini.sh` fills this table.", ""])
     first = next(iter(reports.values()))
     counts = [str(first["accuracy"][group]["drawings"]) for group in NATURAL_COLUMNS]
+    guidances = ", ".join(f"{report['guidance_scale']:g}" for report in reports.values())
     lines += [
         _row("*drawings a row*", [*counts, "", ""]),
         "",
         f"Top-5 in percent, and the share of drawings in the colour that was asked; in brackets top-5 for drawings "
         f"paired with another prompt: chance. The 80 prompts of `{NATURAL}`, {first['seeds']} drawings of "
-        f"each, {first['num_inference_steps']} steps, guidance {first['guidance_scale']:g}. Sharpness: the mean "
+        f"each, {first['num_inference_steps']} steps, row by row at guidance {guidances}. Sharpness: the mean "
         "gradient of a drawing over that of the concept's 3D picture. Diversity: the mean distance of two drawings of "
         "a prompt over that of two designs of its concept.",
         "",

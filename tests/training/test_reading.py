@@ -1,5 +1,6 @@
 """The reading stage: where what the teacher says stands, and an encoder that starts from another's weights."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from jsd.training.corpora.words import read_vocabulary
 from jsd.training.reading import Reading, Teacher, in_turn, reading_loss, reread, target_states
 from jsd.training.recipes import DRAWN, PHRASES
 from jsd.training.vocabulary import train_phrase_tokenizer, train_tokenizer
+from runs.blocks import ROOT
+from runs.misread import misread
 
 
 @pytest.fixture(scope="module")
@@ -164,3 +167,20 @@ def test_a_batch_depends_on_seed_and_step_alone(folders: tuple[Path, Path], phra
     one.batch(0)
     assert torch.equal(one.batch(3)[0], two.batch(3)[0])
     assert not torch.equal(one.batch(3)[0], other.batch(3)[0])
+
+
+def test_what_is_misread_is_counted(
+    folders: tuple[Path, Path], toy_corpus: Corpus, toy_corpus_folder: Path, tmp_path: Path
+) -> None:
+    names = {concept.name_ja for concept in toy_corpus.concepts.values()}
+    read = {word: (level, other) for level, word, other in misread(ROOT / "weights" / "mini", toy_corpus_folder)}
+    assert read["バス"] == ("name", None)
+    assert {other for _, other in read.values()} <= names | {None}
+    wrong = [word for word, (_, other) in read.items() if other]
+    assert len(wrong) < 0.05 * len(read), wrong
+    modules.build("text_encoder", TOY.components["text_encoder"], JapaneseTokenizer.load(folders[1])).save_pretrained(
+        tmp_path / "text_encoder"
+    )
+    shutil.copytree(folders[1], tmp_path / "tokenizer")
+    untrained = [word for _, word, other in misread(tmp_path, toy_corpus_folder) if other]
+    assert len(untrained) > 0.5 * len(read)

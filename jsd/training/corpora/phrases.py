@@ -27,8 +27,8 @@ from jsd.training.corpora.words import (
 
 SLOT = "{}"
 A_THING = Attributes("thing", ("つ", "個"), False, "stands", ("plain",))  # of a concept that concepts.tsv lacks
-# How often a spelling is drawn in phrases; alone all of them are drawn alike. The names of a concept are listed from the
-# most usual on: 車 is learnt behind every word, though many names end with it.
+# How often a spelling is drawn in phrases; alone all of them are drawn alike. The names of a concept are listed from
+# the most usual on: 車 is learnt behind every word, though many names end with it.
 LEVELS = {"name": 8.0, "casual": 2.0, "near": 1.5, "kana": 0.7, "keyword": 0.5}
 NAMES_FALL = 2  # the third name is drawn half as often as the first
 SOUND = 10.0  # キラキラ: some 60 words in all, each with a state of its own that the UNet must get to know
