@@ -21,11 +21,12 @@ from sentencepiece import SentencePieceProcessor
 from torch import Tensor, nn
 
 from jsd.prompting.tokenizer import VOCABULARY_FILE, JapaneseTokenizer
+from jsd.training.ahead import Ahead
 from jsd.training.corpora.phrases import NOTHING, Asked, Phrases
 from jsd.training.objectives import Losses
 
 POOLED_WEIGHT = 0.5
-ROLES = ("first", "second")
+ALONE, FIRST, SECOND, MARK = "alone", "first", "second", "mark"  # what a part says of a text
 # Of how far things lie from each other: what says which of two a thing is, and a colour, count, place or relation.
 ROLE_LENGTH, MARK_LENGTH = 0.7, 1.0
 
@@ -48,6 +49,9 @@ class Teacher:
         self.text_encoder, self.tokenizer, self.add_embedding = text_encoder, tokenizer, add_embedding
         self.learns, self.has_read = learns, has_read
         self._states: dict[str, Tensor] = {}
+        self._starts: dict[str, int] = {}
+        self._parts: dict[tuple[str, str], int] = {}  # (role, name) -> its row in the table
+        self._table = torch.empty(0, text_encoder.config.hidden_size, device=text_encoder.device)
 
     @torch.no_grad()
     def states(self, texts: Sequence[str]) -> Tensor:
@@ -62,7 +66,8 @@ class Teacher:
 
     def said(self, texts: Sequence[str]) -> Tensor:
         """(B, D): what the teacher says of each text at its </s>."""
-        return self.states(texts)[torch.arange(len(texts)), self.starts(texts)]
+        states = self.states(texts)
+        return states[torch.arange(len(texts), device=states.device), self.starts(texts).to(states.device)]
 
     def measure(self, names: Sequence[str]) -> None:
         """Where the states of these things lie, and how far apart."""
@@ -74,23 +79,46 @@ class Teacher:
         noise = torch.randn(self.spread.shape, generator=torch.Generator().manual_seed(zlib.crc32(name.encode())))
         return self.spread * noise.to(self.spread.device)
 
-    def parts(self, asked: Asked) -> Tensor:
-        """(P, D): what the states from </s> on say."""
-        things = self.said(asked.things)  # (1 or 2, D)
-        if len(things) > 1:
-            things = things + ROLE_LENGTH * torch.stack([self.direction(role) for role in ROLES])
-        return torch.stack([*things, *(self.centre + MARK_LENGTH * self.direction(name) for name in asked.marks)])
+    def parts(self, asked: Sequence[Asked]) -> tuple[Tensor, Tensor]:
+        """(B, P, D): what the states from </s> on say, as many of a row as it has; (B,) on the CPU: how many."""
+        rows = [_roles(one) for one in asked]
+        new = list(dict.fromkeys(part for row in rows for part in row if part not in self._parts))
+        if new:
+            self.states([name for role, name in new if role != MARK] or [""])  # at once
+            self._parts.update(zip(new, range(len(self._table), len(self._table) + len(new)), strict=True))
+            self._table = torch.cat([self._table, *(self._said_as(*part)[None] for part in new)])
+        counts = torch.tensor([len(row) for row in rows])
+        numbers = torch.zeros(len(rows), int(counts.max()), dtype=torch.long)
+        for row, own in enumerate(rows):
+            numbers[row, : len(own)] = torch.tensor([self._parts[part] for part in own])
+        return self._table[numbers.to(self._table.device)], counts
+
+    def _said_as(self, role: str, name: str) -> Tensor:
+        """(D,)"""
+        if role == MARK:
+            return self.centre + MARK_LENGTH * self.direction(name)
+        (thing,) = self.said([name])
+        return thing if role == ALONE else thing + ROLE_LENGTH * self.direction(role)
 
     def starts(self, texts: Sequence[str]) -> Tensor:
-        """(B,): where in a teacher's text its </s> is; 0 for one that did not learn so, whose whole text counts."""
+        """(B,) on the CPU: where in a teacher's text its </s> is; 0 for one that did not learn so, whose whole text
+        counts."""
         if not self.has_read:
-            return torch.zeros(len(texts), dtype=torch.long, device=self.text_encoder.device)
-        ids = torch.tensor([self.tokenizer.encode(text) for text in texts], device=self.text_encoder.device)
-        return text_lengths(ids, self.tokenizer)
+            return torch.zeros(len(texts), dtype=torch.long)
+        for text in texts:
+            if text not in self._starts:
+                self._starts[text] = self.tokenizer.encode(text).index(self.tokenizer.eos_token_id)
+        return torch.tensor([self._starts[text] for text in texts])
 
     def pooled(self, states: Tensor) -> Tensor | None:
         """states (B, L, D) -> (B, E): the text as it shifts every ResNet block, where the UNet has that."""
         return None if self.add_embedding is None else self.add_embedding(states)
+
+
+def _roles(asked: Asked) -> list[tuple[str, str]]:
+    """The parts of a text, in their order."""
+    roles = (ALONE,) if len(asked.things) == 1 else (FIRST, SECOND)
+    return [*zip(roles, asked.things, strict=True), *((MARK, name) for name in asked.marks)]
 
 
 def text_lengths(input_ids: Tensor, tokenizer: JapaneseTokenizer) -> Tensor:
@@ -98,7 +126,7 @@ def text_lengths(input_ids: Tensor, tokenizer: JapaneseTokenizer) -> Tensor:
     return (input_ids == tokenizer.eos_token_id).int().argmax(dim=1)
 
 
-def target_states(states: Tensor, starts: Tensor, empty: Tensor, lengths: Tensor, window: int) -> Tensor:
+def target_states(states: Tensor, empty: Tensor, starts: Tensor, lengths: Tensor, window: int) -> Tensor:
     """states (B, L, D) of the teacher, whose texts end at starts (B,), empty (L, D) of the empty text, lengths (B,) of
     the student's text without </s> -> (B, W, D).
 
@@ -111,15 +139,14 @@ def target_states(states: Tensor, starts: Tensor, empty: Tensor, lengths: Tensor
     return torch.where(positions[..., None] < 0, before[None], states.gather(1, placed))
 
 
-def in_turn(target: Tensor, lengths: Tensor, parts: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """target (B, W, D), lengths (B,) of the texts without </s>, parts of each (P, D) -> (B, W, D) with the parts from
-    </s> on, as many as the window holds; (B, W), where they are."""
-    target, says = target.clone(), torch.zeros(target.shape[:2], dtype=torch.bool, device=target.device)
-    for row, (length, own) in enumerate(zip(lengths.tolist(), parts, strict=True)):
-        held = own[: target.shape[1] - length]
-        target[row, length : length + len(held)] = held
-        says[row, length : length + len(held)] = True
-    return target, says
+def in_turn(target: Tensor, lengths: Tensor, parts: Tensor, counts: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    """target (B, W, D), lengths (B,) of the texts without </s>, parts (B, P, D), of which counts (B,) are each row's
+    -> (B, W, D) with the parts from </s> on, as many as the window holds; where they are: (rows, positions)."""
+    numbers = torch.arange(parts.shape[1])[None]
+    positions = lengths[:, None] + numbers  # (B, P)
+    rows, columns = ((numbers < counts[:, None]) & (positions < target.shape[1])).nonzero(as_tuple=True)
+    at = rows.to(target.device), positions[rows, columns].to(target.device)
+    return target.index_put(at, parts[at[0], columns.to(target.device)]), at
 
 
 def reading_loss(hidden: Tensor, target: Tensor, pooled: Tensor | None, pooled_target: Tensor | None) -> Losses:
@@ -143,9 +170,12 @@ class Reading:
         dropout: float,
         seed: int,
         in_parts: bool = False,
+        ahead: tuple[int, int] = (0, 1),
     ) -> None:
+        """`ahead`: worker processes that make batches, and how far the steps that are asked for lie apart."""
         self.phrases, self.teacher, self.tokenizer = phrases, teacher, tokenizer
         self.batch_size, self.dropout, self.seed, self.in_parts = batch_size, dropout, seed, in_parts
+        self.made = Ahead(lambda step: (self.batch(step), self.words(step) if in_parts else None), *ahead)
         if in_parts:
             teacher.measure(list(dict.fromkeys(phrases.names.values())))
 
@@ -165,32 +195,31 @@ class Reading:
         return input_ids[:, : int(text_lengths(input_ids, self.tokenizer).max()) + 1], list(asked)
 
     def loss(self, text_encoder: Any, step: int) -> Losses:
-        input_ids, asked = self.batch(step)
-        input_ids = input_ids.to(text_encoder.device)
+        (input_ids, asked), words = self.made(step)
         texts = [one.things[0] if self.in_parts else one.text for one in asked]
         states = self.teacher.states(texts)
         (empty,) = self.teacher.states([""])
-        lengths = text_lengths(input_ids, self.tokenizer)
-        hidden = text_encoder(input_ids).last_hidden_state
-        target = target_states(states, self.teacher.starts(texts), empty, lengths, input_ids.shape[1])
-        if not self.in_parts:
+        lengths, starts = text_lengths(input_ids, self.tokenizer), self.teacher.starts(texts)
+        hidden = text_encoder(input_ids.to(text_encoder.device)).last_hidden_state
+        ends = (one.to(hidden.device) for one in (starts, lengths))
+        target = target_states(states, empty, *ends, window=input_ids.shape[1])
+        if words is None:
             with torch.no_grad():
                 pooled_target = self.teacher.pooled(states)
             return reading_loss(hidden, target, self.teacher.pooled(hidden), pooled_target)
-        target, says = in_turn(target, lengths, [self.teacher.parts(one) for one in asked])
+        target, where = in_turn(target, lengths, *self.teacher.parts(asked))
         with torch.no_grad():
             pooled_target = self.teacher.pooled(target)
-        parts = F.mse_loss(hidden[says].float(), target[says]) / self.teacher.spread.square().mean()
-        words = self._words_loss(text_encoder, step)
+        parts = F.mse_loss(hidden[where].float(), target[where]) / self.teacher.spread.square().mean()
+        alone = self._words_loss(text_encoder, *words)
         loss, metrics = reading_loss(hidden, target, self.teacher.pooled(hidden), pooled_target)
-        return parts + words + loss, {"parts": parts, "words": words, **metrics}
+        return parts + alone + loss, {"parts": parts, "words": alone, **metrics}
 
-    def _words_loss(self, text_encoder: Any, step: int) -> Tensor:
+    def _words_loss(self, text_encoder: Any, input_ids: Tensor, asked: list[str]) -> Tensor:
         """Of spellings alone, at their </s> alone: in phrases thousands of them are learnt ten times later."""
-        input_ids, asked = self.words(step)
-        input_ids = input_ids.to(text_encoder.device)
-        ends = text_lengths(input_ids, self.tokenizer)
-        hidden = text_encoder(input_ids).last_hidden_state[torch.arange(len(ends)), ends]
+        device = text_encoder.device
+        at = torch.arange(len(asked), device=device), text_lengths(input_ids, self.tokenizer).to(device)
+        hidden = text_encoder(input_ids.to(device)).last_hidden_state[at]
         return F.mse_loss(hidden.float(), self.teacher.said(asked)) / self.teacher.spread.square().mean()
 
 

@@ -40,10 +40,10 @@ def encoder(folder: Path) -> torch.nn.Module:
 def test_what_the_teacher_says_begins_at_the_end_of_the_text() -> None:
     states, empty = torch.arange(1.0, 5).reshape(1, 4, 1), -torch.arange(1.0, 5).reshape(4, 1)
     for length, expected in ((0, [1, 2, 3, 4, 4, 4]), (2, [-1, -2, 1, 2, 3, 4]), (5, [-1, -2, -3, -4, -4, 1])):
-        found = target_states(states, torch.tensor([0]), empty, torch.tensor([length]), window=6)
+        found = target_states(states, empty, torch.tensor([0]), torch.tensor([length]), window=6)
         assert found.flatten().tolist() == expected
     for length, expected in ((1, [2, 3, 4, 4]), (3, [-1, 1, 2, 3])):
-        found = target_states(states, torch.tensor([2]), empty, torch.tensor([length]), window=4)
+        found = target_states(states, empty, torch.tensor([2]), torch.tensor([length]), window=4)
         assert found.flatten().tolist() == expected, "</s> on </s>, the text before it"
 
 
@@ -84,13 +84,10 @@ def test_what_a_teacher_says_that_has_read_itself_begins_at_the_end_of_its_own_t
 
 
 def test_parts_are_said_one_after_another_from_the_end_of_the_text_on() -> None:
-    target, parts = (
-        torch.zeros(3, 5, 1),
-        [torch.tensor([[1.0], [2.0]]), torch.tensor([[3.0]]), torch.tensor([[4.0], [5.0]])],
-    )
-    found, where = in_turn(target, torch.tensor([2, 0, 4]), parts)
+    target, parts = torch.zeros(3, 5, 1), torch.tensor([[1.0, 2], [3, 9], [4, 5]])[..., None]
+    found, where = in_turn(target, torch.tensor([2, 0, 4]), parts, torch.tensor([2, 1, 2]))
     assert found[..., 0].tolist() == [[0, 0, 1, 2, 0], [3, 0, 0, 0, 0], [0, 0, 0, 0, 4]], "as many as the window holds"
-    assert where.tolist() == (found[..., 0] > 0).tolist() and not target.any()
+    assert torch.equal(torch.stack(where), found[..., 0].nonzero().T) and not target.any()
 
 
 def test_a_thing_says_what_it_says_alone_and_of_two_which_it_is(folders: tuple[Path, Path], phrases: Phrases) -> None:
@@ -98,11 +95,17 @@ def test_a_thing_says_what_it_says_alone_and_of_two_which_it_is(folders: tuple[P
     teacher.measure(list(phrases.names.values()))
     bus, gate = teacher.said(["バス", "鳥居"])
     assert torch.equal(bus, teacher.states(["バス"])[0, teacher.starts(["バス"])[0]]) and not torch.equal(bus, gate)
-    assert torch.equal(teacher.parts(Asked("バス", ("バス",))), bus[None])
-    thing, red = teacher.parts(Asked("赤いバス", ("バス",), ("colour/赤",)))
-    first, second, on = teacher.parts(Asked("バスの上の鳥居", ("バス", "鳥居"), ("relation/on",)))
+    texts = [
+        Asked("バス", ("バス",)),
+        Asked("赤いバス", ("バス",), ("colour/赤",)),
+        Asked("バスの上の鳥居", ("バス", "鳥居"), ("relation/on",)),
+        Asked("鳥居とバス", ("鳥居", "バス")),
+    ]
+    parts, counts = teacher.parts(texts)
+    assert counts.tolist() == [1, 2, 3, 2] and torch.equal(parts[0, 0], bus)
+    (thing, red), (first, second, on), (one, other) = (parts[row, : counts[row]] for row in (1, 2, 3))
     assert torch.equal(thing, bus) and not torch.equal(red, on)
-    one, other = teacher.parts(Asked("鳥居とバス", ("鳥居", "バス")))
+    assert all(torch.equal(ours, again) for ours, again in zip(teacher.parts(texts), (parts, counts), strict=True))
     torch.testing.assert_close(first - bus, one - gate)
     torch.testing.assert_close(second - gate, other - bus)
     for said in (red - teacher.centre, first - bus, second - gate):

@@ -28,26 +28,33 @@ class Words:
 
 
 def caption(words: Words, style: str, background: str | None, language: str, rng: random.Random) -> str:
-    """One caption of a picture, drawn at random.
+    """One caption of a picture, drawn at random."""
+    thing = called(words, language, rng)
+    if is_named(style, rng):
+        thing = in_style(thing, style, language, rng)
+    return thing if background is None else before(thing, background, language, rng)
 
-    The short name in 60 of 100, a keyword of its own in 25, the name with a keyword in 15; a sound word stands for
-    the short name in 30 of 100. The default style is named in 30 of 100 and any other always, so a prompt without
-    a style means the default one.
-    """
+
+def called(words: Words, language: str, rng: random.Random) -> str:
+    """The short name in 60 of 100, a keyword of its own in 25, the name with a keyword in 15; a sound word stands for
+    the short name in 30 of 100."""
     name = rng.choice(words.sounds) if words.sounds and rng.random() < 0.3 else words.name
     choice = rng.random()
     if choice < 0.6 or not words.keywords:
-        thing = name
-    elif choice < 0.85:
-        thing = rng.choice(words.keywords)
-    else:
-        thing = name + _AND[language] + rng.choice(words.keywords)
-    if style != DEFAULT_STYLE or rng.random() < 0.3:
-        thing = in_style(thing, style, language, rng)
-    if background is not None:
-        named = BACKGROUNDS[background][LANGUAGES.index(language)]
-        thing = rng.choice(_WITH_BACKGROUND[language]).format(thing=thing, background=named)
-    return thing
+        return name
+    if choice < 0.85:
+        return rng.choice(words.keywords)
+    return name + _AND[language] + rng.choice(words.keywords)
+
+
+def is_named(style: str, rng: random.Random) -> bool:
+    """The default style in 30 of 100 and any other always, so a prompt without a style means the default one."""
+    return style != DEFAULT_STYLE or rng.random() < 0.3
+
+
+def before(thing: str, background: str, language: str, rng: random.Random) -> str:
+    named = BACKGROUNDS[background][LANGUAGES.index(language)]
+    return rng.choice(_WITH_BACKGROUND[language]).format(thing=thing, background=named)
 
 
 def in_style(thing: str, style: str, language: str, rng: random.Random) -> str:

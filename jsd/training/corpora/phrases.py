@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from jsd.prompting.concepts import Concept, KnownConcepts
 from jsd.training.corpora.around import Around
-from jsd.training.corpora.captions import caption
+from jsd.training.corpora.captions import Words, before, called, caption, in_style, is_named
 from jsd.training.corpora.corpus import Corpus, Record, is_unseen
 from jsd.training.corpora.scenes import Scene
 from jsd.training.corpora.styles import BACKGROUNDS, CORPUS_STYLES, DEFAULT_STYLE
@@ -31,7 +31,7 @@ A_THING = Attributes("thing", ("つ", "個"), False, "stands", ("plain",))  # of
 # the most usual on: 車 is learnt behind every word, though many names end with it.
 LEVELS = {"name": 8.0, "casual": 2.0, "near": 1.5, "kana": 0.7, "keyword": 0.5}
 NAMES_FALL = 2  # the third name is drawn half as often as the first
-SOUND = 10.0  # キラキラ: some 60 words in all, each with a state of its own that the UNet must get to know
+SOUND = 4.0  # キラキラ: some 60 words in all
 # Of the texts: captions as before, two things, phrases that were written as a whole, the bare word; the rest is made.
 CAPTION, PAIR, WRITTEN, BARE = 0.15, 0.05, 0.08, 0.2
 PAIR_DRAWN = 0.25  # where two things are drawn
@@ -53,7 +53,8 @@ UNREAD, NUM_UNREAD = "\U000f0000", 0.01  # a character that no vocabulary has: w
 
 class Asked(NamedTuple):
     """What a text means: as one text in the form that asks for it, and apart, each thing in a text of its own and by
-    name what else changes the picture ("colour/赤", "count/3", "place/sea", "relation/on")."""
+    name what else changes the picture ("colour/赤", "count/3", "place/sea", "relation/on", "style/oil", "ground/red"):
+    what is known of a style is so known of every thing in it."""
 
     text: str
     things: tuple[str, ...]
@@ -72,7 +73,6 @@ class Phrases:
     def __init__(self, corpus: Corpus, vocabulary: Vocabulary, drawn: Sequence[str] = ()) -> None:
         """`drawn`: which of `jsd.training.recipes.DRAWN` are, so that they are asked for too, in one form each."""
         self.drawn = frozenset(drawn)
-        self.words = corpus.words("ja")
         self.codes = list(corpus.concepts)
         self.emoji = {code: concept.emoji for code, concept in corpus.concepts.items()}
         self.names = {code: vocabulary.names.get(one.emoji, one.name_ja) for code, one in corpus.concepts.items()}
@@ -94,21 +94,27 @@ class Phrases:
         asked = {concept.emoji: concept.name_ja for concept in corpus.concepts.values()}
         written = read_phrases()
         self.written = [(text, asked[emoji]) for emoji in written if emoji in asked for text in written[emoji]]
-        # What the first edition was taught: some of these words name several things.
-        sounds = {word for concept in corpus.concepts.values() for word in concept.onomatopoeia}
+        # One text, one picture: a word of several concepts means the likeliest.
+        sounds: dict[str, str] = {}
+        for code, concept in corpus.concepts.items():
+            for word in concept.onomatopoeia:
+                if word not in sounds or vocabulary.meanings.get(word, ("",))[0] == concept.emoji:
+                    sounds[word] = code
+        sounds |= {one.name_ja: code for code, one in corpus.concepts.items() if one.name_ja in sounds}
+        self.words = {code: _without(one, sounds, code) for code, one in corpus.words("ja").items()}
         self.things: dict[str, dict[str, str]] = {}
         self.weights: dict[str, list[float]] = {}
         for code, concept in corpus.concepts.items():
-            own = {concept.name_ja: LEVELS["name"], **dict.fromkeys(concept.onomatopoeia, SOUND)}
+            own = {concept.name_ja: LEVELS["name"], **dict.fromkeys(self.words[code].sounds, SOUND)}
             num_names = 1
             for spelling in vocabulary.spellings.get(concept.emoji, ()):
-                # One text, one picture: a word of several concepts means the likeliest.
-                if vocabulary.meanings[spelling.text][0] == concept.emoji and spelling.text not in own:
+                meant = vocabulary.meanings[spelling.text][0] == concept.emoji
+                if meant and sounds.get(spelling.text, code) == code and spelling.text not in own:
                     own[spelling.text] = LEVELS[spelling.level]
                     if spelling.level == "name":
                         own[spelling.text] /= 1 + num_names / NAMES_FALL
                         num_names += 1
-            self.things[code] = {word: word if word in sounds else concept.name_ja for word in own}
+            self.things[code] = dict.fromkeys(own, concept.name_ja)
             self.weights[code] = list(own.values())
         self.spelled = [both for things in self.things.values() for both in things.items()]
         self.around = Around(lambda rng: self.thing(rng.choice(self.codes), rng)[0])
@@ -120,10 +126,7 @@ class Phrases:
     def _draw(self, rng: random.Random) -> tuple[str, Asked]:
         code, choice = rng.choice(self.codes), rng.random()
         if choice < CAPTION:
-            style = rng.choice(self._styles(code))
-            ground = CORPUS_STYLES[style].takes_background and rng.random() < BACKGROUND
-            text = caption(self.words[code], style, rng.choice(list(BACKGROUNDS)) if ground else None, "ja", rng)
-            return text, Asked(text, (text,))
+            return self._captioned(code, rng)
         if choice < CAPTION + (PAIR_DRAWN if "pair" in self.drawn else PAIR):
             return self._pair(code, rng)
         if self.written and rng.random() < WRITTEN:
@@ -137,6 +140,19 @@ class Phrases:
             return text, Asked(form, (asked,), (f"colour/{colour.name}",))
         word, asked = self.thing(code, rng)
         return (word, Asked(asked, (asked,))) if rng.random() < BARE else self._phrase(code, word, asked, rng)
+
+    def _captioned(self, code: str, rng: random.Random) -> tuple[str, Asked]:
+        style = rng.choice(self._styles(code))
+        text = thing = called(self.words[code], "ja", rng)
+        marks = []
+        if is_named(style, rng):
+            text = in_style(text, style, "ja", rng)
+            marks.append(f"style/{style}")
+        if CORPUS_STYLES[style].takes_background and rng.random() < BACKGROUND:
+            ground = rng.choice(list(BACKGROUNDS))
+            text = before(text, ground, "ja", rng)
+            marks.append(f"ground/{ground}")
+        return text, Asked(text, (self.things[code].get(thing, thing),), tuple(marks))
 
     def _styles(self, code: str) -> list[str]:
         return [style for style in CORPUS_STYLES if not is_unseen(code, style)]
@@ -159,15 +175,11 @@ class Phrases:
         text = template.replace("{a}", one).replace("{b}", other)
         if "pair" in self.drawn:
             form = self.relations[relation][0].replace("{a}", asked).replace("{b}", asked_other)
-            things = (asked, asked_other)
-            marks = () if relation == "and" else (f"relation/{relation}",)
+            marks = [] if relation == "and" else [f"relation/{relation}"]
             if rng.random() < STYLED:
-                style = rng.choice(list(CORPUS_STYLES))
-                text = rng.choice(self.styles[style]).replace(SLOT, text)
-                if style != DEFAULT_STYLE:
-                    name = CORPUS_STYLES[style].names_ja[0]
-                    form, things = f"{form}、{name}", (f"{asked}、{name}", f"{asked_other}、{name}")
-            return self._after(code, text, rng) if rng.random() < DRESSED else text, Asked(form, things, marks)
+                text, form = self._in_style(rng.choice(list(CORPUS_STYLES)), text, form, marks, rng)
+            text = self._after(code, text, rng) if rng.random() < DRESSED else text
+            return text, Asked(form, (asked, asked_other), tuple(marks))
         first = template.index("{a}") < template.index("{b}")
         meant = asked if first == (relation == "and") else asked_other
         return text, Asked(meant, (meant,))
@@ -179,12 +191,15 @@ class Phrases:
             template, meaning, *marks = self._before(code, rng, SHARES_DRAWN if "count" in self.drawn else SHARES)
             text, form = template.replace(SLOT, text), meaning.replace(SLOT, form)
         if styled:
-            style = rng.choice(self._styles(code))
-            text = rng.choice(self.styles[style]).replace(SLOT, text)
-            if style != DEFAULT_STYLE:
-                form, asked = (f"{one}、{CORPUS_STYLES[style].names_ja[0]}" for one in (form, asked))
+            text, form = self._in_style(rng.choice(self._styles(code)), text, form, marks, rng)
         text = self._after(code, text, rng) if rng.random() < AFTER else text
         return text, Asked(form, (asked,), tuple(marks))
+
+    def _in_style(self, style: str, text: str, form: str, marks: list[str], rng: random.Random) -> tuple[str, str]:
+        """Both in that style, which is added to what they change."""
+        marks.append(f"style/{style}")
+        text = rng.choice(self.styles[style]).replace(SLOT, text)
+        return text, form if style == DEFAULT_STYLE else f"{form}、{CORPUS_STYLES[style].names_ja[0]}"
 
     def _before(self, code: str, rng: random.Random, shares: Mapping[str, float]) -> tuple[str, ...]:
         """A template around the thing, the form that asks for the same picture, and what that changes if anything."""
@@ -287,3 +302,9 @@ class Phrases:
         ]
         for template in dict.fromkeys(templates):
             yield from (part for part in template.split(SLOT) if part)
+
+
+def _without(words: Words, sounds: Mapping[str, str], code: str) -> Words:
+    """Without the sound words that stand for another thing."""
+    own, others = ((lambda word: sounds[word] == code), (lambda word: sounds.get(word, code) == code))
+    return Words(words.name, tuple(filter(others, words.keywords)), tuple(filter(own, words.sounds)))
