@@ -1,14 +1,19 @@
-"""The scenes stage from one model folder to the next, within some minutes of a GPU and without a network.
+"""The stages parts and scenes from one model folder to the next, within some minutes of a GPU and without a network.
 
-    python -m runs.train_gpu START SPRITES RESULT [--seconds 480 | --steps N] [options of jsd train]
+    python -m runs.train_gpu START SPRITES RESULT [--seconds 480] [--parts-share 0.25] [--parts OPTIONS]
+        [--scenes OPTIONS] [options of jsd train for both]
 
-START is a model folder, SPRITES the folder of `jsd data sprites`. RESULT gets the UNet in bfloat16, in parts
-that are laid over a copy of START: `cat RESULT/scenes.tar.* | tar -x -C FOLDER`. Where that is the START of the
-next run, give another --seed: its scenes are others.
+START is a model folder, SPRITES the folder of `jsd data sprites`. While the text encoder reads, scenes are painted.
+RESULT gets both in bfloat16, in pieces that are laid over a copy of START:
+`cat RESULT/trained.tar.* | tar -x -C FOLDER`. Where that is the START of the next run, give another --seed: its scenes
+are others.
 """
 
 import argparse
 import json
+import multiprocessing
+import os
+import shlex
 import shutil
 import tarfile
 import time
@@ -17,51 +22,61 @@ from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from jsd.training.scenery import MAX_SHARDS
 from runs.export_mini import FOLDERS, forget_origin
 
-STAGE, COMPONENTS = "scenes", ("unet",)
+STAGES = {"parts": "text_encoder", "scenes": "unet"}
 PART_BYTES = 15_000_000
-# The steps of the row's warm-up, in which the rate of learning does not depend on how many follow.
-TIMED_STEPS = 100
-QUIET = (20, 60)  # between these steps no scenes are painted, between the last and TIMED_STEPS one shard
-RESERVE_SECONDS, MARGIN = 30, 0.9  # to load once more and to write; of what is left, what is planned with
-CHECKPOINTING_STEPS = 1000  # samples take seconds
+# In the rows' warm-up the rate of learning does not depend on how many steps follow; between which ones is timed.
+TIMED_STEPS, QUIET = 100, (40, 100)
+RESERVE_SECONDS, MARGIN = 20, 0.9  # to load once more and to write; of what is left, what is planned with
+CHECKPOINTING_STEPS = 1_000_000  # samples take seconds, and there is nothing to go on from
 
 
 def steps_within(log: Path, seconds: float) -> int:
-    """To how many steps a run with this log.jsonl may go on for so many seconds more, painting on the way."""
-    from jsd.training.scenery import STEPS_PER_SHARD
-
-    lines = [json.loads(line) for line in log.read_text("utf-8").splitlines()]
-    at = {line["step"]: line["seconds"] for line in lines}
+    """To how many steps a run with this log.jsonl may go on for so many seconds more."""
+    at = {line["step"]: line["seconds"] for line in map(json.loads, log.read_text("utf-8").splitlines())}
     first, last = QUIET
     step = (at[last] - at[first]) / (last - first)
-    shard = max(0.0, at[TIMED_STEPS] - at[last] - step * (TIMED_STEPS - last))
-    return TIMED_STEPS + max(0, int(MARGIN * (seconds - RESERVE_SECONDS) / (step + shard / STEPS_PER_SHARD)))
+    return TIMED_STEPS + max(0, int(MARGIN * (seconds - RESERVE_SECONDS) / step))
 
 
-def pack(stage: Path, result: Path) -> None:
-    """What `stage` trained, into `result`: parts of an archive, the log, the last samples."""
+def paint(args: argparse.Namespace, corpus: str, output: Path, shards: int) -> None:
+    """The scenes that the stage is going to draw from, into its output folder, by half of the processes."""
+    from jsd.training import modules
+    from jsd.training.corpora.corpus import Corpus
+    from jsd.training.corpora.scenes import Scenes
+    from jsd.training.corpora.sprites import SPRITES_FILE, Sprites
+    from jsd.training.scenery import SceneLatents, scenes_folder
+
+    vae = modules.load("vae", args.start).to(args.device)
+    scenes = Scenes(Corpus.load(Path(corpus)).concepts, Sprites.load(args.sprites / SPRITES_FILE), args.seed)
+    latents = SceneLatents(scenes, vae, vae.config.sample_size, scenes_folder(output, args.seed))
+    latents.paint_ahead(shards, (args.dataloader_num_workers + 1) // 2)
+
+
+def pack(output: Path, result: Path) -> None:
+    """What was trained, into `result`: parts of an archive, the logs, the last samples."""
     from jsd.atomic import write_json
     from jsd.models.convert import convert_folder
 
     file = BytesIO()
     with TemporaryDirectory() as folder, tarfile.open(fileobj=file, mode="w") as archive:
         model = Path(folder) / "model"
-        convert_folder(stage / "model", model, "bfloat16")
-        run = json.loads((stage / "run.json").read_text("utf-8"))
-        run["options"] = {name: value for name, value in run["options"].items() if name not in FOLDERS}
-        write_json(model / "run.json", run)
-        for component in COMPONENTS:
+        convert_folder(output / "scenes" / "model", model, "bfloat16")
+        for stage, component in STAGES.items():
+            run = json.loads((output / stage / "run.json").read_text("utf-8"))
+            run["options"] = {name: value for name, value in run["options"].items() if name not in FOLDERS}
+            write_json(model / f"{stage}.json", run)
             forget_origin(model / component / "config.json")
-        for name in (*COMPONENTS, "run.json"):
-            archive.add(model / name, name)
+            archive.add(model / component, component)
+            archive.add(model / f"{stage}.json", f"{stage}.json")
+            shutil.copyfile(output / stage / "log.jsonl", result / f"{stage}.jsonl")
     data = file.getvalue()
     for number, first in enumerate(range(0, len(data), PART_BYTES)):
-        (result / f"{STAGE}.tar.{number:02}").write_bytes(data[first : first + PART_BYTES])
-    samples = max((stage / "samples").iterdir())
-    for path in (stage / "log.jsonl", samples):
-        shutil.copyfile(path, result / path.name)
+        (result / f"trained.tar.{number:02}").write_bytes(data[first : first + PART_BYTES])
+    samples = max((output / "scenes" / "samples").iterdir())
+    shutil.copyfile(samples, result / samples.name)
 
 
 def jsd(*arguments: str) -> None:
@@ -80,7 +95,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     for name in ("start", "sprites", "result"):
         parser.add_argument(name, type=Path, metavar=name.upper())
     parser.add_argument("--seconds", type=float, default=480, help="for all of it; default: %(default)s")
-    parser.add_argument("--steps", type=int, help="so many instead, however long they take")
+    parser.add_argument("--parts-share", type=float, default=0.25, help="of that, for parts; default: %(default)s")
+    for stage in STAGES:
+        parser.add_argument(f"--{stage}", default="", metavar="OPTIONS", help=f"of jsd train, for {stage} alone")
+    said = "of 1,024 scenes, painted while the text encoder reads; default: %(default)s, all that are drawn from"
+    parser.add_argument("--shards", type=int, default=MAX_SHARDS, help=said)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--dataloader-num-workers", type=int, default=max(1, (os.cpu_count() or 1) - 2))
     args, more = parser.parse_known_args(argv)
     args.result.mkdir(parents=True, exist_ok=True)
     if any(args.result.iterdir()):
@@ -88,17 +110,31 @@ def main(argv: Sequence[str] | None = None) -> None:
     with TemporaryDirectory() as work:
         corpus, output = str(Path(work) / "mini"), Path(work) / "checkpoints"
         jsd("data", "build", "--from-sprites", str(args.sprites), "--corpus", corpus)
-        train = ["train", "--recipe", "mini", "--stage", STAGE, "--output", str(output), "--corpus", corpus]
-        train += ["--start-from", str(args.start), "--sprites", str(args.sprites)]
-        train += ["--checkpointing-steps", str(CHECKPOINTING_STEPS), *more, "--max-train-steps"]
-        steps = args.steps
-        if steps is None:
+        workers = args.dataloader_num_workers
+        # Forked, a process could not use the GPU.
+        spawned = multiprocessing.get_context("spawn")
+        painted = spawned.Process(target=paint, args=(args, corpus, output, args.shards))
+        painted.start()
+        start, ends = args.start, {"parts": began + args.parts_share * args.seconds, "scenes": began + args.seconds}
+        for stage, component in STAGES.items():
+            if stage == "scenes":
+                painted.join()
+                if painted.exitcode != 0:
+                    raise SystemExit("the scenes could not be painted; the reason is above")
+            train = ["train", "--recipe", "mini", "--stage", stage, "--output", str(output), "--corpus", corpus]
+            train += ["--start-from", str(start), "--sprites", str(args.sprites), "--seed", str(args.seed)]
+            train += ["--checkpointing-steps", str(CHECKPOINTING_STEPS), "--device", args.device]
+            train += ["--dataloader-num-workers", str(workers // 2 if stage == "parts" else workers)]
+            train += [*more, *shlex.split(getattr(args, stage)), "--max-train-steps"]
             jsd(*train, str(TIMED_STEPS))
-            left = args.seconds - (time.monotonic() - began)
-            steps = steps_within(output / STAGE / "log.jsonl", left)
-        jsd(*train, str(steps))
-        pack(output / STAGE, args.result)
-    print(f"{steps} steps, {time.monotonic() - began:.0f} s: {args.result}")
+            steps = steps_within(output / stage / "log.jsonl", ends[stage] - time.monotonic())
+            jsd(*train, str(steps))
+            print(f"{stage}: {steps} steps, {time.monotonic() - began:.0f} s so far", flush=True)
+            # The next stage starts from this one's component and the others of START.
+            start = Path(shutil.copytree(args.start, Path(work) / "start", dirs_exist_ok=True))
+            shutil.copytree(output / stage / "model" / component, start / component, dirs_exist_ok=True)
+        pack(output, args.result)
+    print(f"{time.monotonic() - began:.0f} s: {args.result}")
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from jsd.training.recipes import Recipe, Stage
 
 CHOSEN = ("max_train_steps", "learning_rate", "train_batch_size", "gradient_accumulation_steps")  # instead of a row's
+MAX_WORKERS = 256
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -94,6 +95,8 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help=_("steps from one checkpoint and its samples to the next") + " (%(default)s)",
     )
+    said = _("processes that make batches ahead, for a GPU") + " (%(default)s)"
+    add("--dataloader-num-workers", type=whole, default=0, metavar="N", help=said)
     add("--device", choices=("cpu", "cuda"), help=_("cuda where there is one, else cpu"))
     add(
         "--mixed-precision", choices=("bf16", "no"), help=_("format of the arithmetic (default: bf16 where it is fast)")
@@ -123,6 +126,7 @@ def run(args: argparse.Namespace) -> None:
     chosen = {name: getattr(args, name) for name in CHOSEN}
     _check_positive({**chosen, "checkpointing_steps": args.checkpointing_steps})
     check_whole("seed", args.seed, 0, MAX_SEED)
+    check_whole("dataloader_num_workers", args.dataloader_num_workers, 0, MAX_WORKERS)
     can_start_afresh = [part for part in stage.starts_from if part in stage.trains and part in recipe.components]
     for part in args.from_scratch:
         if part not in can_start_afresh:
@@ -153,6 +157,7 @@ def run(args: argparse.Namespace) -> None:
         class_prompt=args.class_prompt.strip(),
         seed=args.seed,
         checkpointing_steps=args.checkpointing_steps,
+        dataloader_num_workers=args.dataloader_num_workers,
         device=device,
         mixed_precision=mixed_precision,
         processes=processes,

@@ -18,6 +18,10 @@ class _Made(Dataset[T]):
         return self.make(number)
 
 
+def _as_it_is(item: T) -> T:
+    return item
+
+
 class Ahead(Generic[T]):
     """`make(number)` for numbers that are asked for in order, each `stride` after the last; without workers, at once.
 
@@ -37,6 +41,7 @@ class Ahead(Generic[T]):
                 DataLoader(
                     _Made(self.make),
                     batch_size=None,
+                    collate_fn=_as_it_is,
                     sampler=range(number, FAR, self.stride),
                     num_workers=self.workers,
                     prefetch_factor=PREFETCHED,

@@ -16,6 +16,7 @@ from jsd.models.tokenizer_json import open_to_diffusers
 from jsd.pipeline import Pipeline
 from jsd.prompting.tokenizer import JapaneseTokenizer
 from jsd.training import modules
+from jsd.training.ahead import Ahead
 from jsd.training.batches import CaptionedLatents, crops, decoded_pictures, training_records
 from jsd.training.corpora.corpus import Corpus
 from jsd.training.corpora.enlarged import EnlargedPictures, build_enlarged
@@ -39,7 +40,7 @@ from jsd.training.objectives import (
 )
 from jsd.training.reading import Reading, Teacher, reread, same_vocabulary
 from jsd.training.recipes import PHRASES, STYLES_DRAWN, Recipe, Stage
-from jsd.training.scenery import MixedLatents, SceneLatents
+from jsd.training.scenery import MixedLatents, SceneLatents, scenes_folder
 from jsd.training.starting import (
     TrainOptions,
     alphas_cumprod,
@@ -146,7 +147,14 @@ class Run:
             self.vae = modules.load("vae", source_folder(recipe, stage, "vae", options)).to(options.device)
             self.vae.to(memory_format=torch.channels_last)  # a quarter faster on a CPU
             if stage.objective not in ("reading", "upscaling"):
-                self.batches = self._batches()
+                batches = self._batches()
+                workers, stride = options.ahead
+                if isinstance(batches, StreamedLatents):
+                    workers = 0  # it encodes, which may be a GPU's work
+                if isinstance(batches, MixedLatents) and workers > 0:
+                    last = stage.max_train_steps * stage.gradient_accumulation_steps * stride
+                    batches.scenes.paint_ahead(batches.num_shards(last), workers)
+                self.batch = Ahead[Sequence[Tensor]](batches.batch, workers, stride)
         if stage.objective == "decoding":
             self.latents = self._latents(self.corpus.pictures.shape[1])
         losses: dict[str, Callable[[int], Losses]] = {
@@ -224,7 +232,8 @@ class Run:
         size, dropout = self.stage.train_batch_size, self.stage.caption_dropout
         has_read = learns or same_vocabulary(folder / "tokenizer", own)
         teaches = Teacher(teacher, tokenizer, pooling, learns, has_read)
-        return Reading(phrases, teaches, self.tokenizer, size, dropout, self.options.seed, self.stage.in_parts)
+        seed, in_parts = self.options.seed, self.stage.in_parts
+        return Reading(phrases, teaches, self.tokenizer, size, dropout, seed, in_parts, self.options.ahead)
 
     def _module(self, name: str) -> Any:
         if name == "text_encoder" and self.stage.objective == "reading":
@@ -257,7 +266,7 @@ class Run:
                 stage=self.stage.name,
             )
         scenes = Scenes(self.corpus.concepts, Sprites.load(self.options.sprites / SPRITES_FILE), self.options.seed)
-        scene_latents = SceneLatents(scenes, self.vae, size_px, self.options.output / f"scenes_{self.options.seed}")
+        scene_latents = SceneLatents(scenes, self.vae, size_px, scenes_folder(self.options.output, self.options.seed))
         return MixedLatents(pictures, scene_latents, self.phrases, self.stage.scenes)
 
     def _autoencoding(self, step: int) -> Losses:
@@ -266,7 +275,7 @@ class Run:
         return autoencoding_loss(self.modules["vae"], pixel_values.to(self.options.device), step_generator(seed, step))
 
     def _contrastive(self, step: int) -> Losses:
-        latents, input_ids, concepts = (tensor.to(self.options.device) for tensor in self.batches.batch(step))
+        latents, input_ids, concepts = (tensor.to(self.options.device) for tensor in self.batch(step))
         encoder = self.modules["image_encoder"]
         assert isinstance(encoder, modules.ImageEncoder) and self.tokenizer is not None
         hidden = self.modules["text_encoder"](input_ids).last_hidden_state  # (B, L, D)
@@ -274,7 +283,7 @@ class Run:
         return contrastive_loss(text_features, encoder(latents), encoder.logit_scale, concepts)
 
     def _denoising(self, step: int) -> Losses:
-        latents, input_ids = (tensor.to(self.options.device) for tensor in self.batches.batch(step)[:2])
+        latents, input_ids = (tensor.to(self.options.device) for tensor in self.batch(step)[:2])
         hidden = self.modules["text_encoder"](input_ids).last_hidden_state  # (B, L, D)
         loss, metrics = denoising_loss(
             self.modules["unet"],

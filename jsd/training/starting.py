@@ -32,11 +32,17 @@ class TrainOptions:
     start_from: Path | None = None  # a model folder to take everything from, instead of the stages before
     seed: int = 0
     checkpointing_steps: int = 200
+    dataloader_num_workers: int = 0  # processes that make batches ahead
     device: str = "cpu"
     mixed_precision: str = "no"  # of autocast; "bf16" where that is fast: see jsd.devices.fast_dtype
     trigger: str = ""  # words that call what is learnt from own pictures
     class_prompt: str = ""  # what that is, as the model has it so far
     processes: Processes = field(default=Processes(), compare=False)
+
+    @property
+    def ahead(self) -> tuple[int, int]:
+        """Processes that make batches, and how far the batches of this process lie apart."""
+        return self.dataloader_num_workers, self.processes.count
 
     @property
     def autocast(self) -> torch.autocast:

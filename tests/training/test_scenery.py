@@ -90,6 +90,5 @@ def test_what_a_scene_shows_is_found_once(
     latents, expected = SceneLatents(scenes, vae, 32, tmp_path), [scenes.scene(number)[0] for number in range(8)]
     latents.get([0])
     resumed = SceneLatents(scenes, vae, 32, tmp_path)
-    resumed.describe(3)
     monkeypatch.delattr(Scenes, "scene")
     assert [latents.describe(number) for number in range(8)] == expected and resumed.describe(3) == expected[3]

@@ -3,7 +3,8 @@
 import hashlib
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -156,11 +157,14 @@ def _paint(
     concepts = [c for c in concepts if all(c.code in drawings[name] for name in PICTURE_SETS)]
     pictures: list[np.ndarray] = []
     records: list[Record] = []
-    for concept in tqdm(concepts, desc=_("pictures")):
-        for style, background, picture in _render(concept, drawings):
-            seen = (style, background, is_unseen(concept.code, style), concept.japan)
-            records.append(Record(len(records), concept.code, *seen, *origins[CORPUS_STYLES[style].picture_set]))
-            pictures.append(np.asarray(picture))
+    own = ({name: drawings[name][concept.code] for name in PICTURE_SETS} for concept in concepts)
+    with ProcessPoolExecutor() as pool:
+        rendered = pool.map(_render, [concept.code for concept in concepts], own, chunksize=4)
+        for concept, shown in tqdm(zip(concepts, rendered, strict=True), desc=_("pictures"), total=len(concepts)):
+            for style, background, picture in shown:
+                seen = (style, background, is_unseen(concept.code, style), concept.japan)
+                records.append(Record(len(records), concept.code, *seen, *origins[CORPUS_STYLES[style].picture_set]))
+                pictures.append(picture)
     Corpus(np.stack(pictures), records, {concept.code: concept for concept in concepts}).save(folder)
     return Corpus.load(folder)
 
@@ -185,18 +189,17 @@ def _check_replaceable(folder: Path) -> None:
         )
 
 
-def _render(
-    concept: Concept, drawings: dict[str, dict[str, Image.Image]]
-) -> Iterator[tuple[str, str | None, Image.Image]]:
+def _render(code: str, drawings: dict[str, Image.Image]) -> list[tuple[str, str | None, np.ndarray]]:
     """(style, background, picture) of every style, and of one coloured background for each style that takes them."""
-    colours = list(BACKGROUNDS)
+    colours, found = list(BACKGROUNDS), list[tuple[str, str | None, np.ndarray]]()
     for style in CORPUS_STYLES.values():
-        drawing = drawings[style.picture_set][concept.code]
-        yield style.name, None, style.render(drawing)
+        drawing = drawings[style.picture_set]
+        found.append((style.name, None, np.asarray(style.render(drawing))))
         if style.takes_background:
-            digest = hashlib.sha256(f"{concept.code}/{style.name}/background".encode()).digest()
+            digest = hashlib.sha256(f"{code}/{style.name}/background".encode()).digest()
             name = colours[digest[0] % len(colours)]
-            yield style.name, name, over(drawing, BACKGROUNDS[name][2])
+            found.append((style.name, name, np.asarray(over(drawing, BACKGROUNDS[name][2]))))
+    return found
 
 
 def _read_drawings(picture_set: str, concepts: list[Concept], sources: Path) -> dict[str, Image.Image]:
