@@ -30,6 +30,7 @@ PART_BYTES = 15_000_000
 # In the rows' warm-up the rate of learning does not depend on how many steps follow; between which ones is timed.
 TIMED_STEPS, QUIET = 100, (40, 100)
 RESERVE_SECONDS, MARGIN = 20, 0.9  # to load once more and to write; of what is left, what is planned with
+READERS = 3  # of the processes: to make the texts is little work
 CHECKPOINTING_STEPS = 1_000_000  # samples take seconds, and there is nothing to go on from
 
 
@@ -42,17 +43,20 @@ def steps_within(log: Path, seconds: float) -> int:
 
 
 def paint(args: argparse.Namespace, corpus: str, output: Path, shards: int) -> None:
-    """The scenes that the stage is going to draw from, into its output folder, by half of the processes."""
+    """The scenes that the stage is going to draw from, into its output folder."""
+    import torch
+
     from jsd.training import modules
     from jsd.training.corpora.corpus import Corpus
     from jsd.training.corpora.scenes import Scenes
     from jsd.training.corpora.sprites import SPRITES_FILE, Sprites
     from jsd.training.scenery import SceneLatents, scenes_folder
 
+    torch.set_num_threads(1)  # there are as many processes as cores
     vae = modules.load("vae", args.start).to(args.device)
     scenes = Scenes(Corpus.load(Path(corpus)).concepts, Sprites.load(args.sprites / SPRITES_FILE), args.seed)
     latents = SceneLatents(scenes, vae, vae.config.sample_size, scenes_folder(output, args.seed))
-    latents.paint_ahead(shards, (args.dataloader_num_workers + 1) // 2)
+    latents.paint_ahead(shards, max(1, args.dataloader_num_workers - READERS))
 
 
 def pack(output: Path, result: Path) -> None:
@@ -124,8 +128,9 @@ def main(argv: Sequence[str] | None = None) -> None:
             train = ["train", "--recipe", "mini", "--stage", stage, "--output", str(output), "--corpus", corpus]
             train += ["--start-from", str(start), "--sprites", str(args.sprites), "--seed", str(args.seed)]
             train += ["--checkpointing-steps", str(CHECKPOINTING_STEPS), "--device", args.device]
-            train += ["--dataloader-num-workers", str(workers // 2 if stage == "parts" else workers)]
+            train += ["--dataloader-num-workers", str(min(READERS, workers) if stage == "parts" else workers)]
             train += [*more, *shlex.split(getattr(args, stage)), "--max-train-steps"]
+            print(f"{stage}: {time.monotonic() - began:.0f} s so far", flush=True)
             jsd(*train, str(TIMED_STEPS))
             steps = steps_within(output / stage / "log.jsonl", ends[stage] - time.monotonic())
             jsd(*train, str(steps))

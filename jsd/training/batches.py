@@ -45,9 +45,9 @@ def crops(corpus: Corpus, records: list[Record], batch_size: int, seed: int, ste
     return pixel_values(batch)
 
 
-def pixel_values(pictures: NDArray[np.uint8]) -> Tensor:
+def pixel_values(pictures: NDArray[np.uint8], device: str | torch.device = "cpu") -> Tensor:
     """(B, H, W, 3) bytes -> (B, 3, H, W) in [-1, 1]."""
-    return torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return torch.from_numpy(pictures).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 class CaptionedLatents:

@@ -22,7 +22,7 @@ BATCH_SIZE = 32
 @torch.no_grad()
 def encode_pictures(pictures: NDArray[np.uint8], vae: Any, size_px: int) -> Tensor:
     """(B, H, W, 3) -> their posterior means (B, C, h, w) at size_px, not scaled."""
-    values = pixel_values(pictures).to(vae.device)  # (B, 3, H, W)
+    values = pixel_values(pictures, vae.device)  # (B, 3, H, W)
     if values.shape[-1] != size_px:
         values = F.interpolate(values, (size_px, size_px), mode="bicubic", antialias=True)
     means: Tensor = vae.encode(values).latent_dist.mean.float().cpu()

@@ -99,8 +99,9 @@ def noised(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """latents (B, C, h, w) -> the same at random timesteps, their noise, the timesteps (B,), alpha_bar (B, 1, 1, 1)."""
     device = latents.device
-    timesteps = torch.randint(0, len(alphas_cumprod), (len(latents),), generator=generator).to(device)
-    noise = torch.randn(latents.shape, generator=generator).to(device)
+    made_on = generator.device
+    timesteps = torch.randint(0, len(alphas_cumprod), (len(latents),), generator=generator, device=made_on).to(device)
+    noise = torch.randn(latents.shape, generator=generator, device=made_on).to(device)
     alpha_bar = alphas_cumprod[timesteps][:, None, None, None]
     return alpha_bar.sqrt() * latents + (1 - alpha_bar).sqrt() * noise, noise, timesteps, alpha_bar
 

@@ -67,12 +67,14 @@ class Teacher:
     def said(self, texts: Sequence[str]) -> Tensor:
         """(B, D): what the teacher says of each text at its </s>."""
         states = self.states(texts)
-        return states[torch.arange(len(texts), device=states.device), self.starts(texts).to(states.device)]
+        said: Tensor = states[torch.arange(len(texts), device=states.device), self.starts(texts).to(states.device)]
+        return said
 
     def measure(self, names: Sequence[str]) -> None:
         """Where the states of these things lie, and how far apart."""
         states = self.said(names)
-        self.centre, self.spread = states.mean(dim=0), states.std(dim=0)
+        self.centre: Tensor = states.mean(dim=0)
+        self.spread: Tensor = states.std(dim=0)
 
     def direction(self, name: str) -> Tensor:
         """(D,): of that name's own, as long as things lie from their centre."""
@@ -87,17 +89,15 @@ class Teacher:
             self.states([name for role, name in new if role != MARK] or [""])  # at once
             self._parts.update(zip(new, range(len(self._table), len(self._table) + len(new)), strict=True))
             self._table = torch.cat([self._table, *(self._said_as(*part)[None] for part in new)])
-        counts = torch.tensor([len(row) for row in rows])
-        numbers = torch.zeros(len(rows), int(counts.max()), dtype=torch.long)
-        for row, own in enumerate(rows):
-            numbers[row, : len(own)] = torch.tensor([self._parts[part] for part in own])
-        return self._table[numbers.to(self._table.device)], counts
+        counts = [len(row) for row in rows]
+        numbers = [[self._parts[part] for part in row] + [0] * (max(counts) - len(row)) for row in rows]
+        return self._table[torch.tensor(numbers, device=self._table.device)], torch.tensor(counts)
 
     def _said_as(self, role: str, name: str) -> Tensor:
         """(D,)"""
         if role == MARK:
             return self.centre + MARK_LENGTH * self.direction(name)
-        (thing,) = self.said([name])
+        thing = self.said([name])[0]
         return thing if role == ALONE else thing + ROLE_LENGTH * self.direction(role)
 
     def starts(self, texts: Sequence[str]) -> Tensor:
@@ -201,8 +201,8 @@ class Reading:
         (empty,) = self.teacher.states([""])
         lengths, starts = text_lengths(input_ids, self.tokenizer), self.teacher.starts(texts)
         hidden = text_encoder(input_ids.to(text_encoder.device)).last_hidden_state
-        ends = (one.to(hidden.device) for one in (starts, lengths))
-        target = target_states(states, empty, *ends, window=input_ids.shape[1])
+        starts, ends = starts.to(hidden.device), lengths.to(hidden.device)
+        target = target_states(states, empty, starts, ends, input_ids.shape[1])
         if words is None:
             with torch.no_grad():
                 pooled_target = self.teacher.pooled(states)

@@ -292,7 +292,8 @@ class Run:
             self.stage.snr_gamma,
             latents,
             hidden,
-            step_generator(self.options.seed, step),
+            # Of a batch in the hundreds: a CPU would take longer to make it than a GPU to learn from it.
+            step_generator(self.options.seed, step, self.options.device),
         )
         if self.stage.text_weight == 0:
             return loss, metrics

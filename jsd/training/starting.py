@@ -150,9 +150,9 @@ def alphas_cumprod(scheduler: dict[str, Any]) -> Tensor:
     return torch.cumprod(1 - roots**2, dim=0)
 
 
-def step_generator(seed: int, step: int) -> torch.Generator:
-    """The noise of one step: on the CPU, so that it is the same on every device."""
-    return torch.Generator("cpu").manual_seed((seed << 32) + step)
+def step_generator(seed: int, step: int, device: str = "cpu") -> torch.Generator:
+    """The noise of one step."""
+    return torch.Generator(device).manual_seed((seed << 32) + step)
 
 
 def run_settings(stage: Stage, options: TrainOptions, corpus: str) -> dict[str, object]:

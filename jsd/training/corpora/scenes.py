@@ -64,6 +64,7 @@ class Scenes:
         self.everyday = [code for code in self.codes if self.attributes[code].kind in EVERYDAY]
         self.places = [place for place in read_places() if place != "plain"]
         self.relations = list(read_relations())
+        self._last: dict[tuple[str, str, str], Sprite | None] = {}
 
     def scene(self, number: int) -> tuple[Scene, np.random.Generator]:
         """What the scene shows, and the generator that goes on to paint it."""
@@ -91,7 +92,7 @@ class Scenes:
         for code, (x, y, side) in self._layout(scene, rng):
             sprite = self.sprites.get(scene.design, code)
             if scene.colour is not None:
-                recoloured = recolour(sprite, self.colours[scene.colour])
+                recoloured = self._recoloured(scene.design, code, scene.colour)
                 sprite = sprite if recoloured is None else recoloured
             image = Image.fromarray(sprite)
             if rng.random() < 0.3 and scene.count == 1:
@@ -103,6 +104,13 @@ class Scenes:
             top = min(max(0, round(y * SIDE - height / 2)), SIDE - height) if height <= SIDE else 0
             picture.paste(image, (left, top), image)
         return np.asarray(picture)
+
+    def _recoloured(self, design: str, code: str, colour: str) -> Sprite | None:
+        """Asked for twice in a row, when a colour is chosen and when it is painted."""
+        key = design, code, colour
+        if key not in self._last:
+            self._last = {key: recolour(self.sprites.get(design, code), self.colours[colour])}
+        return self._last[key]
 
     def _design(self, code: str, rng: np.random.Generator) -> tuple[str, str | None]:
         there = [design for design in self.sprites.designs(code) if not is_unseen(code, NAMED[design])]
@@ -117,11 +125,11 @@ class Scenes:
         """The scene in a colour that its sprite can take; as it is where it takes none."""
         (code,) = scene.things
         names = list(self.colours)
-        for name in rng.permutation(names):
+        for name in map(str, rng.permutation(names)):
             left_out = self.emoji[code] in self.colours[name].concepts_left_out or held_out(code, name)
-            if not left_out and recolour(self.sprites.get(scene.design, code), self.colours[name]) is not None:
+            if not left_out and self._recoloured(scene.design, code, name) is not None:
                 place = self.places[rng.integers(len(self.places))] if rng.random() < 0.1 and name != "白" else None
-                return Scene(scene.things, scene.design, scene.style, colour=str(name), place=place)
+                return Scene(scene.things, scene.design, scene.style, colour=name, place=place)
         return scene
 
     def _pair(self, rng: np.random.Generator) -> Scene:
