@@ -19,17 +19,18 @@ import tarfile
 import time
 from collections.abc import Sequence
 from io import BytesIO
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from jsd.training.scenery import MAX_SHARDS
+from jsd.training.scenery import FIRST_SHARDS, scenes_folder
 from runs.export_mini import FOLDERS, forget_origin
 
 STAGES = {"parts": "text_encoder", "scenes": "unet"}
 PART_BYTES = 15_000_000
 # In the rows' warm-up the rate of learning does not depend on how many steps follow; between which ones is timed.
 TIMED_STEPS, QUIET = 100, (40, 100)
-RESERVE_SECONDS, MARGIN = 20, 0.9  # to load once more and to write; of what is left, what is planned with
+RESERVE_SECONDS, MARGIN = 20, 0.95  # to load once more and to write; of what is left, what is planned with
 READERS = 3  # of the processes: to make the texts is little work
 CHECKPOINTING_STEPS = 1_000_000  # samples take seconds, and there is nothing to go on from
 
@@ -50,13 +51,24 @@ def paint(args: argparse.Namespace, corpus: str, output: Path, shards: int) -> N
     from jsd.training.corpora.corpus import Corpus
     from jsd.training.corpora.scenes import Scenes
     from jsd.training.corpora.sprites import SPRITES_FILE, Sprites
-    from jsd.training.scenery import SceneLatents, scenes_folder
+    from jsd.training.scenery import SceneLatents
 
     torch.set_num_threads(1)  # there are as many processes as cores
     vae = modules.load("vae", args.start).to(args.device)
     scenes = Scenes(Corpus.load(Path(corpus)).concepts, Sprites.load(args.sprites / SPRITES_FILE), args.seed)
     latents = SceneLatents(scenes, vae, vae.config.sample_size, scenes_folder(output, args.seed))
     latents.paint_ahead(shards, max(1, args.dataloader_num_workers - READERS))
+
+
+def stop(painted: SpawnProcess, folder: Path) -> int:
+    """How many shards there are, once nobody adds any."""
+    while painted.is_alive() and not (folder / f"{FIRST_SHARDS - 1:05}.pt").exists():
+        time.sleep(0.1)
+    if painted.exitcode not in (None, 0):
+        raise SystemExit("the scenes could not be painted; the reason is above")
+    painted.terminate()
+    painted.join()
+    return len(list(folder.glob("[0-9]*.pt")))
 
 
 def pack(output: Path, result: Path) -> None:
@@ -102,8 +114,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--parts-share", type=float, default=0.25, help="of that, for parts; default: %(default)s")
     for stage in STAGES:
         parser.add_argument(f"--{stage}", default="", metavar="OPTIONS", help=f"of jsd train, for {stage} alone")
-    said = "of 1,024 scenes, painted while the text encoder reads; default: %(default)s, all that are drawn from"
-    parser.add_argument("--shards", type=int, default=MAX_SHARDS, help=said)
+    said = "of 1,024 scenes, painted while the text encoder reads, as far as they come; default: %(default)s"
+    parser.add_argument("--shards", type=int, default=384, help=said)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--dataloader-num-workers", type=int, default=max(1, (os.cpu_count() or 1) - 2))
@@ -121,16 +133,16 @@ def main(argv: Sequence[str] | None = None) -> None:
         painted.start()
         start, ends = args.start, {"parts": began + args.parts_share * args.seconds, "scenes": began + args.seconds}
         for stage, component in STAGES.items():
+            shards = args.shards
             if stage == "scenes":
-                painted.join()
-                if painted.exitcode != 0:
-                    raise SystemExit("the scenes could not be painted; the reason is above")
+                shards = stop(painted, scenes_folder(output, args.seed))
+                print(f"{shards} shards, {time.monotonic() - began:.0f} s so far", flush=True)
             train = ["train", "--recipe", "mini", "--stage", stage, "--output", str(output), "--corpus", corpus]
             train += ["--start-from", str(start), "--sprites", str(args.sprites), "--seed", str(args.seed)]
             train += ["--checkpointing-steps", str(CHECKPOINTING_STEPS), "--device", args.device]
+            train += ["--scene-shards", str(shards)]
             train += ["--dataloader-num-workers", str(min(READERS, workers) if stage == "parts" else workers)]
             train += [*more, *shlex.split(getattr(args, stage)), "--max-train-steps"]
-            print(f"{stage}: {time.monotonic() - began:.0f} s so far", flush=True)
             jsd(*train, str(TIMED_STEPS))
             steps = steps_within(output / stage / "log.jsonl", ends[stage] - time.monotonic())
             jsd(*train, str(steps))

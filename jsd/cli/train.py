@@ -95,6 +95,8 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help=_("steps from one checkpoint and its samples to the next") + " (%(default)s)",
     )
+    said = _("of 1,024 composed scenes each, at most") + " (%(default)s)"
+    add("--scene-shards", type=whole, default=384, metavar="N", help=said)
     said = _("processes that make batches ahead, for a GPU") + " (%(default)s)"
     add("--dataloader-num-workers", type=whole, default=0, metavar="N", help=said)
     add("--device", choices=("cpu", "cuda"), help=_("cuda where there is one, else cpu"))
@@ -124,7 +126,7 @@ def run(args: argparse.Namespace) -> None:
     if args.gradient_accumulation_steps is None:
         args.gradient_accumulation_steps = launched_accumulation()
     chosen = {name: getattr(args, name) for name in CHOSEN}
-    _check_positive({**chosen, "checkpointing_steps": args.checkpointing_steps})
+    _check_positive({**chosen, **{name: getattr(args, name) for name in ("checkpointing_steps", "scene_shards")}})
     check_whole("seed", args.seed, 0, MAX_SEED)
     check_whole("dataloader_num_workers", args.dataloader_num_workers, 0, MAX_WORKERS)
     can_start_afresh = [part for part in stage.starts_from if part in stage.trains and part in recipe.components]
@@ -157,6 +159,7 @@ def run(args: argparse.Namespace) -> None:
         class_prompt=args.class_prompt.strip(),
         seed=args.seed,
         checkpointing_steps=args.checkpointing_steps,
+        scene_shards=args.scene_shards,
         dataloader_num_workers=args.dataloader_num_workers,
         device=device,
         mixed_precision=mixed_precision,

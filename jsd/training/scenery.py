@@ -19,7 +19,7 @@ from jsd.training.latents import encode_pictures
 from jsd.training.loop import save_atomically
 
 SHARD = 1024  # scenes
-FIRST_SHARDS, MAX_SHARDS = 4, 384
+FIRST_SHARDS = 4
 DRAWN_PER_SHARD = 96 * 38  # scenes that a batch asks for, until there is a shard more
 ENCODED = 64  # at once
 
@@ -84,14 +84,16 @@ class SceneLatents:
 class MixedLatents:
     """Batches of the corpus' own pictures and of scenes."""
 
-    def __init__(self, pictures: CaptionedLatents, scenes: SceneLatents, phrases: Phrases, share: float) -> None:
-        """`share`: of the scenes."""
-        self.pictures, self.scenes, self.phrases = pictures, scenes, phrases
+    def __init__(
+        self, pictures: CaptionedLatents, scenes: SceneLatents, phrases: Phrases, share: float, most: int
+    ) -> None:
+        """`share`: of the scenes; `most`: shards of them that there may be."""
+        self.pictures, self.scenes, self.phrases, self.most = pictures, scenes, phrases, most
         self.num_scenes = round(share * pictures.stage.train_batch_size)  # of a batch
 
     def num_shards(self, step: int) -> int:
         """Of which the scenes of that step are."""
-        return min(MAX_SHARDS, FIRST_SHARDS + step * self.num_scenes // DRAWN_PER_SHARD)
+        return min(self.most, FIRST_SHARDS + step * self.num_scenes // DRAWN_PER_SHARD)
 
     def batch(self, step: int) -> tuple[Tensor, Tensor]:
         """latents (B, C, h, w), input_ids (B, L)."""

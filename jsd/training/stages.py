@@ -267,7 +267,7 @@ class Run:
             )
         scenes = Scenes(self.corpus.concepts, Sprites.load(self.options.sprites / SPRITES_FILE), self.options.seed)
         scene_latents = SceneLatents(scenes, self.vae, size_px, scenes_folder(self.options.output, self.options.seed))
-        return MixedLatents(pictures, scene_latents, self.phrases, self.stage.scenes)
+        return MixedLatents(pictures, scene_latents, self.phrases, self.stage.scenes, self.options.scene_shards)
 
     def _autoencoding(self, step: int) -> Losses:
         seed = self.options.seed

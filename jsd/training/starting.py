@@ -32,6 +32,7 @@ class TrainOptions:
     start_from: Path | None = None  # a model folder to take everything from, instead of the stages before
     seed: int = 0
     checkpointing_steps: int = 200
+    scene_shards: int = 384  # of 1,024 scenes each, at most
     dataloader_num_workers: int = 0  # processes that make batches ahead
     device: str = "cpu"
     mixed_precision: str = "no"  # of autocast; "bf16" where that is fast: see jsd.devices.fast_dtype
@@ -168,6 +169,7 @@ def run_settings(stage: Stage, options: TrainOptions, corpus: str) -> dict[str, 
         "mixed_precision": options.mixed_precision,
         "trigger": options.trigger,
         "class_prompt": options.class_prompt,
+        "scene_shards": options.scene_shards,
         "corpus": corpus,
         "num_processes": options.processes.count,
     }

@@ -73,13 +73,14 @@ def test_a_batch_holds_both_and_depends_on_the_step_alone(
 
     def mixed(share: float) -> MixedLatents:
         pictures = CaptionedLatents(toy_corpus, own, stage, tokenizer, seed=0, dropout=0.1)
-        return MixedLatents(pictures, SceneLatents(scenes, vae, 32, tmp_path), phrases, share)
+        return MixedLatents(pictures, SceneLatents(scenes, vae, 32, tmp_path), phrases, share, most=3)
 
     source = mixed(0.7)
     source.batch(0)
     latents, input_ids = source.batch(5)
     assert all(torch.equal(a, b) for a, b in zip((latents, input_ids), mixed(0.7).batch(5), strict=True))
     assert ((latents == 7).flatten(1).all(dim=1)).sum() == 3, "seven of ten are scenes"
+    assert [source.num_shards(step) for step in (0, 10**9)] == [2, 3], "as many as there may be"
     assert input_ids.shape == (10, 16) and len(torch.unique(input_ids, dim=0)) > 5
 
 
