@@ -30,7 +30,7 @@ STAGES = {"parts": "text_encoder", "scenes": "unet"}
 PART_BYTES = 15_000_000
 # In the rows' warm-up the rate of learning does not depend on how many steps follow; between which ones is timed.
 TIMED_STEPS, QUIET = 100, (40, 100)
-RESERVE_SECONDS, MARGIN = 20, 0.95  # to load once more and to write; of what is left, what is planned with
+RESERVE_SECONDS, MARGIN = 20, 0.9  # to load once more and to write; of what is left, what is planned with
 READERS = 3  # of the processes: to make the texts is little work
 CHECKPOINTING_STEPS = 1_000_000  # samples take seconds, and there is nothing to go on from
 
@@ -145,8 +145,10 @@ def main(argv: Sequence[str] | None = None) -> None:
             train += [*more, *shlex.split(getattr(args, stage)), "--max-train-steps"]
             jsd(*train, str(TIMED_STEPS))
             steps = steps_within(output / stage / "log.jsonl", ends[stage] - time.monotonic())
-            jsd(*train, str(steps))
-            print(f"{stage}: {steps} steps, {time.monotonic() - began:.0f} s so far", flush=True)
+            # An estimate may be wrong, and what is late is lost.
+            limit = max(1.0, ends[stage] - RESERVE_SECONDS / 2 - time.monotonic())
+            jsd(*train, str(steps), "--max-train-seconds", f"{limit:.1f}")
+            print(f"{stage}: {time.monotonic() - began:.0f} s so far", flush=True)
             # The next stage starts from this one's component and the others of START.
             start = Path(shutil.copytree(args.start, Path(work) / "start", dirs_exist_ok=True))
             shutil.copytree(output / stage / "model" / component, start / component, dirs_exist_ok=True)

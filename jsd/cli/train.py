@@ -77,6 +77,8 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--seed", type=whole, default=0, metavar="N", help=_("of weights, batches and noise") + " (%(default)s)")
     add("--max-train-steps", type=whole, metavar="N", help=_("instead of the stage's own number"))
+    said = _("of this run; what is learnt by then is its model, and the same command goes on")
+    add("--max-train-seconds", type=number, metavar="N", help=said)
     add("--learning-rate", type=number, metavar="RATE", help=_("instead of the stage's own"))
     add("--train-batch-size", type=whole, metavar="N", help=_("instead of the stage's own"))
     said = _("batches that make a step, of each process; instead of the stage's own")
@@ -126,7 +128,8 @@ def run(args: argparse.Namespace) -> None:
     if args.gradient_accumulation_steps is None:
         args.gradient_accumulation_steps = launched_accumulation()
     chosen = {name: getattr(args, name) for name in CHOSEN}
-    _check_positive({**chosen, **{name: getattr(args, name) for name in ("checkpointing_steps", "scene_shards")}})
+    others = ("checkpointing_steps", "scene_shards", "max_train_seconds")
+    _check_positive({**chosen, **{name: getattr(args, name) for name in others}})
     check_whole("seed", args.seed, 0, MAX_SEED)
     check_whole("dataloader_num_workers", args.dataloader_num_workers, 0, MAX_WORKERS)
     can_start_afresh = [part for part in stage.starts_from if part in stage.trains and part in recipe.components]
@@ -159,6 +162,7 @@ def run(args: argparse.Namespace) -> None:
         class_prompt=args.class_prompt.strip(),
         seed=args.seed,
         checkpointing_steps=args.checkpointing_steps,
+        max_train_seconds=math.inf if args.max_train_seconds is None else args.max_train_seconds,
         scene_shards=args.scene_shards,
         dataloader_num_workers=args.dataloader_num_workers,
         device=device,
@@ -188,7 +192,7 @@ def _stage(args: argparse.Namespace, recipe: "Recipe") -> "Stage":
 def _check_positive(values: Mapping[str, float | str | None]) -> None:
     for name, value in values.items():
         if value is not None and (isinstance(value, str) or not 0 < value < math.inf):  # NaN is refused too
-            if name == "learning_rate":
+            if name in ("learning_rate", "max_train_seconds"):
                 rule = ("train.positive", N_("{field} must be a number more than 0, got {value}; give one"))
             else:
                 rule = ("train.positive_whole", N_("{field} must be a whole number more than 0, got {value}; give one"))

@@ -37,6 +37,7 @@ class Ahead(Generic[T]):
         if self.workers == 0:
             return self.make(number)
         if number != self._next:
+            self.close()
             self._items = iter(
                 DataLoader(
                     _Made(self.make),
@@ -51,3 +52,7 @@ class Ahead(Generic[T]):
         self._next = number + self.stride
         item: T = next(self._items)
         return item
+
+    def close(self) -> None:
+        """End the workers. Those of an object that is merely forgotten wait, and later workers inherit it."""
+        self._next, self._items = None, iter(())

@@ -67,12 +67,14 @@ def train(
     *,
     settings: Mapping[str, object],
     checkpointing_steps: int,
+    max_train_seconds: float = math.inf,
     autocast: torch.autocast,
     processes: Processes = ALONE,
     log: Callable[[int, dict[str, float]], None],
     sample: Callable[[int], None],
-) -> tuple[EMAModel, float]:
-    """Run `stage` to its last step, from `folder`'s checkpoint where there is one: (averages, seconds of all runs).
+) -> tuple[EMAModel, int, float]:
+    """Run `stage` to its last step, or for so many seconds, from `folder`'s checkpoint where there is one: (averages,
+    steps, seconds of all runs).
 
     `compute_loss(n)` is the loss of the n-th batch, a function of n alone, so that a resumed run sees the same batches,
     and several processes those of one that accumulates as many.
@@ -102,8 +104,11 @@ def train(
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         ema.step(parameters)
-        done, last = step + 1, step + 1 == stage.max_train_steps
-        elapsed = seconds + time.monotonic() - began
+        here = time.monotonic() - began
+        if max_train_seconds < math.inf:  # all processes stop at one step
+            here = processes.mean(torch.tensor(here, device=parameters[0].device)).item()
+        done, elapsed = step + 1, seconds + here
+        last = done == stage.max_train_steps or here >= max_train_seconds
         if processes.is_first and (done % LOGGING_STEPS == 0 or last):
             values |= {name: value.item() for name, value in metrics.items()}
             bar.set_postfix({name: f"{value:.4f}" for name, value in values.items()})
@@ -118,7 +123,9 @@ def train(
                 ema.copy_to(parameters)
                 sample(done)
                 ema.restore(parameters)
-    return ema, elapsed
+        if last:
+            return ema, done, elapsed
+    return ema, start, elapsed
 
 
 def _accumulate(

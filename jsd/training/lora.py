@@ -53,13 +53,14 @@ def run_lora(recipe: Recipe, stage: Stage, options: TrainOptions) -> Path:
         run = LoraRun(recipe, stage, options, own)
     with Log(options.output, options.processes.is_first) as log:
         log.describe(description(recipe, stage, options))
-        ema, seconds = train(
+        ema, steps, seconds = train(
             stage,
             run.layers,
             run.loss,
             options.output,
             settings=settings,
             checkpointing_steps=options.checkpointing_steps,
+            max_train_seconds=options.max_train_seconds,
             autocast=options.autocast,
             processes=options.processes,
             log=log.write,
@@ -74,7 +75,8 @@ def run_lora(recipe: Recipe, stage: Stage, options: TrainOptions) -> Path:
         options.base, stage.adapter, prediction, options.trigger, captions, options.output.resolve().name
     )
     write_lora(options.output / FILE, run.layers, said)
-    write_json(options.output / "run.json", {**description(recipe, stage, options), "seconds": round(seconds, 1)})
+    done = {"steps": steps, "seconds": round(seconds, 1)}
+    write_json(options.output / "run.json", {**description(recipe, stage, options), **done})
     return options.output / FILE
 
 

@@ -52,6 +52,7 @@ class SceneLatents:
         painted = (chunk for chunk in map(chunks, range(len(firsts))) if chunk is not None)
         for index in missing:
             self._write(index, painted)
+        chunks.close()
 
     def _path(self, index: int) -> Path:
         return self.folder / f"{index:05}.pt"

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from copy import deepcopy
 from functools import cached_property
 from pathlib import Path
@@ -90,15 +91,16 @@ def run_stage(recipe: Recipe, name: str, options: TrainOptions) -> Path:
         torch.manual_seed(options.seed)
         run = Run(recipe, stage, options, corpus)
     trained = deepcopy(run.trained).cpu() if options.processes.is_divided else run.trained
-    with Log(folder, options.processes.is_first) as log:
+    with closing(run), Log(folder, options.processes.is_first) as log:
         log.describe(description(recipe, stage, options))
-        ema, seconds = train(
+        ema, steps, seconds = train(
             stage,
             run.trained,
             run.loss,
             folder,
             settings=settings,
             checkpointing_steps=options.checkpointing_steps,
+            max_train_seconds=options.max_train_seconds,
             autocast=options.autocast,
             processes=options.processes,
             log=log.write,
@@ -113,7 +115,8 @@ def run_stage(recipe: Recipe, name: str, options: TrainOptions) -> Path:
     # In one move: a later stage must not start from half a model.
     with replacing_folder(folder / "model") as partial:
         run.export(partial)
-    write_json(folder / "run.json", {**description(recipe, stage, options), "seconds": round(seconds, 1)})
+    done = {"steps": steps, "seconds": round(seconds, 1)}
+    write_json(folder / "run.json", {**description(recipe, stage, options), **done})
     return folder / "model"
 
 
@@ -166,6 +169,12 @@ class Run:
             "reading": lambda step: self.reading.loss(self.modules["text_encoder"], step),
         }
         self.loss = losses[stage.objective]
+
+    def close(self) -> None:
+        """End the processes that make batches."""
+        for ahead in (getattr(self, "batch", None), getattr(getattr(self, "reading", None), "made", None)):
+            if ahead is not None:
+                ahead.close()
 
     def _part(self, name: str) -> nn.Module:
         """A component, or "vae.decoder": a part of one."""

@@ -1,6 +1,7 @@
 """The loop on one linear layer: schedule, averages, checkpoints, and the same result after a resume."""
 
 import copy
+import math
 import subprocess
 import sys
 from collections.abc import Callable
@@ -38,6 +39,7 @@ def run(
     *,
     settings: dict[str, object] | None = None,
     checkpointing_steps: int = 3,
+    max_train_seconds: float = math.inf,
     batches: Callable[[int], tuple[Tensor, Tensor]] = batch,
     sample: Callable[[int], None] = lambda step: None,
     log: Callable[[int, dict[str, float]], None] = lambda step, values: None,
@@ -47,13 +49,14 @@ def run(
         return (modules["linear"](inputs) - targets).square().mean(), {}
 
     check_settings(folder / CHECKPOINT_FILE, settings or {})
-    ema, _ = train(
+    ema, *_ = train(
         stage,
         modules,
         compute_loss,
         folder,
         settings={} if settings is None else settings,
         checkpointing_steps=checkpointing_steps,
+        max_train_seconds=max_train_seconds,
         autocast=torch.autocast("cpu", torch.bfloat16, enabled=False),
         log=log,
         sample=sample,
@@ -264,3 +267,16 @@ def test_the_loop_learns(tmp_path: Path) -> None:
     run(modules, tmp_path, stage, checkpointing_steps=100, batches=lambda _: (inputs, target))
     first, last = ((m["linear"](inputs) - target).square().mean().item() for m in (before, modules))
     assert last < first / 10
+
+
+def test_a_run_that_has_a_time_limit_keeps_what_it_learnt_and_goes_on(tmp_path: Path) -> None:
+    """A step is over after a billionth of a second."""
+    whole, steps = make_modules(), list[int]()
+    for folder in (tmp_path / "whole", tmp_path / "limited"):
+        folder.mkdir()
+    run(whole, tmp_path / "whole")
+    for _ in range(STAGE.max_train_steps):
+        limited = make_modules()
+        run(limited, tmp_path / "limited", max_train_seconds=1e-9, sample=steps.append)
+    assert steps == list(range(1, STAGE.max_train_steps + 1)), "one at a time, each with its checkpoint"
+    assert torch.equal(flat(limited), flat(whole))

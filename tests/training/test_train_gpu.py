@@ -79,9 +79,9 @@ def test_it_goes_from_a_folder_to_pieces_that_fit_over_it(
 
 
 def test_the_first_steps_say_how_many_there_is_time_for(tmp_path: Path) -> None:
-    """A tenth of a second each, of 95 % of what is left to train."""
+    """A tenth of a second each, of 90 % of what is left to train."""
     path = log(tmp_path, {20: 49.0, 40: 54.0, 60: 56.0, 80: 58.0, 100: 60.0})
-    assert train_gpu.steps_within(path, train_gpu.RESERVE_SECONDS + 100.0) == 100 + 950
+    assert train_gpu.steps_within(path, train_gpu.RESERVE_SECONDS + 100.0) == 100 + 900
     assert train_gpu.steps_within(path, 5.0) == 100, "there is no time for more"
 
 

@@ -29,7 +29,7 @@ SLOT = "{}"
 A_THING = Attributes("thing", ("つ", "個"), False, "stands", ("plain",))  # of a concept that concepts.tsv lacks
 # How often a spelling is drawn in phrases; alone all of them are drawn alike. The names of a concept are listed from
 # the most usual on: 車 is learnt behind every word, though many names end with it.
-LEVELS = {"name": 8.0, "casual": 2.0, "near": 1.5, "kana": 0.7, "keyword": 0.5}
+LEVELS = {"name": 8.0, "casual": 1.2, "near": 0.8, "kana": 0.3, "keyword": 0.3}
 NAMES_FALL = 2  # the third name is drawn half as often as the first
 SOUND = 4.0  # キラキラ: some 60 words in all
 # Of the texts: captions as before, two things, phrases that were written as a whole, the bare word; the rest is made.

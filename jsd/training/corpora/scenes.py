@@ -18,7 +18,7 @@ from jsd.training.corpora.grounds import SIDE, paint
 from jsd.training.corpora.sprites import Sprite, Sprites
 from jsd.training.corpora.words import Attributes, Colour, read_attributes, read_colours, read_places, read_relations
 
-KINDS = {"single": 0.2, "colour": 0.2, "count": 0.08, "pair": 0.45, "place": 0.07}
+KINDS = {"single": 0.18, "colour": 0.2, "count": 0.06, "pair": 0.5, "place": 0.06}
 # Kinds of concepts that most pairs are of, so that who is who is learnt sooner.
 EVERYDAY, EVERYDAY_SHARE = ("animal", "plant", "food", "drink", "nature", "vehicle", "clothes"), 0.75
 # Of scenes that name no design, so that seeds differ; and of those that do.
