@@ -31,6 +31,9 @@ A_THING = Attributes("thing", ("つ", "個"), False, "stands", ("plain",))  # of
 # the most usual on: 車 is learnt behind every word, though many names end with it.
 LEVELS = {"name": 8.0, "casual": 1.2, "near": 0.8, "kana": 0.3, "keyword": 0.3}
 NAMES_FALL = 2  # the third name is drawn half as often as the first
+# Of the words: the usual names of a thing, the first four, among others. Compounds are words too, and what ends like
+# them would be read as they are: 緑の車 as 手押し車, 赤いバイク as ロードバイク.
+USUAL, IN_COMPANY, IN_COLOUR = 4, 0.35, 0.5
 SOUND = 4.0  # キラキラ: some 60 words in all
 # Of the texts: captions as before, two things, phrases that were written as a whole, the bare word; the rest is made.
 CAPTION, PAIR, WRITTEN, BARE = 0.15, 0.05, 0.08, 0.2
@@ -116,6 +119,10 @@ class Phrases:
                         num_names += 1
             self.things[code] = dict.fromkeys(own, concept.name_ja)
             self.weights[code] = list(own.values())
+        self.usual = {
+            code: [word for _, word in sorted(zip(self.weights[code], things, strict=True), key=_heaviest)[:USUAL]]
+            for code, things in self.things.items()
+        }
         self.spelled = [both for things in self.things.values() for both in things.items()]
         self.around = Around(lambda rng: self.thing(rng.choice(self.codes), rng)[0])
 
@@ -163,8 +170,16 @@ class Phrases:
         return word, self.things[code][word]
 
     def word(self, rng: random.Random) -> tuple[str, str]:
-        """A spelling of any concept, and how it has been asked for: all of them alike."""
-        return rng.choice(self.spelled)
+        """A spelling of any concept, all of them alike, or a usual one in company; and how it has been asked for."""
+        if rng.random() >= IN_COMPANY:
+            return rng.choice(self.spelled)
+        code = rng.choice(self.codes)
+        word = rng.choice(self.usual[code])
+        if rng.random() < IN_COLOUR:
+            template = rng.choice(rng.choice(list(self.colours.values())).templates)
+        else:
+            template = self._before(code, rng, SHARES_DRAWN)[0]
+        return template.replace(SLOT, word), self.things[code][word]
 
     def _pair(self, code: str, rng: random.Random) -> tuple[str, Asked]:
         """Where two things are not drawn they mean the first; where one is placed by the other, the last, which the
@@ -308,3 +323,7 @@ def _without(words: Words, sounds: Mapping[str, str], code: str) -> Words:
     """Without the sound words that stand for another thing."""
     own, others = ((lambda word: sounds[word] == code), (lambda word: sounds.get(word, code) == code))
     return Words(words.name, tuple(filter(others, words.keywords)), tuple(filter(own, words.sounds)))
+
+
+def _heaviest(weighed: tuple[float, str]) -> float:
+    return -weighed[0]

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from jsd.training.corpora.corpus import Corpus, is_unseen
-from jsd.training.corpora.phrases import UNREAD, Phrases
+from jsd.training.corpora.phrases import IN_COMPANY, UNREAD, USUAL, Phrases
 from jsd.training.corpora.styles import CORPUS_STYLES
 from jsd.training.corpora.words import read_phrases, read_vocabulary
 from jsd.training.recipes import DRAWN
@@ -152,10 +152,15 @@ def test_the_model_says_what_it_knows(phrases: Phrases, toy_corpus: Corpus) -> N
     assert known.by_spelling["ばす"].emoji == "🚌" and known.styles == ("油絵",)
 
 
-def test_words_alone_are_drawn_alike(toy_corpus: Corpus) -> None:
+def test_words_alone_are_drawn_alike_and_usual_ones_in_company(toy_corpus: Corpus) -> None:
     phrases, rng = Phrases(toy_corpus, read_vocabulary()), random.Random(0)
     spelled = [both for things in phrases.things.values() for both in things.items()]
-    drawn = Counter(phrases.word(rng) for _ in range(1000 * len(spelled)))
-    assert set(drawn) == set(spelled)
+    drawn = Counter(phrases.word(rng) for _ in range(round(1000 * len(spelled) / (1 - IN_COMPANY))))
     for both in spelled:
         assert drawn[both] == pytest.approx(1000 * spelled.count(both), rel=0.2), both
+    company = {both: count for both, count in drawn.items() if both not in spelled}
+    assert sum(company.values()) == pytest.approx(IN_COMPANY * drawn.total(), rel=0.05)
+    usual = {concept.name_ja: phrases.usual[code] for code, concept in toy_corpus.concepts.items()}
+    assert usual["バス"][0] == "バス" and max(map(len, usual.values())) == USUAL
+    assert ("赤いバス", "バス") in company
+    assert all(any(word in text for word in usual[name]) for text, name in company)
