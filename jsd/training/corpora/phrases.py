@@ -31,9 +31,9 @@ A_THING = Attributes("thing", ("つ", "個"), False, "stands", ("plain",))  # of
 # the most usual on: 車 is learnt behind every word, though many names end with it.
 LEVELS = {"name": 8.0, "casual": 1.2, "near": 0.8, "kana": 0.3, "keyword": 0.3}
 NAMES_FALL = 2  # the third name is drawn half as often as the first
-# Of the words: the usual names of a thing, the first four, among others. Compounds are words too, and what ends like
-# them would be read as they are: 緑の車 as 手押し車, 赤いバイク as ロードバイク.
-USUAL, IN_COMPANY, IN_COLOUR = 4, 0.35, 0.5
+# Of the words: the usual names of a thing, the first four, among others; half of these are names that words for another
+# thing end with, or 緑の車 is read as 手押し車, 赤いバイク as ロードバイク.
+USUAL, IN_COMPANY, ENDING, IN_COLOUR = 4, 0.35, 0.5, 0.5
 SOUND = 4.0  # キラキラ: some 60 words in all
 # Of the texts: captions as before, two things, phrases that were written as a whole, the bare word; the rest is made.
 CAPTION, PAIR, WRITTEN, BARE = 0.15, 0.05, 0.08, 0.2
@@ -123,6 +123,14 @@ class Phrases:
             code: [word for _, word in sorted(zip(self.weights[code], things, strict=True), key=_heaviest)[:USUAL]]
             for code, things in self.things.items()
         }
+        ends: dict[str, set[str]] = {}  # of spellings -> whose they are
+        for code, things in self.things.items():
+            for one in things:
+                for first in range(1, len(one)):
+                    ends.setdefault(one[first:], set()).add(code)
+        self.ending = [
+            (code, word) for code, words in self.usual.items() for word in words if ends.get(word, set()) - {code}
+        ]
         self.spelled = [both for things in self.things.values() for both in things.items()]
         self.around = Around(lambda rng: self.thing(rng.choice(self.codes), rng)[0])
 
@@ -175,6 +183,8 @@ class Phrases:
             return rng.choice(self.spelled)
         code = rng.choice(self.codes)
         word = rng.choice(self.usual[code])
+        if self.ending and rng.random() < ENDING:
+            code, word = rng.choice(self.ending)
         if rng.random() < IN_COLOUR:
             template = rng.choice(rng.choice(list(self.colours.values())).templates)
         else:

@@ -164,3 +164,7 @@ def test_words_alone_are_drawn_alike_and_usual_ones_in_company(toy_corpus: Corpu
     assert usual["バス"][0] == "バス" and max(map(len, usual.values())) == USUAL
     assert ("赤いバス", "バス") in company
     assert all(any(word in text for word in usual[name]) for text, name in company)
+    ending = {word for _, word in phrases.ending}
+    assert "山" in ending and "富士山" not in ending
+    often = {text: count for (text, _), count in company.items() if text.startswith("赤い")}
+    assert often["赤い山"] > 4 * often["赤い富士山"]
