@@ -33,7 +33,7 @@ LEVELS = {"name": 8.0, "casual": 1.2, "near": 0.8, "kana": 0.3, "keyword": 0.3}
 NAMES_FALL = 2  # the third name is drawn half as often as the first
 # Of the words: the usual names of a thing, the first four, among others; half of these are names that words for another
 # thing end with, or 緑の車 is read as 手押し車, 赤いバイク as ロードバイク.
-USUAL, IN_COMPANY, ENDING, IN_COLOUR = 4, 0.35, 0.5, 0.5
+USUAL, IN_COMPANY, ENDING, IN_COLOUR = 4, 0.5, 0.7, 0.5
 SOUND = 4.0  # キラキラ: some 60 words in all
 # Of the texts: captions as before, two things, phrases that were written as a whole, the bare word; the rest is made.
 CAPTION, PAIR, WRITTEN, BARE = 0.15, 0.05, 0.08, 0.2
@@ -194,7 +194,8 @@ class Phrases:
     def _pair(self, code: str, rng: random.Random) -> tuple[str, Asked]:
         """Where two things are not drawn they mean the first; where one is placed by the other, the last, which the
         phrase is about."""
-        (one, asked), (other, asked_other) = self.thing(code, rng), self.thing(rng.choice(self.codes), rng)
+        second = rng.choice(self.codes)
+        (one, asked), (other, asked_other) = self.thing(code, rng), self.thing(second, rng)
         relation = "and" if rng.random() < 0.5 else rng.choice(list(self.relations))
         template = rng.choice(self.relations[relation])
         text = template.replace("{a}", one).replace("{b}", other)
@@ -202,7 +203,8 @@ class Phrases:
             form = self.relations[relation][0].replace("{a}", asked).replace("{b}", asked_other)
             marks = [] if relation == "and" else [f"relation/{relation}"]
             if rng.random() < STYLED:
-                text, form = self._in_style(rng.choice(list(CORPUS_STYLES)), text, form, marks, rng)
+                styles = [style for style in self._styles(code) if not is_unseen(second, style)]
+                text, form = self._in_style(rng.choice(styles), text, form, marks, rng)
             text = self._after(code, text, rng) if rng.random() < DRESSED else text
             return text, Asked(form, (asked, asked_other), tuple(marks))
         first = template.index("{a}") < template.index("{b}")

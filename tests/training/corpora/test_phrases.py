@@ -139,6 +139,17 @@ def test_unseen_pairs_are_never_asked_for(drawn: list[tuple[str, str]], toy_corp
         if is_unseen(code, style)
     }
     assert left_out and not left_out & {asked for _, asked in drawn}
+    phrases, rng = Phrases(toy_corpus, read_vocabulary(), drawn=DRAWN), random.Random(0)
+    codes = {concept.name_ja: code for code, concept in toy_corpus.concepts.items()}
+    styled = {
+        (codes[thing], mark.removeprefix("style/"))
+        for _, asked in (phrases.draw(rng) for _ in range(NUM_DRAWN))
+        for mark in asked.marks
+        if mark.startswith("style/")
+        for thing in asked.things
+        if thing in codes
+    }
+    assert len(styled) > 40 and not any(is_unseen(*pair) for pair in styled), "of two things neither"
 
 
 def test_some_texts_hold_what_cannot_be_read(drawn: list[tuple[str, str]]) -> None:
