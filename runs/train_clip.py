@@ -39,7 +39,7 @@ def main() -> None:
     pairs = Pairs(drawings, designs, tokenizer, STAGE.train_batch_size, seed=0)
     pairs.start(model)
     with Log(args.output) as log:
-        ema, seconds = train(
+        ema, _, seconds = train(
             STAGE,
             torch.nn.ModuleDict({"scorer": model}),
             lambda step: pairs.loss(model, step),

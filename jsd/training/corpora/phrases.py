@@ -125,9 +125,9 @@ class Phrases:
         }
         ends: dict[str, set[str]] = {}  # of spellings -> whose they are
         for code, things in self.things.items():
-            for one in things:
-                for first in range(1, len(one)):
-                    ends.setdefault(one[first:], set()).add(code)
+            for text in things:
+                for first in range(1, len(text)):
+                    ends.setdefault(text[first:], set()).add(code)
         self.ending = [
             (code, word) for code, words in self.usual.items() for word in words if ends.get(word, set()) - {code}
         ]
