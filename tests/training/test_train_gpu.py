@@ -50,7 +50,7 @@ def test_it_goes_from_a_folder_to_pieces_that_fit_over_it(
     options = ["--seconds", "1", "--device", "cpu", "--mixed-precision", "no", "--seed", "7"]
     options += [
         "--dataloader-num-workers",
-        "1",
+        "0",
         "--shards",
         "2",
         "--parts",

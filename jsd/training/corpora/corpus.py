@@ -4,7 +4,6 @@ import hashlib
 import io
 import json
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -157,14 +156,12 @@ def _paint(
     concepts = [c for c in concepts if all(c.code in drawings[name] for name in PICTURE_SETS)]
     pictures: list[np.ndarray] = []
     records: list[Record] = []
-    own = ({name: drawings[name][concept.code] for name in PICTURE_SETS} for concept in concepts)
-    with ProcessPoolExecutor() as pool:
-        rendered = pool.map(_render, [concept.code for concept in concepts], own, chunksize=4)
-        for concept, shown in tqdm(zip(concepts, rendered, strict=True), desc=_("pictures"), total=len(concepts)):
-            for style, background, picture in shown:
-                seen = (style, background, is_unseen(concept.code, style), concept.japan)
-                records.append(Record(len(records), concept.code, *seen, *origins[CORPUS_STYLES[style].picture_set]))
-                pictures.append(picture)
+    for concept in tqdm(concepts, desc=_("pictures")):
+        own = {name: drawings[name][concept.code] for name in PICTURE_SETS}
+        for style, background, picture in _render(concept.code, own):
+            seen = (style, background, is_unseen(concept.code, style), concept.japan)
+            records.append(Record(len(records), concept.code, *seen, *origins[CORPUS_STYLES[style].picture_set]))
+            pictures.append(picture)
     Corpus(np.stack(pictures), records, {concept.code: concept for concept in concepts}).save(folder)
     return Corpus.load(folder)
 
