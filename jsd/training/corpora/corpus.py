@@ -3,7 +3,7 @@
 import hashlib
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -157,11 +157,10 @@ def _paint(
     pictures: list[np.ndarray] = []
     records: list[Record] = []
     for concept in tqdm(concepts, desc=_("pictures")):
-        own = {name: drawings[name][concept.code] for name in PICTURE_SETS}
-        for style, background, picture in _render(concept.code, own):
+        for style, background, picture in _render(concept, drawings):
             seen = (style, background, is_unseen(concept.code, style), concept.japan)
             records.append(Record(len(records), concept.code, *seen, *origins[CORPUS_STYLES[style].picture_set]))
-            pictures.append(picture)
+            pictures.append(np.asarray(picture))
     Corpus(np.stack(pictures), records, {concept.code: concept for concept in concepts}).save(folder)
     return Corpus.load(folder)
 
@@ -186,17 +185,18 @@ def _check_replaceable(folder: Path) -> None:
         )
 
 
-def _render(code: str, drawings: dict[str, Image.Image]) -> list[tuple[str, str | None, np.ndarray]]:
+def _render(
+    concept: Concept, drawings: dict[str, dict[str, Image.Image]]
+) -> Iterator[tuple[str, str | None, Image.Image]]:
     """(style, background, picture) of every style, and of one coloured background for each style that takes them."""
-    colours, found = list(BACKGROUNDS), list[tuple[str, str | None, np.ndarray]]()
+    colours = list(BACKGROUNDS)
     for style in CORPUS_STYLES.values():
-        drawing = drawings[style.picture_set]
-        found.append((style.name, None, np.asarray(style.render(drawing))))
+        drawing = drawings[style.picture_set][concept.code]
+        yield style.name, None, style.render(drawing)
         if style.takes_background:
-            digest = hashlib.sha256(f"{code}/{style.name}/background".encode()).digest()
+            digest = hashlib.sha256(f"{concept.code}/{style.name}/background".encode()).digest()
             name = colours[digest[0] % len(colours)]
-            found.append((style.name, name, np.asarray(over(drawing, BACKGROUNDS[name][2]))))
-    return found
+            yield style.name, name, over(drawing, BACKGROUNDS[name][2])
 
 
 def _read_drawings(picture_set: str, concepts: list[Concept], sources: Path) -> dict[str, Image.Image]:

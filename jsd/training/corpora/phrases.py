@@ -31,7 +31,7 @@ A_THING = Attributes("thing", ("つ", "個"), False, "stands", ("plain",))  # of
 # the most usual on: 車 is learnt behind every word, though many names end with it.
 LEVELS = {"name": 8.0, "casual": 1.2, "near": 0.8, "kana": 0.3, "keyword": 0.3}
 NAMES_FALL = 2  # the third name is drawn half as often as the first
-# Of the words: the usual names of a thing, the first four, among others; half of these are names that words for another
+# Of the words: the usual names of a thing, the first four, among others; most of these are names that words for another
 # thing end with, or 緑の車 is read as 手押し車, 赤いバイク as ロードバイク.
 USUAL, IN_COMPANY, ENDING, IN_COLOUR = 4, 0.5, 0.7, 0.5
 SOUND = 4.0  # キラキラ: some 60 words in all
