@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from jsd.training.corpora.concepts import Concept
 from jsd.training.corpora.corpus import Corpus, is_unseen
 from jsd.training.corpora.phrases import IN_COMPANY, UNREAD, USUAL, Phrases
 from jsd.training.corpora.styles import CORPUS_STYLES
@@ -175,7 +176,13 @@ def test_words_alone_are_drawn_alike_and_usual_ones_in_company(toy_corpus: Corpu
     assert usual["バス"][0] == "バス" and max(map(len, usual.values())) == USUAL
     assert ("赤いバス", "バス") in company
     assert all(any(word in text for word in usual[name]) for text, name in company)
+
+
+def test_names_that_other_words_end_with_are_in_company_more_often(toy_corpus: Corpus) -> None:
+    mountain = Concept("⛰", "Toys", "山", "mountain", (), (), False, ())
+    corpus = replace(toy_corpus, concepts={**toy_corpus.concepts, mountain.code: mountain})
+    phrases, rng = Phrases(corpus, read_vocabulary()), random.Random(0)
     ending = {word for _, word in phrases.ending}
     assert "山" in ending and "富士山" not in ending
-    often = {text: count for (text, _), count in company.items() if text.startswith("赤い")}
-    assert often["赤い山"] > 4 * often["赤い富士山"]
+    often = Counter(text for text, _ in (phrases.word(rng) for _ in range(200_000)))
+    assert often["赤い山"] > 4 * often["赤い富士山"] > 0
