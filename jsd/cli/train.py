@@ -2,7 +2,7 @@
 
 import argparse
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -132,22 +132,17 @@ def run(args: argparse.Namespace) -> None:
     _check_positive({**chosen, **{name: getattr(args, name) for name in others}})
     check_whole("seed", args.seed, 0, MAX_SEED)
     check_whole("dataloader_num_workers", args.dataloader_num_workers, 0, MAX_WORKERS)
-    can_start_afresh = [part for part in stage.starts_from if part in stage.trains and part in recipe.components]
-    for part in args.from_scratch:
-        if part not in can_start_afresh:
-            raise not_one_of("from_scratch", part, can_start_afresh)
     output = args.output if args.output is not None else Path("checkpoints") / recipe.name
     check_folder(output, "output")
     if args.device is not None:
         choose_placement(args.device)
-    starts_from = {part: source for part, source in stage.starts_from.items() if part not in args.from_scratch}
     stage = dataclasses.replace(
-        stage, starts_from=starts_from, **{name: value for name, value in chosen.items() if value is not None}
+        stage,
+        starts_from=_starts_from(stage, recipe, args.from_scratch),
+        **{name: value for name, value in chosen.items() if value is not None},
     )
     recipe = dataclasses.replace(recipe, stages={**recipe.stages, args.stage: stage})
-    device = args.device if args.device is not None else ("cuda" if torch.cuda.is_available() else "cpu")
-    if processes.device is not None:
-        device = processes.device
+    device = processes.device or args.device or ("cuda" if torch.cuda.is_available() else "cpu")
     mixed_precision = args.mixed_precision if args.mixed_precision is not None else launched_precision()
     if mixed_precision is None:
         mixed_precision = "bf16" if fast_dtype(torch.device(device), training=True) == torch.bfloat16 else "no"
@@ -172,6 +167,15 @@ def run(args: argparse.Namespace) -> None:
     said = aligned(plan(recipe, args.stage, options)) if args.dry_run else run_stage(recipe, args.stage, options)
     if processes.is_first:
         print(said)
+
+
+def _starts_from(stage: "Stage", recipe: "Recipe", from_scratch: Sequence[str]) -> dict[str, str]:
+    """The stage's, without the components that are to start from scratch."""
+    can_start_afresh = [part for part in stage.starts_from if part in stage.trains and part in recipe.components]
+    for part in from_scratch:
+        if part not in can_start_afresh:
+            raise not_one_of("from_scratch", part, can_start_afresh)
+    return {part: source for part, source in stage.starts_from.items() if part not in from_scratch}
 
 
 def _stage(args: argparse.Namespace, recipe: "Recipe") -> "Stage":

@@ -16,6 +16,7 @@ from jsd.training.batches import pixel_values
 from jsd.training.corpora.corpus import Corpus
 from jsd.training.loop import load_cached
 
+LATENTS_FILE = "latents.pt"
 BATCH_SIZE = 32
 
 

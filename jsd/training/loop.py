@@ -94,15 +94,7 @@ def train(
     steps, shown = range(start, stage.max_train_steps), {"total": stage.max_train_steps, "desc": stage.name}
     bar = tqdm(steps, initial=start, disable=not processes.is_first, **shown)
     for step in bar:
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(stage, step)
-        loss, metrics = _accumulate(stage, step, compute_loss, autocast, processes)
-        processes.average_gradients(parameters)
-        norm = processes.whole(nn.utils.clip_grad_norm_(parameters, stage.max_grad_norm))
-        values = {"loss": processes.mean(loss).item(), "grad_norm": norm.item()}
-        _check_finite(values, step + 1, learning_rate(stage, step))
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+        values, metrics = _step(stage, step, parameters, optimizer, compute_loss, autocast, processes)
         ema.step(parameters)
         here = time.monotonic() - began
         if max_train_seconds < math.inf:  # all processes stop at one step
@@ -114,10 +106,9 @@ def train(
             bar.set_postfix({name: f"{value:.4f}" for name, value in values.items()})
             log(done, {**values, "lr": learning_rate(stage, step), "seconds": elapsed})
         if done % checkpointing_steps == 0 or last:
-            state = {"modules": modules.state_dict(), "optimizer": optimizer.state_dict(), "ema": ema.shadow_params}
-            state = processes.whole(state)
-            if processes.is_first:
-                save_atomically({**state, "step": done, "seconds": elapsed, "settings": dict(settings)}, path)
+            _keep(
+                path, modules, optimizer, ema, processes, {"step": done, "seconds": elapsed, "settings": dict(settings)}
+            )
             if processes.is_first and not processes.is_divided:  # divided, no process could draw alone
                 ema.store(parameters)
                 ema.copy_to(parameters)
@@ -126,6 +117,28 @@ def train(
         if last:
             return ema, done, elapsed
     return ema, start, elapsed
+
+
+def _step(
+    stage: Stage,
+    step: int,
+    parameters: list[nn.Parameter],
+    optimizer: torch.optim.Optimizer,
+    compute_loss: Callable[[int], Losses],
+    autocast: torch.autocast,
+    processes: Processes,
+) -> tuple[dict[str, float], dict[str, Tensor]]:
+    """Learn from one batch; loss and norm of the gradients of all processes, and what else the last part measured."""
+    for group in optimizer.param_groups:
+        group["lr"] = learning_rate(stage, step)
+    loss, metrics = _accumulate(stage, step, compute_loss, autocast, processes)
+    processes.average_gradients(parameters)
+    norm = processes.whole(nn.utils.clip_grad_norm_(parameters, stage.max_grad_norm))
+    values = {"loss": processes.mean(loss).item(), "grad_norm": norm.item()}
+    _check_finite(values, step + 1, learning_rate(stage, step))
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    return values, metrics
 
 
 def _accumulate(
@@ -182,6 +195,21 @@ def check_settings(path: Path, settings: Mapping[str, object]) -> None:
                 value=value,
                 path=path,
             )
+
+
+def _keep(
+    path: Path,
+    modules: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    ema: EMAModel,
+    processes: Processes,
+    others: Mapping[str, object],
+) -> None:
+    """Write the checkpoint, with what else it shall say."""
+    state = {"modules": modules.state_dict(), "optimizer": optimizer.state_dict(), "ema": ema.shadow_params}
+    state = processes.whole(state)
+    if processes.is_first:
+        save_atomically({**state, **others}, path)
 
 
 def _resume(

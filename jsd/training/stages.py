@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from jsd.atomic import replacing_folder, write_json
 from jsd.errors import CheckpointError
@@ -17,17 +17,15 @@ from jsd.models.tokenizer_json import open_to_diffusers
 from jsd.pipeline import Pipeline
 from jsd.prompting.tokenizer import JapaneseTokenizer
 from jsd.training import modules
-from jsd.training.ahead import Ahead
-from jsd.training.batches import CaptionedLatents, crops, decoded_pictures, training_records
+from jsd.training.batches import crops, decoded_pictures, training_records
 from jsd.training.corpora.corpus import Corpus
 from jsd.training.corpora.enlarged import EnlargedPictures, build_enlarged
 from jsd.training.corpora.opening import corpus_digest, open_corpus
 from jsd.training.corpora.phrases import Phrases
-from jsd.training.corpora.scenes import Scenes
 from jsd.training.corpora.shards import Shards
-from jsd.training.corpora.sprites import SPRITES_FILE, Sprites
 from jsd.training.corpora.words import read_vocabulary
-from jsd.training.latents import corpus_latents, encode_corpus
+from jsd.training.dataloader import dataloader
+from jsd.training.latents import LATENTS_FILE, corpus_latents, encode_corpus
 from jsd.training.logs import Log, draw_samples, reconstruct
 from jsd.training.loop import CHECKPOINT_FILE, check_settings, train
 from jsd.training.lora import run_lora
@@ -41,7 +39,6 @@ from jsd.training.objectives import (
 )
 from jsd.training.reading import Reading, Teacher, reread, same_vocabulary
 from jsd.training.recipes import PHRASES, STYLES_DRAWN, Recipe, Stage
-from jsd.training.scenery import MixedLatents, SceneLatents, scenes_folder
 from jsd.training.starting import (
     TrainOptions,
     alphas_cumprod,
@@ -51,10 +48,9 @@ from jsd.training.starting import (
     source_folder,
     step_generator,
 )
-from jsd.training.streaming import LatentsTask, StreamedLatents, check_own_pictures
+from jsd.training.streaming import check_own_pictures
 from jsd.training.vocabulary import train_caption_tokenizer, train_phrase_tokenizer, train_tokenizer
 
-LATENTS_FILE = "latents.pt"
 NUM_OWN_SAMPLES = 8
 MODULES = {
     "autoencoding": ("vae",),
@@ -150,16 +146,14 @@ class Run:
             self.vae = modules.load("vae", source_folder(recipe, stage, "vae", options)).to(options.device)
             self.vae.to(memory_format=torch.channels_last)  # a quarter faster on a CPU
             if stage.objective not in ("reading", "upscaling"):
-                batches = self._batches()
-                workers, stride = options.ahead
-                if isinstance(batches, StreamedLatents):
-                    workers = 0  # it encodes, which may be a GPU's work
-                if isinstance(batches, MixedLatents) and workers > 0:
-                    last = stage.max_train_steps * stage.gradient_accumulation_steps * stride
-                    batches.scenes.paint_ahead(batches.num_shards(last), workers)
-                self.batch = Ahead[Sequence[Tensor]](batches.batch, workers, stride)
+                assert self.tokenizer is not None
+                unet = self.modules["unet"].config if "unet" in self.modules else recipe.components["unet"]
+                self.batch = dataloader(
+                    recipe, stage, options, corpus, self.vae, unet["sample_size"], self.tokenizer, lambda: self.phrases
+                )
         if stage.objective == "decoding":
-            self.latents = self._latents(self.corpus.pictures.shape[1])
+            size_px = self.corpus.pictures.shape[1]
+            self.latents = corpus_latents(self.corpus, self.vae, size_px, options.output / LATENTS_FILE)
         losses: dict[str, Callable[[int], Losses]] = {
             "autoencoding": self._autoencoding,
             "contrastive": self._contrastive,
@@ -181,11 +175,6 @@ class Run:
         component, _, part = name.partition(".")
         module: nn.Module = self.modules[component].get_submodule(part)
         return module
-
-    def _latents(self, size_px: int) -> Tensor:
-        """(N, C, h, w) of all pictures, scaled."""
-        cache = self.options.output / LATENTS_FILE
-        return corpus_latents(self.corpus, self.vae, size_px, cache)
 
     def _check_widths(self) -> None:
         """The UNet of a folder given as --base may read text of another width."""
@@ -254,29 +243,6 @@ class Run:
         else:
             module = modules.build(name, self.recipe.components[name], self.tokenizer)
         return module.to(self.options.device)
-
-    def _batches(self) -> CaptionedLatents | MixedLatents | StreamedLatents:
-        assert self.tokenizer is not None
-        unet = self.modules["unet"].config if "unet" in self.modules else self.recipe.components["unet"]
-        size_px = unet["sample_size"] * 2 ** (len(self.vae.config.block_out_channels) - 1)
-        dropout = self.stage.caption_dropout if self.stage.objective == "denoising" else 0.0
-        if self.own is not None:
-            folder = source_folder(self.recipe, self.stage, "vae", self.options)
-            task = LatentsTask(self.own, folder, size_px, self.options.device)
-            return StreamedLatents(task, self.vae, self.stage, self.tokenizer, self.options.seed, dropout)
-        latents = self._latents(size_px)
-        pictures = CaptionedLatents(self.corpus, latents, self.stage, self.tokenizer, self.options.seed, dropout)
-        if self.stage.scenes == 0:
-            return pictures
-        if self.options.sprites is None:
-            raise CheckpointError(
-                "train.sprites",
-                "the stage {stage} composes scenes, and no --sprites are given; give the folder of jsd data sprites",
-                stage=self.stage.name,
-            )
-        scenes = Scenes(self.corpus.concepts, Sprites.load(self.options.sprites / SPRITES_FILE), self.options.seed)
-        scene_latents = SceneLatents(scenes, self.vae, size_px, scenes_folder(self.options.output, self.options.seed))
-        return MixedLatents(pictures, scene_latents, self.phrases, self.stage.scenes, self.options.scene_shards)
 
     def _autoencoding(self, step: int) -> Losses:
         seed = self.options.seed
