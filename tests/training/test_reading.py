@@ -16,7 +16,7 @@ from jsd.training.reading import Reading, Teacher, in_turn, reading_loss, reread
 from jsd.training.recipes import DRAWN, PHRASES
 from jsd.training.vocabulary import train_phrase_tokenizer, train_tokenizer
 from runs.blocks import ROOT
-from runs.misread import misread
+from runs.misread import misread, misread_prompts
 
 
 @pytest.fixture(scope="module")
@@ -190,3 +190,19 @@ def test_what_is_misread_is_counted(
     shutil.copytree(folders[1], tmp_path / "tokenizer")
     untrained = [word for _, word, other in misread(tmp_path, toy_corpus_folder) if other]
     assert len(untrained) > 0.5 * len(read)
+
+
+def test_prompts_that_are_misread_are_named_with_what_they_are_taken_for(
+    toy_corpus_folder: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "prompts.txt"
+    file.write_text(
+        "nouns: いぬ = 🐕\nnouns: ネコ = 🐕\ntwo: 犬と猫 = 🐈 | 🐕\ntwo: 犬と猫 = 🐕 | 🚌\n", encoding="utf-8"
+    )
+    read = list(misread_prompts(ROOT / "weights" / "mini", toy_corpus_folder, file))
+    assert read == [
+        ("nouns", "いぬ", None),
+        ("nouns", "ネコ", "猫"),
+        ("two", "犬と猫", None),
+        ("two", "犬と猫", "犬、猫"),
+    ]
