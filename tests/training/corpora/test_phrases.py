@@ -186,3 +186,4 @@ def test_names_that_other_words_end_with_are_in_company_more_often(toy_corpus: C
     assert "山" in ending and "富士山" not in ending
     often = Counter(text for text, _ in (phrases.word(rng) for _ in range(200_000)))
     assert often["赤い山"] > 4 * often["赤い富士山"] > 0
+    assert often["緑の山"] > 8 * often["緑っぽい山"] > 0, "a colour in its usual form"
