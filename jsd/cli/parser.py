@@ -50,6 +50,13 @@ class Parser(argparse.ArgumentParser):
         self._positionals.title, self._optionals.title = _("positional arguments"), _("options")
         self.add_argument("-h", "--help", action="help", help=_("show this help and exit"))
 
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        """What is unknown is so to the subcommand, whose help is asked for then, not to the command above it."""
+        known, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return known, unknown
+
     def error(self, message: str) -> NoReturn:
         reason = _in_our_words(message)
         # What was typed may be a stranger's text: nothing in it may steer the terminal.

@@ -203,7 +203,7 @@ def build_server(artist: Artist) -> "Server[Any]":
 def serve(
     folder: ModelFolder, *, device: str | None, dtype: str | None, engine: str | None, output_dir: Path | None
 ) -> None:
-    """Answer until standard input ends."""
+    """Answer until standard input ends, or nobody reads the answers."""
 
     def load() -> "Pipeline":
         from jsd.pipeline import Pipeline  # torch, only when something is drawn
@@ -215,7 +215,10 @@ def serve(
         async with stdio_server() as (read_stream, write_stream):
             await server.run(read_stream, write_stream, server.create_initialization_options())
 
-    anyio.run(answer)
+    try:
+        anyio.run(answer)
+    except* BrokenPipeError:
+        pass  # the client is gone, and nobody is left to tell
 
 
 def _schema(rule: Option, folder: ModelFolder) -> dict[str, Any]:

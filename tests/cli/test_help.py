@@ -80,25 +80,26 @@ def test_all_of_the_help_is_in_the_users_language(language: str, jsd: Jsd, monke
 
 @pytest.mark.parametrize("language", ["en", "ja"])
 @pytest.mark.parametrize(
-    ("words", "named"),
+    ("words", "named", "command"),
     [
-        (["generate"], "PROMPT"),
-        (["generate", "猫", "--colour", "red"], "--colour red"),
-        (["generate", "猫", "--heig", "8"], "--heig"),  # no option is abbreviated
-        (["--vers", "weights", "list"], "--vers"),
-        (["generate", "猫", "--seed"], "--seed"),
-        (["info", "a.png", "--json=1"], "--json"),
-        (["batch", "a.txt", "--no-metadata=1"], "--no-metadata"),
-        (["evaluate", "--split", "x\ny"], "--split"),
-        (["paint"], "COMMAND"),
+        (["generate"], "PROMPT", "jsd generate"),
+        (["generate", "猫", "--colour", "red"], "--colour red", "jsd generate"),
+        (["generate", "猫", "--heig", "8"], "--heig", "jsd generate"),  # no option is abbreviated
+        (["weights", "list", "--verbose"], "--verbose", "jsd weights list"),
+        (["--vers", "weights", "list"], "--vers", "jsd"),
+        (["generate", "猫", "--seed"], "--seed", "jsd generate"),
+        (["info", "a.png", "--json=1"], "--json", "jsd info"),
+        (["batch", "a.txt", "--no-metadata=1"], "--no-metadata", "jsd batch"),
+        (["evaluate", "--split", "x\ny"], "--split", "jsd evaluate"),
+        (["paint"], "COMMAND", "jsd"),
     ],
 )
 def test_arguments_that_do_not_parse_are_one_line_in_the_users_language(
-    words: list[str], named: str, language: str, jsd: Jsd, monkeypatch: pytest.MonkeyPatch
+    words: list[str], named: str, command: str, language: str, jsd: Jsd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("JSD_LANG", language)
     said = jsd(words)
-    assert said.refuses(named, "--help")
+    assert said.refuses(named, f"{command} --help")
     assert (JAPANESE.search(said.err[0]) is not None) == (language == "ja")
     assert not re.search("argument |expected|required|unrecognized|invalid|ignored", said.err[0]), "argparse's words"
 

@@ -2,7 +2,9 @@
 
 import asyncio
 import base64
+import json
 import os
+import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 from io import BytesIO
@@ -144,3 +146,16 @@ def test_a_folder_that_cannot_be_loaded_is_told_before_there_is_a_server(
 ) -> None:
     assert main(["mcp", "--weights", str(tmp_path)]) == 2
     assert "problem" in capsys.readouterr().err
+
+
+def test_a_client_that_is_gone_ends_the_server_without_a_word(toy_folder: Path) -> None:
+    hello = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "gone", "version": "1"}}
+    request = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": hello}
+    command = [sys.executable, "-m", "jsd", "mcp", "--weights", str(toy_folder)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as server:
+        assert server.stdin is not None and server.stdout is not None and server.stderr is not None
+        server.stdout.close()
+        server.stdin.write(json.dumps(request).encode() + b"\n")
+        server.stdin.close()
+        said = server.stderr.read().decode()
+    assert (said, server.returncode) == ("", 0)

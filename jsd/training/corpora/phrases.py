@@ -32,8 +32,8 @@ A_THING = Attributes("thing", ("つ", "個"), False, "stands", ("plain",))  # of
 LEVELS = {"name": 8.0, "casual": 1.2, "near": 0.8, "kana": 0.3, "keyword": 0.3}
 NAMES_FALL = 2  # the third name is drawn half as often as the first
 # Of the words: the usual names of a thing, the first four, among others; most of these are names that words for another
-# thing end with, or 緑の車 is read as 手押し車, 赤いバイク as ロードバイク. Half of them are in a colour, half of these in its
-# usual form, 赤い or 緑の, of some 25.
+# thing end with, or 緑の車 is read as 手押し車, 赤いバイク as ロードバイク. Half of them are in a colour, half of these
+# in its usual form, 赤い or 緑の, of some 25.
 USUAL, IN_COMPANY, ENDING, IN_COLOUR, USUAL_COLOUR = 4, 0.5, 0.7, 0.5, 0.5
 SOUND = 4.0  # キラキラ: some 60 words in all
 # Of the texts: captions as before, two things, phrases that were written as a whole, the bare word; the rest is made.
