@@ -13,6 +13,7 @@ GUIDANCE_LIMITS = (1, 20)
 MAX_BYTES = 2**24  # tokenizers' apart, the longest that is published is the index of shards, 0.3 MB
 # Blocks times layers a block times transformers a layer; 60 in SDXL's UNet, the largest. Building takes time with each.
 MAX_LAYERS = 500
+MAX_SAMPLE_SIZE = 4096  # latents of a UNet, pixels of a VAE; what is drawn by default must fit into memory
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -71,7 +72,7 @@ def check_values(path: Path, config: dict[str, Any]) -> None:
     shift_factor, guidance_width = config.get("shift_factor"), config.get("time_cond_proj_dim")
     sides = sample_size if isinstance(sample_size, list) and len(sample_size) == 2 else [sample_size]
     right = {
-        "sample_size": all(type(side) is int and side > 0 for side in sides),
+        "sample_size": all(type(side) is int and 0 < side <= MAX_SAMPLE_SIZE for side in sides),
         "scaling_factor": type(scaling_factor) in (int, float) and scaling_factor > 0,
         "shift_factor": shift_factor is None or type(shift_factor) in (int, float),
         # Of LCM; two waves at least.

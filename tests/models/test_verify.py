@@ -193,6 +193,7 @@ BROKEN: dict[str, tuple[Change, list[str]]] = {
             ("vae/config.json", {"shift_factor": "x"}),
             ("unet/config.json", {"sample_size": None}),
             ("unet/config.json", {"sample_size": "16"}),
+            ("unet/config.json", {"sample_size": 10**9}),
             ("unet/config.json", {"down_block_types": ["NoSuchBlock", "DownBlock2D"]}),
             ("unet/config.json", {"addition_embed_type": "text_time"}),
             ("unet/config.json", {"layers_per_block": 10**9}),
