@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Fill the results table of docs/training.md and weights/mini/README.md: each stage at Stable Diffusion's guidance, the
-# editions of the embedded model at their own, on the prompts of the test split; and these on natural prompts.
+# editions of the embedded model at their own, on the prompts of the test split; these on natural prompts, the last by the
+# scorer, too.
 # After runs/train_mini.sh and python -m runs.export_mini. Arguments go to every evaluation.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -24,6 +25,8 @@ prompts=jsd/training/evaluation/sets/natural.txt
 for row in first=checkpoints/mini/decoder/model text=checkpoints/mini/text/model mini=weights/mini; do
   evaluate "natural_${row%%=*}" "${row#*=}" ja --prompts "$prompts" --seeds 2 --sprites data/scenes
 done
+evaluate ja500_mini weights/mini ja --prompts jsd/training/evaluation/sets/ja-500.txt --scorer weights/clip_ja \
+  --num-inference-steps 12 "$@"
 
 described=$("$JSD" data describe)
 mkdir -p docs/results
@@ -33,4 +36,4 @@ printf '%s\n' "$described" > docs/results/corpus.txt
   stage1=$reports/stage1/report.json stage2=$reports/stage2/report.json decoder=$reports/decoder/report.json \
   first=$reports/first/report.json text=$reports/text/report.json mini=$reports/mini/report.json \
   natural_first=$reports/natural_first/report.json natural_text=$reports/natural_text/report.json \
-  natural_mini=$reports/natural_mini/report.json
+  natural_mini=$reports/natural_mini/report.json ja500_mini=$reports/ja500_mini/report.json

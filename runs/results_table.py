@@ -41,8 +41,10 @@ NATURAL_COLUMNS = {
     "colours": "with a colour: subject, colour",
     "two": "two things: both",
 }
+SCORED = "ja500_mini"  # the report of `jsd evaluate --scorer` that has a table
 COLUMNS = {"general": "general", "japan": "Japan", "onomatopoeia": "onomatopoeia, Japanglish", "unseen": "unseen pairs"}
-PAGES = (*TRAINING, MODEL_CARD)
+NAMES = (*ROWS, *NATURAL_ROWS, SCORED)
+PAGES, SCORED_PAGES = (*TRAINING, MODEL_CARD), TRAINING
 # What all rows of one table must share.
 SHARED = ("split", "seeds", "num_inference_steps", "gallery")
 NOT_MEASURED = "–"
@@ -52,10 +54,10 @@ Report = dict[str, Any]
 
 def keep(name: str, path: Path, folder: Path = RESULTS) -> None:
     """The report in `path`, without its list of drawings, as `folder`/NAME.json."""
-    if name not in (*ROWS, *NATURAL_ROWS):
-        raise SystemExit(f"{name} is no row of a table; the rows are {', '.join((*ROWS, *NATURAL_ROWS))}")
+    if name not in NAMES:
+        raise SystemExit(f"{name} is no row of a table; the rows are {', '.join(NAMES)}")
     report = json.loads(path.read_text("utf-8"))
-    report.pop("drawings")
+    report.pop("drawings", None)
     write_json(folder / f"{name}.json", report)
 
 
@@ -116,6 +118,19 @@ def natural_block(reports: dict[str, Report]) -> str:
     return "\n".join(lines)
 
 
+def scored_block(folder: Path = RESULTS) -> str:
+    """How often a drawing is nearest to its own prompt of all, by a scorer."""
+    report = load_reports(folder, [SCORED])[SCORED]
+    groups = dict(report["groups"])
+    groups["all"] = groups.pop("all")  # last
+    lines = [_row("group", ["top-1 / top-5", "drawings"]), _row("---", ["---"] * 2)]
+    lines += [
+        _row(name, [f"{found['top1']:g} / {found['top5']:g}", str(found["drawings"])]) for name, found in groups.items()
+    ]
+    drawn = f"Model `{report['model_sha256'][:12]}`, {report['num_inference_steps']} steps."
+    return "\n".join([*lines, "", drawn, ""])
+
+
 def corpus_block(path: Path = CORPUS) -> str:
     described = path.read_text("utf-8") if path.is_file() else "not described yet\n"
     return f"```text\n{described}```\n"
@@ -150,13 +165,15 @@ def _row(label: str, cells: list[str]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("reports", nargs="*", metavar="NAME=REPORT", help=f"NAME is one of {', '.join(ROWS)}")
+    parser.add_argument("reports", nargs="*", metavar="NAME=REPORT", help=f"NAME is one of {', '.join(NAMES)}")
     for given in parser.parse_args().reports:
         name, _, path = given.partition("=")
         keep(name, Path(path))
     for path in PAGES:
         write_block(path, "results", results_block(load_reports()))
         write_block(path, "natural", natural_block(load_reports(rows=NATURAL_ROWS)))
+    for path in SCORED_PAGES:
+        write_block(path, "scored", scored_block())
     write_block(MODEL_CARD, "corpus", corpus_block())
 
 

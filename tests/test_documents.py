@@ -37,6 +37,7 @@ BLOCKS: dict[str, tuple[Sequence[Path], Callable[[], str]]] = {
     "packages": (licences_table.PAGES, licences_table.packages_block),
     "results": (results_table.PAGES, lambda: results_block(load_reports())),
     "natural": (results_table.PAGES, lambda: natural_block(load_reports(rows=NATURAL_ROWS))),
+    "scored": (results_table.SCORED_PAGES, results_table.scored_block),
     "corpus": ((MODEL_CARD,), results_table.corpus_block),
     "scale": (scale.PAGES, scale.scale_block),
 }

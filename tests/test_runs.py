@@ -15,7 +15,18 @@ from jsd.training.evaluation.prompt_sets import GROUPS
 from runs import results_table, strip
 from runs.blocks import ROOT, read_block, write_block
 from runs.export_mini import export
-from runs.results_table import COLUMNS, NATURAL, NATURAL_ROWS, ROWS, keep, load_reports, natural_block, results_block
+from runs.results_table import (
+    COLUMNS,
+    NATURAL,
+    NATURAL_ROWS,
+    ROWS,
+    SCORED,
+    keep,
+    load_reports,
+    natural_block,
+    results_block,
+    scored_block,
+)
 
 
 def report(top5: float = 81.5, **changes: Any) -> dict[str, Any]:
@@ -60,7 +71,8 @@ def test_training_runs_every_stage_in_the_recipes_order(tmp_path: Path) -> None:
 def test_evaluation_fills_every_row(tmp_path: Path) -> None:
     *evaluations, describe, table = calls_of("evaluate_mini.sh", tmp_path, "--seeds", "2")
     parsed = [build_parser().parse_args(call) for call in evaluations]
-    natural = [args for args in parsed if args.prompts is not None]
+    natural = [args for args in parsed if args.prompts is not None and args.scorer is None]
+    (scored,) = [args for args in parsed if args.scorer is not None]
     split = [args for args in parsed if args.prompts is None]
     assert [args.output.name for args in split] == list(ROWS)
     assert [args.output.name for args in natural] == list(NATURAL_ROWS)
@@ -68,6 +80,7 @@ def test_evaluation_fills_every_row(tmp_path: Path) -> None:
     assert [args.guidance_scale for args in split] == [7.5] * 5 + [None] * 3, "the editions are at their own"
     assert {(args.seeds, args.split) for args in split} == {(2, "test")}
     assert {str(args.prompts) for args in natural} == {NATURAL} and (ROOT / NATURAL).is_file()
+    assert (scored.output.name, scored.seeds) == (SCORED, 2) and (ROOT / scored.prompts).is_file()
     assert describe == ["data", "describe"]
     assert table[:2] == ["-m", "runs.results_table"]
     assert table[2:] == [f"{args.output.name}={args.output}/report.json" for args in parsed]
@@ -92,9 +105,12 @@ def test_a_cell_is_top_1_and_top_5_with_chance_in_brackets() -> None:
 def test_the_table_is_written_into_every_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pages = [tmp_path / f"{name}.md" for name in ("readme", "readme_ja", "card")]
     for page in pages:
-        blocks = [f"<!-- {block}: by x -->\nold\n<!-- /{block} -->\n" for block in ("results", "natural", "corpus")]
+        blocks = [
+            f"<!-- {block}: by x -->\nold\n<!-- /{block} -->\n" for block in ("results", "natural", "scored", "corpus")
+        ]
         page.write_text("".join(blocks), "utf-8")
     monkeypatch.setattr(results_table, "PAGES", pages)
+    monkeypatch.setattr(results_table, "SCORED_PAGES", pages)
     monkeypatch.setattr(results_table, "MODEL_CARD", pages[-1])
     monkeypatch.setattr("sys.argv", ["results_table"])
     results_table.main()
@@ -102,6 +118,7 @@ def test_the_table_is_written_into_every_page(tmp_path: Path, monkeypatch: pytes
         assert read_block(page.read_text("utf-8"), "results") == results_block(load_reports()), page.name
         natural = natural_block(load_reports(rows=NATURAL_ROWS))
         assert read_block(page.read_text("utf-8"), "natural") == natural, page.name
+        assert read_block(page.read_text("utf-8"), "scored") == scored_block(), page.name
 
 
 def test_rows_that_were_measured_differently_are_refused() -> None:
