@@ -244,8 +244,10 @@ def interrupted(
     arguments = [word for word in command("both") if word not in ("--device", "cpu")]
     with running(["-m", "jsd", *arguments, *device, "--engine", "ray", "--ray-address", cluster.address]) as process:
         wait_until(lambda: num_lines(folder) > NUM_LOCAL, process)
+        process.send_signal(signal.SIGSTOP)  # the cluster may take longer to answer than the rows that are left
         num_free_gpus = cluster.num_free_gpus()
         process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGCONT)
         _, error = process.communicate(timeout=TIMEOUT_SECONDS)
     return Interrupted(
         code=process.returncode,
