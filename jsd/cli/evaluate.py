@@ -38,6 +38,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--seeds", type=whole, default=1, metavar="N", help=_("drawings of each prompt") + " (%(default)s)")
     add("--num-inference-steps", type=whole, default=25, metavar="N", help=_("Denoising steps.") + " (%(default)s)")
     add("--guidance-scale", type=number, metavar="W", help=_("Weight of the prompt. Unset: the model's own."))
+    start, end = (
+        _("Guidance begins at this share of the way from noise to picture."),
+        _("Guidance ends at this share of the way from noise to picture."),
+    )
+    add("--guidance-start", type=number, default=0.0, metavar="S", help=start + " (%(default)s)")
+    add("--guidance-end", type=number, default=1.0, metavar="S", help=end + " (%(default)s)")
     add(
         "--output",
         type=Path,
@@ -57,7 +63,7 @@ def run(args: argparse.Namespace) -> None:
     from jsd.training.evaluation.prompt_sets import make_prompts, read_prompts
 
     check_whole("seeds", args.seeds, 1, MAX_SEEDS)
-    SamplingOptions(prompt="", num_inference_steps=args.num_inference_steps, guidance_scale=args.guidance_scale)
+    _options(args)
     check_folder(args.output, "output")
     if args.lora is not None:
         _evaluate_lora(args)
@@ -81,14 +87,18 @@ def run(args: argparse.Namespace) -> None:
         prompts,
         of=of,
         seeds=args.seeds,
-        num_inference_steps=args.num_inference_steps,
-        guidance_scale=args.guidance_scale,
+        options=_options(args),
         output=args.output,
     )
     for row, label in (("accuracy", _("accuracy")), ("chance", _("chance")), ("ceiling", _("ceiling"))):
         cells = [f"{group} {v['top1']} / {v['top5']} ({v['drawings']})" for group, v in report[row].items()]  # type: ignore[attr-defined]
         print(_("{row}, top-1 / top-5 in percent (drawings): {cells}", row=label, cells=", ".join(cells)))
     print(args.output / "report.json")
+
+
+def _options(args: argparse.Namespace) -> SamplingOptions:
+    names = ("num_inference_steps", "guidance_scale", "guidance_start", "guidance_end")
+    return SamplingOptions(prompt="", **{name: getattr(args, name) for name in names})
 
 
 def _evaluate_prompts(args: argparse.Namespace) -> None:
@@ -104,8 +114,7 @@ def _evaluate_prompts(args: argparse.Namespace) -> None:
         scorer,
         of=args.prompts.name,
         seeds=args.seeds,
-        num_inference_steps=args.num_inference_steps,
-        guidance_scale=args.guidance_scale,
+        options=_options(args),
         output=args.output,
     )
     for group, found in report["groups"].items():
@@ -132,8 +141,7 @@ def _evaluate_own(args: argparse.Namespace) -> None:
         Shards.load(args.corpus),
         load_scorer(args.scorer),
         seeds=args.seeds,
-        num_inference_steps=args.num_inference_steps,
-        guidance_scale=args.guidance_scale,
+        options=_options(args),
         output=args.output,
     )
     for row, label in (("drawings", _("drawings")), ("pictures", _("pictures"))):
@@ -169,8 +177,7 @@ def _evaluate_lora(args: argparse.Namespace) -> None:
         texts,
         others,
         seeds=args.seeds,
-        num_inference_steps=args.num_inference_steps,
-        guidance_scale=args.guidance_scale,
+        options=_options(args),
         output=args.output,
     )
     subject, moved = report["subject"], report["others"]["moved"]

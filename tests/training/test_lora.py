@@ -17,6 +17,7 @@ from jsd import Pipeline
 from jsd.errors import CheckpointError, CorpusError
 from jsd.models.lora import read_lora
 from jsd.models.record import folder_digest
+from jsd.options import SamplingOptions
 from jsd.training.adapters import add_adapters, switched_off, trigger_of, write_lora
 from jsd.training.corpora.records import Record
 from jsd.training.evaluation.subject import evaluate_lora
@@ -224,9 +225,16 @@ def test_the_report_tells_learnt_from_left_alone(
     monkeypatch.setattr(pipeline, "generate", draw)
     reports = []
     for bleeds in (False, True):
-        settings: dict[str, Any] = {"seeds": 2, "num_inference_steps": 1, "guidance_scale": 1.0}
+        options = SamplingOptions(prompt="", num_inference_steps=1, guidance_scale=1.0)
         report: Any = evaluate_lora(
-            pipeline, str(trained), own, [TRIGGER], ["富士山", "猫"], output=tmp_path / str(bleeds), **settings
+            pipeline,
+            str(trained),
+            own,
+            [TRIGGER],
+            ["富士山", "猫"],
+            seeds=2,
+            options=options,
+            output=tmp_path / str(bleeds),
         )
         assert report["subject"]["with"] < 0.2 * report["subject"]["without"]
         assert np.array(json.loads((tmp_path / str(bleeds) / "report.json").read_text("utf-8"))) == report

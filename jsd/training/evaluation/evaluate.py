@@ -18,7 +18,7 @@ from jsd.options import SamplingOptions
 from jsd.pipeline import Pipeline
 from jsd.training.corpora.corpus import Corpus
 from jsd.training.evaluation.colours import has_colour
-from jsd.training.evaluation.drawings import Drawing
+from jsd.training.evaluation.drawings import Drawing, how
 from jsd.training.evaluation.judge import Judge, cut_in_two
 from jsd.training.evaluation.measures import measures
 from jsd.training.evaluation.prompt_sets import Prompt
@@ -29,23 +29,11 @@ FIRST_SEED = 1_000_000
 TOP_K = 5
 
 
-def draw(
-    pipeline: Pipeline, prompts: list[Prompt], seeds: int, num_inference_steps: int, guidance_scale: float
-) -> list[Drawing]:
+def draw(pipeline: Pipeline, prompts: list[Prompt], seeds: int, options: SamplingOptions) -> list[Drawing]:
     """Every prompt with so many seeds of its own. The model is measured, not the safety checker that it may have."""
+    options = replace(options, upscale=1, long_prompt="truncate", disable_safety_checker=True)
     requests = [
-        (
-            prompt,
-            SamplingOptions(
-                prompt=prompt.text,
-                upscale=1,
-                seed=FIRST_SEED + number * seeds + k,
-                num_inference_steps=num_inference_steps,
-                guidance_scale=guidance_scale,
-                long_prompt="truncate",
-                disable_safety_checker=True,
-            ),
-        )
+        (prompt, replace(options, prompt=prompt.text, seed=FIRST_SEED + number * seeds + k))
         for number, prompt in enumerate(prompts)
         for k in range(seeds)
     ]
@@ -137,13 +125,11 @@ def evaluate(
     *,
     of: dict[str, str],  # where the prompts are from, for the report
     seeds: int,
-    num_inference_steps: int,
-    guidance_scale: float | None,  # None: the model's own
+    options: SamplingOptions,
     output: Path,
 ) -> dict[str, object]:
     """Write report.json and contact_sheet.png into `output`; returns the report."""
-    guidance_scale = pipeline.guidance_scale if guidance_scale is None else guidance_scale
-    drawings = draw(pipeline, prompts, seeds, num_inference_steps, guidance_scale)
+    drawings = draw(pipeline, prompts, seeds, options)
     judge = Judge.fit(np.asarray(corpus.pictures))
     found = ranks(corpus, judge, drawings)
     shuffled = mismatched(drawings)
@@ -154,8 +140,7 @@ def evaluate(
         "model_sha256": pipeline.provenance.get("model_sha256"),  # a folder that is trained on keeps its name
         **of,
         "seeds": seeds,
-        "num_inference_steps": num_inference_steps,
-        "guidance_scale": guidance_scale,
+        **how(pipeline, options),
         "gallery": {"pictures": len(corpus.records), "concepts": len(corpus.concepts)},
         "accuracy": accuracy(drawings, found),
         "chance": accuracy(shuffled, ranks(corpus, judge, shuffled)),

@@ -92,6 +92,11 @@ def _opened(mask: np.ndarray) -> np.ndarray:
     return np.asarray(image.filter(ImageFilter.MinFilter(3)).filter(ImageFilter.MaxFilter(3)))[1:-1, 1:-1] > 0
 
 
+def _joined(lab: np.ndarray, grid: np.ndarray, scales: tuple[float, float]) -> np.ndarray:
+    """float64: in float32 a picture is a thousandth away from itself."""
+    return np.concatenate([lab / scales[0], grid / scales[1]], axis=1, dtype=np.float64)
+
+
 @dataclass(frozen=True)
 class Judge:
     """The gallery: the features of every corpus picture."""
@@ -107,12 +112,12 @@ class Judge:
             float(lab.std(axis=0).mean() * lab.shape[1] ** 0.5),
             float(grid.std(axis=0).mean() * grid.shape[1] ** 0.5),
         )
-        return cls(np.concatenate([lab / scales[0], grid / scales[1]], axis=1), scales)
+        return cls(_joined(lab, grid, scales), scales)
 
     def distances(self, pictures: np.ndarray) -> np.ndarray:
         """(N, H, W, 3) uint8 -> (N, G) distances to the gallery."""
         lab, grid = lab_thumbnails(pictures), orientation_grids(pictures)
-        features = np.concatenate([lab / self.scales[0], grid / self.scales[1]], axis=1)  # (N, D)
+        features = _joined(lab, grid, self.scales)  # (N, D)
         squared = (features**2).sum(1)[:, None] + (self.gallery**2).sum(1)[None] - 2 * features @ self.gallery.T
         distances: np.ndarray = np.sqrt(np.maximum(squared, 0))
         return distances

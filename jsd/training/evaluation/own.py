@@ -23,6 +23,7 @@ from jsd.pipeline import Pipeline
 from jsd.scoring import Scorer
 from jsd.training.corpora.records import Record
 from jsd.training.corpora.shards import Shards
+from jsd.training.evaluation.drawings import how
 from jsd.training.logs import save_grid
 
 FIRST_SEED = 3_000_000  # of no training picture, and of no other evaluation
@@ -32,14 +33,7 @@ _LINE = re.compile(r"(?:(?P<group>\w+): )?(?P<text>[^=\t]*[^=\t\s])(?: = [^\t]*)
 
 
 def evaluate_own(
-    pipeline: Pipeline,
-    shards: Shards,
-    scorer: Scorer,
-    *,
-    seeds: int,
-    num_inference_steps: int,
-    guidance_scale: float | None,
-    output: Path,
+    pipeline: Pipeline, shards: Shards, scorer: Scorer, *, seeds: int, options: SamplingOptions, output: Path
 ) -> dict[str, Any]:
     """Draw captions from all over the corpus; write report.json and contact_sheet.png; returns the report.
 
@@ -48,8 +42,7 @@ def evaluate_own(
     """
     records = _spaced(shards)
     texts = [one.captions[0] for one in records]
-    chosen = SamplingOptions(prompt="", num_inference_steps=num_inference_steps, guidance_scale=guidance_scale)
-    drawn = list(_draw(pipeline, chosen, texts, seeds))
+    drawn = list(_draw(pipeline, options, texts, seeds))
     captions = scorer.text_features(texts)  # (N, D)
     rows = [number // seeds for number in range(len(drawn))]
     pictures = scorer.image_features([load_image(one.image) for one in records])
@@ -59,8 +52,7 @@ def evaluate_own(
         "scorer": scorer.name,
         "captions": len(texts),
         "seeds": seeds,
-        "num_inference_steps": num_inference_steps,
-        "guidance_scale": guidance_scale,
+        **how(pipeline, options),
         "drawings": _found(scorer.image_features(drawn) @ captions.T, rows),
         "pictures": _found(pictures @ captions.T, range(len(records))),
     }
@@ -117,17 +109,15 @@ def evaluate_prompts(
     *,
     of: str,
     seeds: int,
-    num_inference_steps: int,
-    guidance_scale: float | None,
+    options: SamplingOptions,
     output: Path,
 ) -> dict[str, Any]:
     """Draw (group, prompt)s, ask of each drawing how near it is to its own prompt and to all others of the file; write
     report.json and contact_sheet.png; returns the report. No corpus is needed."""
     texts = list(dict.fromkeys(text for _, text in prompts))
     features = scorer.text_features(texts)  # (N, D)
-    chosen = SamplingOptions(prompt="", num_inference_steps=num_inference_steps, guidance_scale=guidance_scale)
     shown, seen = [], []
-    for image in _draw(pipeline, chosen, [prompt[1] for prompt in prompts], seeds):
+    for image in _draw(pipeline, options, [prompt[1] for prompt in prompts], seeds):
         seen.append(scorer.image_features([image]))
         shown.append(image.resize((SHOWN_PX, SHOWN_PX)))
     similarity = torch.cat(seen) @ features.T  # (P * seeds, N)
@@ -143,8 +133,7 @@ def evaluate_prompts(
         "scorer": scorer.name,
         "different_prompts": len(texts),
         "seeds": seeds,
-        "num_inference_steps": num_inference_steps,
-        "guidance_scale": guidance_scale,
+        **how(pipeline, options),
         "groups": found,
     }
     output.mkdir(parents=True, exist_ok=True)

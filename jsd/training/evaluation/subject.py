@@ -15,12 +15,12 @@ from jsd.options import SamplingOptions
 from jsd.pipeline import Pipeline
 from jsd.rules import split_weight
 from jsd.training.corpora.records import Picture
+from jsd.training.evaluation.drawings import how
 from jsd.training.evaluation.judge import Judge
 from jsd.training.logs import save_grid
 
 FIRST_SEED = 2_000_000  # of no training picture, and of no other evaluation
 COLUMNS = 8
-OPTIONS = SamplingOptions(prompt="", upscale=1, long_prompt="truncate", disable_safety_checker=True)
 
 
 def evaluate_lora(
@@ -31,8 +31,7 @@ def evaluate_lora(
     others: list[str],  # that must draw what they drew
     *,
     seeds: int,
-    num_inference_steps: int,
-    guidance_scale: float | None,
+    options: SamplingOptions,
     output: Path,
 ) -> dict[str, object]:
     """Write report.json and contact_sheet.png (without, then with) into `output`; returns the report.
@@ -42,7 +41,7 @@ def evaluate_lora(
     over that between two prompts without the file: 0 is untouched, 1 is as far as another prompt's; and how near to
     the subject's pictures they came.
     """
-    options = replace(OPTIONS, num_inference_steps=num_inference_steps, guidance_scale=guidance_scale)
+    options = replace(options, upscale=1, long_prompt="truncate", disable_safety_checker=True)
     both = (("without", replace(options, loras=())), ("with", replace(options, loras=(lora,))))
     subject = {name: _draw(pipeline, one, texts, seeds) for name, one in both}
     other = {name: _draw(pipeline, one, others, seeds) for name, one in both}
@@ -61,8 +60,7 @@ def evaluate_lora(
         "lora_sha256": lora_digest(Path(split_weight(lora)[0])),
         "model_sha256": pipeline.provenance.get("model_sha256"),
         "seeds": seeds,
-        "num_inference_steps": num_inference_steps,
-        "guidance_scale": guidance_scale,
+        **how(pipeline, options),
         "subject": {
             "without": nearest(subject["without"]),
             "with": nearest(subject["with"]),

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from jsd.models.record import folder_digest
+from jsd.options import SamplingOptions
 from jsd.pipeline import Pipeline
 from jsd.safety import Verdict
 from jsd.training.corpora.concepts import Concept
@@ -22,6 +23,7 @@ from jsd.training.evaluation.judge import Judge
 from jsd.training.evaluation.prompt_sets import GROUPS, Prompt, make_prompts
 
 PICTURE = np.zeros((8, 8, 3), dtype=np.uint8)
+ONE_STEP = SamplingOptions(prompt="", num_inference_steps=1, guidance_scale=1.0)
 
 
 class HandMade:
@@ -68,7 +70,7 @@ def test_what_a_safety_checker_would_flag_is_measured_too(toy_folder: Path) -> N
 
     pipeline = replace(Pipeline.load(toy_folder), safety_checker=FlagsAll())  # type: ignore[arg-type]
     prompts = [Prompt("general", text, frozenset(["cat"])) for text in ("猫", "犬")]
-    assert len(draw(pipeline, prompts, seeds=1, num_inference_steps=1, guidance_scale=1.0)) == 2
+    assert len(draw(pipeline, prompts, seeds=1, options=ONE_STEP)) == 2
 
 
 def drawing(group: str, code: str, seed: int = 0) -> Drawing:
@@ -106,7 +108,7 @@ def pipeline(toy_folder: Path) -> Pipeline:
 
 def test_every_prompt_is_drawn_with_seeds_of_its_own(pipeline: Pipeline) -> None:
     prompts = [Prompt("general", text, frozenset([text])) for text in ("猫", "鳥居")]
-    drawings = draw(pipeline, prompts, seeds=2, num_inference_steps=1, guidance_scale=1.0)
+    drawings = draw(pipeline, prompts, seeds=2, options=ONE_STEP)
     assert [(d.prompt.text, d.seed - FIRST_SEED) for d in drawings] == [("猫", 0), ("猫", 1), ("鳥居", 2), ("鳥居", 3)]
     assert drawings[0].picture.shape == (32, 32, 3)
 
@@ -120,8 +122,7 @@ def report(toy_corpus: Corpus, pipeline: Pipeline, tmp_path_factory: pytest.Temp
         make_prompts(toy_corpus, "ja", "test"),
         of={"language": "ja", "split": "test"},
         seeds=1,
-        num_inference_steps=1,
-        guidance_scale=2.0,
+        options=SamplingOptions(prompt="", num_inference_steps=1, guidance_scale=2.0, guidance_start=0.5),
         output=output,
     )
     return output, returned
@@ -134,6 +135,7 @@ def test_the_report_has_what_is_needed_to_repeat_it(report: tuple[Path, Any], to
     assert Path(written["model"]).resolve() == toy_folder.resolve()
     assert (written["language"], written["split"], written["seeds"]) == ("ja", "test", 1)
     assert (written["num_inference_steps"], written["guidance_scale"]) == (1, 2.0)
+    assert (written["guidance_start"], written["guidance_end"]) == (0.5, 1.0)
     assert written["gallery"] == {"pictures": 88, "concepts": 8}
 
 
