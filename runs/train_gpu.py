@@ -51,11 +51,13 @@ def paint(args: argparse.Namespace, corpus: str, output: Path, shards: int) -> N
     from jsd.training.corpora.corpus import Corpus
     from jsd.training.corpora.scenes import Scenes
     from jsd.training.corpora.sprites import SPRITES_FILE, Sprites
+    from jsd.training.recipes import MINI
     from jsd.training.scenery import SceneLatents
 
     torch.set_num_threads(1)  # there are as many processes as cores
     vae = modules.load("vae", args.start).to(args.device)
-    scenes = Scenes(Corpus.load(Path(corpus)).concepts, Sprites.load(args.sprites / SPRITES_FILE), args.seed)
+    sprites, drawn = Sprites.load(args.sprites / SPRITES_FILE), MINI.stages["scenes"].drawn
+    scenes = Scenes(Corpus.load(Path(corpus)).concepts, sprites, args.seed, drawn)
     latents = SceneLatents(scenes, vae, vae.config.sample_size, scenes_folder(output, args.seed))
     latents.paint_ahead(shards, max(1, args.dataloader_num_workers - READERS))
 

@@ -53,7 +53,7 @@ def dataloader(
             "the stage {stage} composes scenes, and no --sprites are given; give the folder of jsd data sprites",
             stage=stage.name,
         )
-    scenes = Scenes(corpus.concepts, Sprites.load(options.sprites / SPRITES_FILE), options.seed)
+    scenes = Scenes(corpus.concepts, Sprites.load(options.sprites / SPRITES_FILE), options.seed, stage.drawn)
     scene_latents = SceneLatents(scenes, vae, size_px, scenes_folder(options.output, options.seed))
     mixed = MixedLatents(pictures, scene_latents, phrases(), stage.scenes, options.scene_shards)
     if workers > 0:

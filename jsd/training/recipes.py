@@ -53,7 +53,7 @@ class Stage:
     vocabulary: str | None = None  # None: the one that is called as the language
     scenes: float = 0.0  # share of composed scenes in a batch
     text_weight: float = 0.0  # of the loss that keeps spellings and sentences like the names that they stand for
-    drawn: tuple[str, ...] = ()  # of colours, counts, places and pairs, what phrases ask the UNet for
+    drawn: tuple[str, ...] = ()  # of colours, counts, places and pairs, what phrases ask for and scenes show
     in_parts: bool = False  # the text encoder learns to say things, colours, counts, places, relations apart
     adapter: Adapter | None = None  # instead of the weights of what trains
 
@@ -111,6 +111,7 @@ def _stages(*rows: Stage) -> dict[str, Stage]:
 
 BOTH = ("text_encoder", "unet")
 DRAWN = ("colour", "count", "place", "pair")  # what words change, where a UNet has learnt it
+SAID = ("colour", "count", "pair")  # what the encoder of parts has learnt to say
 # fmt: off
 MINI_STAGES = _stages(
     # name, objective, trains, starts from, language, with Japan, batch, steps, rate, warm-up
@@ -128,9 +129,9 @@ MINI_STAGES = _stages(
     Stage("joint", "denoising", BOTH, _all("text"), "ja", True, 64, 5600, 4.5e-4, 100,
           ema_decay=0.998, vocabulary=PHRASES, scenes=0.7, text_weight=0.5, drawn=DRAWN),
     Stage("parts", "reading", ("text_encoder",), _all("joint"), "ja", True, 256, 20130, 1.2e-3, 100,
-          caption_dropout=0.06, vocabulary=PHRASES, drawn=("colour", "count", "pair"), in_parts=True),
+          caption_dropout=0.06, vocabulary=PHRASES, drawn=SAID, in_parts=True),
     Stage("scenes", "denoising", ("unet",), _all("parts"), "ja", True, 64, 10870, 6e-4, 100,
-          ema_decay=0.998, vocabulary=PHRASES, scenes=0.6),
+          ema_decay=0.998, vocabulary=PHRASES, scenes=0.6, drawn=SAID),
     Stage("upscaler", "upscaling", ("upscaler",), {"vae": "decoder"}, None, True, 16, 4000, 1e-3, 100, ema_decay=0.999),
 )
 FULL_STAGES = _stages(

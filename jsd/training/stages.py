@@ -212,7 +212,7 @@ class Run:
 
     @cached_property
     def phrases(self) -> Phrases:
-        return Phrases(self.corpus, read_vocabulary())
+        return Phrases(self.corpus, read_vocabulary(), self.stage.drawn)
 
     def _reading(self) -> Reading:
         """With the encoder that the stage starts from as its teacher; where pictures are shown too, it is its own."""
@@ -226,12 +226,11 @@ class Run:
             own = self.options.output / f"tokenizer_{self.vocabulary}"
             student.load_state_dict(reread(teacher, folder / "tokenizer", student, own))
         pooling = getattr(self.modules["unet"], "add_embedding", None)
-        phrases = Phrases(self.corpus, read_vocabulary(), self.stage.drawn) if self.stage.drawn else self.phrases
         size, dropout = self.stage.train_batch_size, self.stage.caption_dropout
         has_read = learns or same_vocabulary(folder / "tokenizer", own)
         teaches = Teacher(teacher, tokenizer, pooling, learns, has_read)
         seed, in_parts = self.options.seed, self.stage.in_parts
-        return Reading(phrases, teaches, self.tokenizer, size, dropout, seed, in_parts, self.options.ahead)
+        return Reading(self.phrases, teaches, self.tokenizer, size, dropout, seed, in_parts, self.options.ahead)
 
     def _module(self, name: str) -> Any:
         if name == "text_encoder" and self.stage.objective == "reading":

@@ -47,8 +47,9 @@ BEFORE, STYLED, AFTER = 0.5, 0.3, 0.45
 SHARES = {"before": 6.0, "around": 6.0, "place": 1.5, "colour": 1.5, "count": 0.7, "other style": 0.7}
 SHARES_DRAWN = {**SHARES, "before": 4.0, "place": 2.0, "count": 3.0}  # where counts are drawn
 SENTENCE, MADE = 0.35, 0.5  # of the words behind; of the sentences
-DRESSES = {"before": 6.0, "other style": 0.5}  # where colours, counts and places are drawn: what is left
-DRESSED = 0.25
+DRESSES = {"before": 4.0, "around": 4.0, "other style": 0.5}  # where colours, counts and places are drawn: what is left
+PLACED = 1.0  # and where places are not
+DRESSED = 0.35
 NEAR = 0.15  # of the colours: 朱色 for 赤
 NAMED_DEFAULT = 0.15  # of the pictures in the default style
 PLACE_FORMS = ("{}、{{}}", "{{}}、{}", "{{}} {}", "{{}}、背景は{}", "{}を背景に{{}}")
@@ -95,6 +96,7 @@ class Phrases:
         self.modifiers["colour", "any"] = [t for one in self.colours.values() for t in (*one.templates, *one.near)]
         self.modifiers["other style", "any"] = list(self.styles.pop(NO_STYLE))
         self.counts = read_counts()
+        self.dresses = DRESSES if "place" in self.drawn else DRESSES | {"place": PLACED}
         asked = {concept.emoji: concept.name_ja for concept in corpus.concepts.values()}
         written = read_phrases()
         self.written = [(text, asked[emoji]) for emoji in written if emoji in asked for text in written[emoji]]
@@ -302,7 +304,7 @@ class Phrases:
     def _dressed(self, code: str, text: str, style: str | None, rng: random.Random) -> str:
         """In that style, and in words that change nothing."""
         if rng.random() < DRESSED:
-            text = self._before(code, rng, DRESSES)[0].replace(SLOT, text)
+            text = self._before(code, rng, self.dresses)[0].replace(SLOT, text)
         if style is not None:
             text = rng.choice(self.styles[style]).replace(SLOT, text)
         return self._after(code, text, rng) if rng.random() < DRESSED else text

@@ -5,7 +5,7 @@ one thing fills the picture; where one is named the thing still fills at least h
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +18,8 @@ from jsd.training.corpora.grounds import SIDE, paint
 from jsd.training.corpora.sprites import Sprite, Sprites
 from jsd.training.corpora.words import Attributes, Colour, read_attributes, read_colours, read_places, read_relations
 
-KINDS = {"single": 0.18, "colour": 0.2, "count": 0.06, "pair": 0.5, "place": 0.06}
+# Of the scenes, where all of them are drawn.
+KINDS = {"single": 0.19, "colour": 0.26, "count": 0.05, "pair": 0.44, "place": 0.06}
 # Kinds of concepts that most pairs are of, so that who is who is learnt sooner.
 EVERYDAY, EVERYDAY_SHARE = ("animal", "plant", "food", "drink", "nature", "vehicle", "clothes"), 0.75
 # Of scenes that name no design, so that seeds differ; and of those that do.
@@ -52,8 +53,14 @@ def held_out(*names: str) -> bool:
 class Scenes:
     """Draws scenes by number. `concepts` by code: those of the corpus that have sprites."""
 
-    def __init__(self, concepts: Mapping[str, Concept], sprites: Sprites, seed: int) -> None:
+    def __init__(
+        self, concepts: Mapping[str, Concept], sprites: Sprites, seed: int, drawn: Sequence[str] = tuple(KINDS)
+    ) -> None:
+        """`drawn`: which of KINDS beside the single things. A place that no encoder says would come at random."""
         self.sprites, self.seed = sprites, seed
+        self.kinds = ["single", *(kind for kind in KINDS if kind in drawn and kind != "single")]
+        shares = np.array([KINDS[kind] for kind in self.kinds])
+        self.shares = shares / shares.sum()
         self.codes = [code for code in concepts if "3d" in sprites.designs(code)]
         attributes = read_attributes()
         plain = Attributes("thing", ("つ",), False, "stands", ("plain",))
@@ -69,7 +76,7 @@ class Scenes:
     def scene(self, number: int) -> tuple[Scene, np.random.Generator]:
         """What the scene shows, and the generator that goes on to paint it."""
         rng = np.random.default_rng((self.seed, number))
-        kind = str(rng.choice(list(KINDS), p=list(KINDS.values())))
+        kind = str(rng.choice(self.kinds, p=self.shares))
         if kind == "pair":
             return self._pair(rng), rng
         codes = self.coloured if kind == "colour" else self.codes
@@ -128,7 +135,8 @@ class Scenes:
         for name in map(str, rng.permutation(names)):
             left_out = self.emoji[code] in self.colours[name].concepts_left_out or held_out(code, name)
             if not left_out and self._recoloured(scene.design, code, name) is not None:
-                place = self.places[rng.integers(len(self.places))] if rng.random() < 0.1 and name != "白" else None
+                stands = "place" in self.kinds and rng.random() < 0.1 and name != "白"
+                place = self.places[rng.integers(len(self.places))] if stands else None
                 return Scene(scene.things, scene.design, scene.style, colour=name, place=place)
         return scene
 

@@ -19,6 +19,7 @@ from jsd.training.corpora.phrases import Phrases
 from jsd.training.corpora.scenes import COUNTS, EVERYDAY_SHARE, NAMED, Scene, Scenes, held_out, recolour
 from jsd.training.corpora.sprites import DESIGNS, SPRITE_PX, SPRITES_FILE, Sprites
 from jsd.training.corpora.words import read_colours, read_places, read_relations, read_vocabulary
+from jsd.training.recipes import DRAWN, MINI
 
 CODES = {concept.emoji: concept.code for concept in CONCEPTS}
 
@@ -53,6 +54,21 @@ def test_there_are_scenes_of_every_kind(drawn: list[Scene]) -> None:
     assert {scene.place for scene in drawn} == {None, *GROUNDS}
     assert {scene.colour for scene in drawn} == {None, *read_colours()}
     assert {scene.design for scene in drawn} == set(DESIGNS)
+
+
+def test_what_no_encoder_says_is_not_shown(scenes: Scenes, toy_corpus: Corpus) -> None:
+    said = MINI.stages["parts"].drawn
+    assert MINI.stages["scenes"].drawn == said and "place" not in said
+    without = Scenes(toy_corpus.concepts, scenes.sprites, 0, said)
+    drawn = [without.scene(number)[0] for number in range(1000)]
+    assert {scene.place for scene in drawn} == {None}
+    assert {scene.count for scene in drawn} == {1, *COUNTS}
+    assert {scene.relation for scene in drawn} == {None, *read_relations()}
+    assert {scene.colour for scene in drawn} == {None, *read_colours()}
+    alone = Scenes(toy_corpus.concepts, scenes.sprites, 0, ())
+    assert {(scene.count, scene.relation, scene.colour) for scene in (alone.scene(n)[0] for n in range(200))} == {
+        (1, None, None)
+    }
 
 
 def test_what_is_held_out_is_never_shown(drawn: list[Scene]) -> None:
@@ -178,6 +194,15 @@ def test_a_caption_says_what_the_scene_shows(scenes: Scenes, drawn: list[Scene],
             words = [*places[scene.place].nouns, *(t.replace("{}", "") for t in places[scene.place].templates)]
             stances = [t for some in places[scene.place].templates_by_stance.values() for t in some]
             assert any(word in text for word in words) or any(t.split("{}")[0][:2] in text for t in stances)
+
+
+def test_where_no_place_is_shown_words_for_one_change_nothing(scenes: Scenes, toy_corpus: Corpus) -> None:
+    scene = Scene((CODES["🐕"],), "3d", None)
+    for drawn, expected in ((("colour", "count", "pair"), True), (DRAWN, False)):
+        phrases, rng = Phrases(toy_corpus, read_vocabulary(), drawn), random.Random(0)
+        texts = [phrases.of_scene(scene, rng) for _ in range(5000)]
+        words = ("満天の星の下の", "木々の中の", "海の中の", "山頂の")
+        assert any(text.startswith(word) for text in texts for word in words) == expected
 
 
 def test_sprites_are_packed_from_the_packages(sources: Path, toy_corpus_folder: Path, tmp_path: Path) -> None:
