@@ -157,7 +157,7 @@ def run(args: argparse.Namespace) -> None:
         class_prompt=args.class_prompt.strip(),
         seed=args.seed,
         checkpointing_steps=args.checkpointing_steps,
-        max_train_seconds=math.inf if args.max_train_seconds is None else args.max_train_seconds,
+        max_train_seconds=args.max_train_seconds,
         scene_shards=args.scene_shards,
         dataloader_num_workers=args.dataloader_num_workers,
         device=device,

@@ -67,7 +67,7 @@ def train(
     *,
     settings: Mapping[str, object],
     checkpointing_steps: int,
-    max_train_seconds: float = math.inf,
+    max_train_seconds: float | None = None,
     autocast: torch.autocast,
     processes: Processes = ALONE,
     log: Callable[[int, dict[str, float]], None],
@@ -97,10 +97,11 @@ def train(
         values, metrics = _step(stage, step, parameters, optimizer, compute_loss, autocast, processes)
         ema.step(parameters)
         here = time.monotonic() - began
-        if max_train_seconds < math.inf:  # all processes stop at one step
+        if max_train_seconds is not None:  # all processes stop at one step
             here = processes.mean(torch.tensor(here, device=parameters[0].device)).item()
         done, elapsed = step + 1, seconds + here
-        last = done == stage.max_train_steps or here >= max_train_seconds
+        in_time = max_train_seconds is None or here < max_train_seconds
+        last = done == stage.max_train_steps or not in_time
         if processes.is_first and (done % LOGGING_STEPS == 0 or last):
             values |= {name: value.item() for name, value in metrics.items()}
             bar.set_postfix({name: f"{value:.4f}" for name, value in values.items()})

@@ -1,6 +1,5 @@
 """What a run chooses, and what its stage starts from: the folders of earlier stages, or a folder that is given."""
 
-import math
 import platform
 from dataclasses import asdict, dataclass, field, fields
 from importlib.metadata import version
@@ -33,7 +32,7 @@ class TrainOptions:
     start_from: Path | None = None  # a model folder to take everything from, instead of the stages before
     seed: int = 0
     checkpointing_steps: int = 200
-    max_train_seconds: float = math.inf  # a run that is stopped by them has what it learnt so far as its model
+    max_train_seconds: float | None = None  # a run that is stopped by them has what it learnt so far as its model
     scene_shards: int = 384  # of 1,024 scenes each, at most
     dataloader_num_workers: int = 0  # processes that make batches ahead
     device: str = "cpu"

@@ -1,7 +1,6 @@
 """The loop on one linear layer: schedule, averages, checkpoints, and the same result after a resume."""
 
 import copy
-import math
 import subprocess
 import sys
 from collections.abc import Callable
@@ -39,7 +38,7 @@ def run(
     *,
     settings: dict[str, object] | None = None,
     checkpointing_steps: int = 3,
-    max_train_seconds: float = math.inf,
+    max_train_seconds: float | None = None,
     batches: Callable[[int], tuple[Tensor, Tensor]] = batch,
     sample: Callable[[int], None] = lambda step: None,
     log: Callable[[int, dict[str, float]], None] = lambda step, values: None,

@@ -157,7 +157,9 @@ def test_the_vaes_scaling_factor_gives_latents_of_unit_variance(trained: Path) -
 
 
 def test_run_json_says_how_the_weights_were_made(trained: Path, options: TrainOptions) -> None:
-    run = json.loads((trained / "stage2/run.json").read_text("utf-8"))
+    written = (trained / "stage2/run.json").read_text("utf-8")
+    assert "Infinity" not in written and "NaN" not in written, "no JSON to other readers"
+    run = json.loads(written)
     assert (run["recipe"], run["stage"]["name"]) == ("toy", "stage2")
     assert run["stage"] == json.loads(json.dumps(asdict(TOY.stages["stage2"])))
     assert run["options"]["seed"] == options.seed
