@@ -13,24 +13,24 @@ from runs.blocks import ROOT
 
 ABOUT = {
     "en": {
-        "knows": "It knows single things in the manner of emoji: animals, food, tools, vehicles, buildings, plants, "
-        "people at work, and much of Japan.",
-        "cannot": "It cannot do scenes of several things, writing, or the faces of real people.",
+        "knows": "It draws one thing, or two side by side, in the manner of emoji, and in a colour that is asked for: "
+        "animals, food, tools, vehicles, buildings, plants, people at work, and much of Japan.",
+        "cannot": "It cannot do places and whole scenes, writing, or the faces of real people.",
     },
     "ja": {
-        "knows": "絵文字のような一つのものを描きます。動物、食べ物、道具、乗り物、建物、植物、"
-        "働く人、そして日本のもの。",
-        "cannot": "いくつものものがある場面、文字、実在の人の顔は描けません。",
+        "knows": "絵文字のような絵で、一つのもの、または並んだ二つのものを、指定した色でも描きます。"
+        "動物、食べ物、道具、乗り物、建物、植物、働く人、そして日本のもの。",
+        "cannot": "場所や情景、文字、実在の人の顔は描けません。",
     },
 }
 # (prompt, seed); the first stands in the form of a new visitor.
 EXAMPLES = (
     ("サラリーマン 油絵", 1),
     ("富士山 水彩画", 1),
-    ("猫 立体", 1),
+    ("犬と猫", 1),
     ("桜 ドット絵", 1),
     ("ペンギン 油絵", 1),
-    ("ロケット 立体", 1),
+    ("赤い車", 1),
     ("ハンバーガー ドット絵", 1),
     ("虹 水彩画", 1),
 )
