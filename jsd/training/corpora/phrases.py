@@ -96,7 +96,6 @@ class Phrases:
         self.modifiers["colour", "any"] = [t for one in self.colours.values() for t in (*one.templates, *one.near)]
         self.modifiers["other style", "any"] = list(self.styles.pop(NO_STYLE))
         self.counts = read_counts()
-        self.dresses = DRESSES if "place" in self.drawn else DRESSES | {"place": PLACED}
         asked = {concept.emoji: concept.name_ja for concept in corpus.concepts.values()}
         written = read_phrases()
         self.written = [(text, asked[emoji]) for emoji in written if emoji in asked for text in written[emoji]]
@@ -304,7 +303,8 @@ class Phrases:
     def _dressed(self, code: str, text: str, style: str | None, rng: random.Random) -> str:
         """In that style, and in words that change nothing."""
         if rng.random() < DRESSED:
-            text = self._before(code, rng, self.dresses)[0].replace(SLOT, text)
+            shares = DRESSES if "place" in self.drawn else DRESSES | {"place": PLACED}
+            text = self._before(code, rng, shares)[0].replace(SLOT, text)
         if style is not None:
             text = rng.choice(self.styles[style]).replace(SLOT, text)
         return self._after(code, text, rng) if rng.random() < DRESSED else text
