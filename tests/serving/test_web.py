@@ -31,7 +31,7 @@ def test_the_first_screen_has_a_prompt_a_button_and_eight_examples_to_press(page
     assert all(tile.find_element("css selector", "img").get_property("naturalWidth") for tile in tiles), "drawn ones"
     assert tiles[-1].rect["y"] + tiles[-1].rect["height"] <= page.driver.execute_script("return innerHeight")
     words = page.find("#model").text
-    assert "mini" in words and "512" in words and "It knows" in words and "It cannot" in words
+    assert "mini" in words and "512" in words and "It draws" in words and "It cannot" in words
     tiles[1].click()
     wait_for(lambda: page.value("prompt") == tiles[1].text and page.value("seed") == "1")
 
