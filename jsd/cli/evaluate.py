@@ -90,9 +90,11 @@ def run(args: argparse.Namespace) -> None:
         options=_options(args),
         output=args.output,
     )
-    for row, label in (("accuracy", _("accuracy")), ("chance", _("chance")), ("ceiling", _("ceiling"))):
+    labels = {"accuracy": _("accuracy"), "styles": _("by style"), "chance": _("chance"), "ceiling": _("ceiling")}
+    for row, label in labels.items():
         cells = [f"{group} {v['top1']} / {v['top5']} ({v['drawings']})" for group, v in report[row].items()]  # type: ignore[attr-defined]
-        print(_("{row}, top-1 / top-5 in percent (drawings): {cells}", row=label, cells=", ".join(cells)))
+        if cells:
+            print(_("{row}, top-1 / top-5 in percent (drawings): {cells}", row=label, cells=", ".join(cells)))
     print(args.output / "report.json")
 
 

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,8 +17,10 @@ from jsd.images.tensors import image_to_tensor, tensor_to_images
 from jsd.options import SamplingOptions
 from jsd.pipeline import Pipeline
 from jsd.training.corpora.corpus import Corpus
+from jsd.training.corpora.words import read_colours
 from jsd.training.evaluation.colours import has_colour
 from jsd.training.evaluation.drawings import Drawing, how
+from jsd.training.evaluation.gallery import in_colour, painted
 from jsd.training.evaluation.judge import Judge, cut_in_two
 from jsd.training.evaluation.measures import measures
 from jsd.training.evaluation.prompt_sets import Prompt
@@ -45,20 +47,24 @@ def draw(pipeline: Pipeline, prompts: list[Prompt], seeds: int, options: Samplin
     return drawings
 
 
-def ranks(corpus: Corpus, judge: Judge, drawings: list[Drawing]) -> np.ndarray:
+def ranks(
+    corpus: Corpus, judge: Judge, drawings: list[Drawing], coloured: Mapping[str | None, tuple[Corpus, Judge]] = {}
+) -> np.ndarray:
     """(N,) the rank, from 0, of the first right concept; each concept is as near as its nearest picture.
 
     Where the prompt names a style, the nearest picture of that concept must have it; otherwise the rank is the last.
+    Where it names a colour, `coloured[colour]` judges.
     """
-    distances = judge.distances(np.stack([drawing.picture for drawing in drawings]))  # (N, G)
-    return np.array(
-        [
-            _rank(corpus, row, drawing.prompt.right, drawing.prompt.style)
-            if drawing.prompt.second is None
-            else _rank_of_two(corpus, judge, drawing)
-            for drawing, row in zip(drawings, distances, strict=True)
-        ]
-    )
+    found = []
+    for drawing in drawings:
+        prompt = drawing.prompt
+        if prompt.second is not None:
+            found.append(_rank_of_two(corpus, judge, drawing))
+        else:
+            gallery, judge_of_it = coloured.get(prompt.colour, (corpus, judge))
+            (distances,) = judge_of_it.distances(drawing.picture[None])
+            found.append(_rank(gallery, distances, prompt.right, prompt.style))
+    return np.array(found)
 
 
 def _rank(corpus: Corpus, distances: np.ndarray, right: frozenset[str], style: str | None) -> int:
@@ -106,6 +112,16 @@ def accuracy(drawings: list[Drawing], found: np.ndarray) -> dict[str, dict[str, 
     return table
 
 
+def by_style(drawings: list[Drawing], found: np.ndarray) -> dict[str, dict[str, float]]:
+    """style -> as in `accuracy`, of the drawings whose prompt names one."""
+    styled = [
+        (replace(drawing, prompt=replace(drawing.prompt, group=drawing.prompt.style)), rank)
+        for drawing, rank in zip(drawings, found, strict=True)
+        if drawing.prompt.style is not None
+    ]
+    return accuracy([drawing for drawing, rank in styled], np.array([rank for drawing, rank in styled]))
+
+
 def mismatched(drawings: list[Drawing]) -> list[Drawing]:
     """Each drawing with another prompt of its group: what the judge says by chance."""
     return [
@@ -131,7 +147,13 @@ def evaluate(
     """Write report.json and contact_sheet.png into `output`; returns the report."""
     drawings = draw(pipeline, prompts, seeds, options)
     judge = Judge.fit(np.asarray(corpus.pictures))
-    found = ranks(corpus, judge, drawings)
+    colours = read_colours()
+    coloured: dict[str | None, tuple[Corpus, Judge]] = {
+        name: in_colour(corpus, judge, colours[name])
+        for name in dict.fromkeys(prompt.colour for prompt in prompts)
+        if name is not None
+    }
+    found = ranks(corpus, judge, drawings, coloured)
     shuffled = mismatched(drawings)
     right = _references(pipeline, corpus, drawings)
     references = [replace(drawing, picture=picture) for drawing, picture in zip(drawings, right, strict=True)]
@@ -143,8 +165,9 @@ def evaluate(
         **how(pipeline, options),
         "gallery": {"pictures": len(corpus.records), "concepts": len(corpus.concepts)},
         "accuracy": accuracy(drawings, found),
-        "chance": accuracy(shuffled, ranks(corpus, judge, shuffled)),
-        "ceiling": accuracy(references, ranks(corpus, judge, references)),
+        "styles": by_style(drawings, found),
+        "chance": accuracy(shuffled, ranks(corpus, judge, shuffled, coloured)),
+        "ceiling": accuracy(references, ranks(corpus, judge, references, coloured)),
         **measures(corpus, drawings),
         "drawings": [
             {"group": d.prompt.group, "prompt": d.prompt.text, "seed": d.seed, "rank": int(rank)}
@@ -158,12 +181,14 @@ def evaluate(
 
 
 def _references(pipeline: Pipeline, corpus: Corpus, drawings: list[Drawing]) -> Iterator[np.ndarray]:
-    """For each drawing what would be right, through the VAE: a picture of the corpus, or two side by side.
-
-    The judge's best, where no colour is asked: no picture of the corpus was painted anew.
-    """
+    """For each drawing what would be right, through the VAE: a picture of the corpus, in the colour that is asked for
+    if it takes it, or two side by side."""
+    colours = read_colours()
     for drawing in drawings:
         picture = _right(corpus, drawing.prompt.right, drawing.prompt.style)
+        if drawing.prompt.colour is not None:
+            in_it = painted(picture, colours[drawing.prompt.colour])
+            picture = picture if in_it is None else in_it
         if drawing.prompt.second is not None:
             picture = _side_by_side(picture, _right(corpus, drawing.prompt.second, None))
         size = (drawing.picture.shape[1], drawing.picture.shape[0])

@@ -1,4 +1,5 @@
-"""The pictures that a drawing may look like: the corpus' own, and every other design that the sprites have."""
+"""The pictures that a drawing may look like: the corpus' own, every other design that the sprites have, and where a
+prompt asks for a colour, all of them painted in it."""
 
 from dataclasses import replace
 
@@ -6,8 +7,13 @@ import numpy as np
 from PIL import Image
 
 from jsd.training.corpora.corpus import Corpus, Record
+from jsd.training.corpora.scenes import recolour
 from jsd.training.corpora.sprites import Sprite, Sprites
 from jsd.training.corpora.styles import CORPUS_STYLES
+from jsd.training.corpora.words import Colour
+from jsd.training.evaluation.colours import ink_mask
+from jsd.training.evaluation.judge import Judge
+from jsd.training.evaluation.measures import DESIGNS
 
 
 def with_designs(corpus: Corpus, sprites: Sprites) -> Corpus:
@@ -23,6 +29,28 @@ def with_designs(corpus: Corpus, sprites: Sprites) -> Corpus:
     if not pictures:
         return corpus
     return replace(corpus, pictures=np.concatenate([np.asarray(corpus.pictures), np.stack(pictures)]), records=records)
+
+
+def painted(picture: np.ndarray, colour: Colour) -> np.ndarray | None:
+    """A thing on its ground (H, W, 3) in that colour, as scenes have it; None where it does not take it."""
+    ink = ink_mask(picture).astype(np.uint8) * 255
+    found = recolour(np.dstack([picture, ink]), colour)
+    return None if found is None else found[..., :3]
+
+
+def in_colour(corpus: Corpus, judge: Judge, colour: Colour) -> tuple[Corpus, Judge]:
+    """With every drawing of a thing on white that takes the colour, in it: the right thing's, and all others'.
+
+    The records alone have them, not the pictures.
+    """
+    records, pictures = list(corpus.records), []
+    for record in corpus.records:
+        if record.style in DESIGNS and record.background is None:
+            picture = painted(corpus.pictures[record.index], colour)
+            if picture is not None:
+                records.append(replace(record, index=len(records)))
+                pictures.append(picture)
+    return (replace(corpus, records=records), judge.beside(np.stack(pictures))) if pictures else (corpus, judge)
 
 
 def on_white(sprite: Sprite, size: int) -> np.ndarray:

@@ -114,6 +114,11 @@ class Judge:
         )
         return cls(_joined(lab, grid, scales), scales)
 
+    def beside(self, pictures: np.ndarray) -> "Judge":
+        """With `pictures` (N, H, W, 3) behind its gallery, on the same scales."""
+        added = _joined(lab_thumbnails(pictures), orientation_grids(pictures), self.scales)
+        return Judge(np.concatenate([self.gallery, added]), self.scales)
+
     def distances(self, pictures: np.ndarray) -> np.ndarray:
         """(N, H, W, 3) uint8 -> (N, G) distances to the gallery."""
         lab, grid = lab_thumbnails(pictures), orientation_grids(pictures)

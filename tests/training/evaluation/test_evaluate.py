@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from toy_sprites import disc
 
 from jsd.models.record import folder_digest
 from jsd.options import SamplingOptions
@@ -16,9 +17,20 @@ from jsd.safety import Verdict
 from jsd.training.corpora.concepts import Concept
 from jsd.training.corpora.corpus import Corpus, Record
 from jsd.training.corpora.sprites import SPRITES_FILE, Sprites
+from jsd.training.corpora.words import read_colours
+from jsd.training.evaluation.colours import has_colour
 from jsd.training.evaluation.drawings import Drawing
-from jsd.training.evaluation.evaluate import FIRST_SEED, accuracy, contact_sheet, draw, evaluate, mismatched, ranks
-from jsd.training.evaluation.gallery import on_white, with_designs
+from jsd.training.evaluation.evaluate import (
+    FIRST_SEED,
+    accuracy,
+    by_style,
+    contact_sheet,
+    draw,
+    evaluate,
+    mismatched,
+    ranks,
+)
+from jsd.training.evaluation.gallery import in_colour, on_white, painted, with_designs
 from jsd.training.evaluation.judge import Judge
 from jsd.training.evaluation.prompt_sets import GROUPS, Prompt, make_prompts
 
@@ -83,6 +95,15 @@ def test_accuracy_is_by_group_in_percent() -> None:
     assert table == {
         "general": {"top1": 25.0, "top5": 50.0, "drawings": 4},
         "japan": {"top1": 100.0, "top5": 100.0, "drawings": 1},
+    }
+
+
+def test_what_names_a_style_is_told_by_style_too() -> None:
+    prompts = [("unseen", "noto"), ("unseen", "flat"), ("styles", "noto"), ("general", None)]
+    drawings = [Drawing(Prompt(group, "", frozenset("a"), style), 0, PICTURE) for group, style in prompts]
+    assert by_style(drawings, np.array([9, 0, 3, 0])) == {
+        "noto": {"top1": 0.0, "top5": 50.0, "drawings": 2},
+        "flat": {"top1": 100.0, "top5": 100.0, "drawings": 1},
     }
 
 
@@ -203,6 +224,21 @@ def test_two_things_are_found_each_in_its_half_in_any_order(toy_corpus: Corpus) 
         asked = [(one, other), (other, one), (one, third)]
         drawings = [Drawing(Prompt("two", "", frozenset([a]), second=frozenset([b])), 0, picture) for a, b in asked]
         assert [bool(rank == 0) for rank in ranks(toy_corpus, judge, drawings)] == [True, True, False]
+
+
+def test_a_thing_in_a_colour_is_judged_among_all_things_in_that_colour(gallery: Corpus) -> None:
+    sizes = [(120, 90), (120, 90), (40, 120), (40, 120), (120, 30)]
+    pictures = [on_white(np.asarray(disc(number, size)), 64) for number, size in enumerate(sizes)]
+    corpus, blue = replace(gallery, pictures=np.stack(pictures)), read_colours()["青"]
+    judge = Judge.fit(corpus.pictures)
+    both, judge_of_both = in_colour(corpus, judge, blue)
+    assert [(record.code, record.style) for record in both.records[5:]] == [("cat", "3d"), ("dog", "3d"), ("bus", "3d")]
+    picture = painted(pictures[2], blue)
+    assert picture is not None and has_colour(picture, "青") and painted(np.zeros_like(picture), blue) is None
+    drawings = [Drawing(Prompt("colours", "", frozenset([code]), colour="青"), 0, picture) for code in ("dog", "cat")]
+    assert [rank > 0 for rank in ranks(corpus, judge, drawings, {"青": (both, judge_of_both)})] == [False, True]
+    (alone,), (beside,) = judge.distances(picture[None]), judge_of_both.distances(picture[None])
+    assert beside.argmin() == 6 and beside.min() < 1e-3 < alone.min()
 
 
 def test_a_colour_is_counted_beside_the_subject() -> None:
