@@ -1,4 +1,4 @@
-"""Composed scenes: one to six sprites with place, scale, flip and colour, on white or on a painted ground.
+"""Composed scenes: one to six sprites with place, scale and colour, on white or on a painted ground.
 
 A scene is a function of a seed and its number, so it need not be kept. Where no place is named the ground is white and
 one thing fills the picture; where one is named the thing still fills at least half of a side.
@@ -19,13 +19,14 @@ from jsd.training.corpora.sprites import Sprite, Sprites
 from jsd.training.corpora.words import Attributes, Colour, read_attributes, read_colours, read_places, read_relations
 
 # Of the scenes, where all of them are drawn.
-KINDS = {"single": 0.19, "colour": 0.26, "count": 0.05, "pair": 0.44, "place": 0.06}
+KINDS = {"single": 0.27, "colour": 0.27, "count": 0.04, "pair": 0.42, "place": 0.06}
 # Kinds of concepts that most pairs are of, so that who is who is learnt sooner.
 EVERYDAY, EVERYDAY_SHARE = ("animal", "plant", "food", "drink", "nature", "vehicle", "clothes"), 0.75
-# Of scenes that name no design, so that seeds differ; and of those that do.
-UNNAMED = {"3d": 0.64, "noto": 0.12, "twemoji": 0.12, "blob": 0.12}
-NAMED = {"flat": "flat", "noto": "noto", "blob": "noto", "twemoji": "noto", "3d": "3d"}  # design -> style that it shows
-NAMED_SHARE = 0.15
+NAMED_SHARE = 0.3  # of scenes that name their design
+# Of those that do, and of those that do not, so that seeds differ.
+NAMED = {"flat": 0.6, "noto": 0.25, "3d": 0.15}
+UNNAMED = {"3d": 0.55, "noto": 0.15, "twemoji": 0.15, "blob": 0.15}
+STYLES = {"flat": "flat", "noto": "noto", "blob": "noto", "twemoji": "noto", "3d": "3d"}  # what a design shows
 COUNTS = {2: 0.4, 3: 0.3, 4: 0.15, 5: 0.08, 6: 0.07}
 MIN_BODY = 0.45  # of the ink, in one hue: less is no colour of the thing
 HUE_WIDTH = 32.0  # degrees around the strongest hue
@@ -102,8 +103,6 @@ class Scenes:
                 recoloured = self._recoloured(scene.design, code, scene.colour)
                 sprite = sprite if recoloured is None else recoloured
             image = Image.fromarray(sprite)
-            if rng.random() < 0.3 and scene.count == 1:
-                image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
             scale = side * SIDE / max(image.size)
             width, height = (max(1, round(one * scale)) for one in image.size)
             image = image.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=2)
@@ -120,13 +119,13 @@ class Scenes:
         return self._last[key]
 
     def _design(self, code: str, rng: np.random.Generator) -> tuple[str, str | None]:
-        there = [design for design in self.sprites.designs(code) if not is_unseen(code, NAMED[design])]
-        if rng.random() < NAMED_SHARE:
-            design = there[rng.integers(len(there))]
-            return design, NAMED[design]
-        shares = {design: share for design, share in UNNAMED.items() if design in there}
+        """The design, and the style where it is named."""
+        there = [design for design in self.sprites.designs(code) if not is_unseen(code, STYLES[design])]
+        is_named = rng.random() < NAMED_SHARE
+        shares = {design: share for design, share in (NAMED if is_named else UNNAMED).items() if design in there}
         weights = np.array(list(shares.values()))
-        return str(rng.choice(list(shares), p=weights / weights.sum())), None
+        design = str(rng.choice(list(shares), p=weights / weights.sum()))
+        return design, STYLES[design] if is_named else None
 
     def _coloured(self, scene: Scene, rng: np.random.Generator) -> Scene:
         """The scene in a colour that its sprite can take; as it is where it takes none."""
@@ -223,7 +222,7 @@ def recolour(sprite: Sprite, colour: Colour) -> Sprite | None:
         body = vivid & (np.abs((hue - strongest + 180) % 360 - 180) < HUE_WIDTH)
     else:
         body = ink & (saturation <= 0.3) & (value > 0.3)
-    if body.sum() < MIN_BODY * ink.sum():
+    if body.sum() <= MIN_BODY * ink.sum():
         return None
     goal_hue, goal_saturation, goal_value = colour.hsv
     for channel, goal in ((saturation, goal_saturation), (value, goal_value)):
