@@ -108,9 +108,10 @@ def natural_block(reports: dict[str, Report]) -> str:
     lines += [
         _row("*drawings a row*", [*counts, "", ""]),
         "",
-        f"Top-5 in percent, and the share of drawings in the colour that was asked; in brackets top-5 for drawings "
-        f"paired with another prompt: chance. The 80 prompts of `{NATURAL}`, {first['seeds']} drawings of "
-        f"each, {first['num_inference_steps']} steps, row by row at guidance {guidances}. Sharpness: the mean "
+        "Top-5 in percent (a thing in a colour among all things in that colour), and the share of drawings in the "
+        "colour that was asked; in brackets top-5 for drawings paired with another prompt: chance. The 80 prompts of "
+        f"`{NATURAL}`, {first['seeds']} drawings of each, {first['num_inference_steps']} steps, row by row at "
+        f"guidance {guidances}. Sharpness: the mean "
         "gradient of a drawing over that of the concept's 3D picture. Diversity: the mean distance of two drawings of "
         "a prompt over that of two designs of its concept.",
         "",
