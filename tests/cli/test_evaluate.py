@@ -22,10 +22,10 @@ def test_it_writes_the_report_and_prints_its_table(
     language: str, jsd: Jsd, command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("JSD_LANG", language)
-    accuracy, chance, _, path = jsd(command, "--language", language).out
+    accuracy, styles, chance, _, path = jsd(command, "--language", language).out
     report = json.loads(Path(path).read_text("utf-8"))
     assert (report["language"], report["split"], Path(path)) == (language, "dev", tmp_path / "out" / "report.json")
-    for row, line in (("accuracy", accuracy), ("chance", chance)):
+    for row, line in (("accuracy", accuracy), ("styles", styles), ("chance", chance)):
         assert line.isascii() == (language == "en")
         for cell in report[row].values():
             assert f"{cell['top1']} / {cell['top5']} ({cell['drawings']})" in line
