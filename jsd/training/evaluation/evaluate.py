@@ -55,16 +55,19 @@ def ranks(
     Where the prompt names a style, the nearest picture of that concept must have it; otherwise the rank is the last.
     Where it names a colour, `coloured[colour]` judges.
     """
-    found = []
-    for drawing in drawings:
-        prompt = drawing.prompt
-        if prompt.second is not None:
-            found.append(_rank_of_two(corpus, judge, drawing))
-        else:
-            gallery, judge_of_it = coloured.get(prompt.colour, (corpus, judge))
-            (distances,) = judge_of_it.distances(drawing.picture[None])
-            found.append(_rank(gallery, distances, prompt.right, prompt.style))
-    return np.array(found)
+    found = np.empty(len(drawings), dtype=np.int64)
+    for colour in dict.fromkeys(drawing.prompt.colour for drawing in drawings):
+        gallery, judge_of_it = coloured.get(colour, (corpus, judge))
+        chosen = [number for number, drawing in enumerate(drawings) if drawing.prompt.colour == colour]
+        distances = judge_of_it.distances(np.stack([drawings[number].picture for number in chosen]))  # (n, G)
+        for number, row in zip(chosen, distances, strict=True):
+            prompt = drawings[number].prompt
+            found[number] = (
+                _rank(gallery, row, prompt.right, prompt.style)
+                if prompt.second is None
+                else _rank_of_two(corpus, judge, drawings[number])
+            )
+    return found
 
 
 def _rank(corpus: Corpus, distances: np.ndarray, right: frozenset[str], style: str | None) -> int:
