@@ -167,6 +167,7 @@ REASONS = (
     N_("duplicate name"),
     N_("no file_name"),
     N_("outside the folder"),
+    N_("not among the captions"),
     N_("animated"),
     N_("CMYK"),
     N_("rotated"),

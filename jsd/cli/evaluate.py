@@ -68,11 +68,12 @@ def run(args: argparse.Namespace) -> None:
     if args.lora is not None:
         _evaluate_lora(args)
         return
-    if (args.corpus / STATE_FILE).is_file():
-        _evaluate_own(args)
-        return
-    if args.prompts is not None and (args.scorer is not None or not args.corpus.is_dir()):
+    is_imported = (args.corpus / STATE_FILE).is_file()
+    if args.prompts is not None and (args.scorer is not None or is_imported or not args.corpus.is_dir()):
         _evaluate_prompts(args)
+        return
+    if is_imported:
+        _evaluate_own(args)
         return
     corpus = Corpus.load(args.corpus)
     if args.sprites is not None:
@@ -188,7 +189,7 @@ def _evaluate_lora(args: argparse.Namespace) -> None:
             "the subject's distance to its pictures: without the file {without}, with it {with_file}; their own {its}",
             without=subject["without"],
             with_file=subject["with"],
-            its=subject["its_pictures"],
+            its="-" if subject["its_pictures"] is None else subject["its_pictures"],
         )
     )
     print(_("other prompts, distance to themselves without the file: {moved} of that between two prompts", moved=moved))

@@ -20,6 +20,7 @@ from jsd.prompting.concepts import KnownConcepts
 from jsd.training.adapters import FILE, add_adapters, import_peft, lora_metadata, switched_off, write_lora
 from jsd.training.corpora.readers import read_source
 from jsd.training.corpora.records import Noted, Picture, Record, pictures
+from jsd.training.corpora.shards import check_apart
 from jsd.training.logs import Log, draw_samples
 from jsd.training.loop import CHECKPOINT_FILE, check_settings, load_cached, train
 from jsd.training.objectives import Losses, denoising_loss, noised, snr_weight
@@ -43,6 +44,7 @@ def run_lora(recipe: Recipe, stage: Stage, options: TrainOptions) -> Path:
     """Train, or go on where it stopped; returns the LoRA file in the output folder."""
     assert stage.adapter is not None and options.base is not None
     import_peft()  # before minutes of work
+    check_apart(options.corpus, options.output / "samples")
     own = own_pictures(options.corpus, options.trigger)
     digest = hashlib.sha256(repr([one.record for one in own]).encode()).hexdigest()[:10]
     settings = run_settings(stage, options, digest) | {"base": folder_digest(options.base)}

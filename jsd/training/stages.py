@@ -305,9 +305,8 @@ class Run:
             assert self.stage.language is not None and self.tokenizer is not None
             prompts: Sequence[str] = self.recipe.sample_prompts[self.stage.language]
             if self.own is not None:  # in whichever language they are
-                prompts = [
-                    some[0] for some in self.own.table(0, ["captions"])["captions"].to_pylist()[:NUM_OWN_SAMPLES]
-                ]
+                captions = self.own.table(self.own.filled[0], ["captions"])["captions"]
+                prompts = [some[0] for some in captions.to_pylist()[:NUM_OWN_SAMPLES]]
             parts = {**self.modules, "vae": self.vae}
             draw_samples(Pipeline(tokenizer=self.tokenizer, scheduler_config=self.scheduler, **parts), prompts, path)
 

@@ -9,6 +9,7 @@ import torch
 
 from cli.conftest import Jsd
 from jsd import GeneratedImage, Pipeline, SamplingOptions
+from jsd.training.corpora.shards import import_pictures
 
 
 @pytest.fixture
@@ -43,13 +44,16 @@ def test_what_cannot_be_evaluated_is_one_line(jsd: Jsd, command: list[str], tmp_
         assert jsd(command, "--prompts", tmp_path / "prompts.txt", *scorer).refuses("prompts", "UTF-8")
 
 
-def test_anybodys_prompts_are_judged_by_a_scorer_without_a_corpus(
-    jsd: Jsd, toy_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("has_corpus", [False, True])
+def test_anybodys_prompts_are_judged_by_a_scorer_whatever_the_corpus(
+    has_corpus: bool, jsd: Jsd, toy_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where each prompt's drawings look as the scorer says that it should, all of them are found."""
     lines = ["# group: prompt = emoji", "nouns: 猫 = 🐱\ta cat", "nouns: ネコ", "", "two: 犬と猫 = 🐶 | 🐱\tboth", "猫"]
     (tmp_path / "prompts.txt").write_text("\n".join(lines), "utf-8")
     names = ["猫", "ネコ", "犬と猫"]
+    if has_corpus:  # as jsd data import writes one
+        import_pictures([], {}, tmp_path / "none", lambda read: None)
     asked: list[str] = []
 
     def remember(self: Pipeline, options: SamplingOptions, **values: object) -> list[GeneratedImage]:

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from jsd import Pipeline
-from jsd.errors import CheckpointError, CorpusError
+from jsd.errors import CheckpointError, CorpusError, InvalidInputError
 from jsd.models.lora import read_lora
 from jsd.models.record import folder_digest
 from jsd.options import SamplingOptions
@@ -193,6 +193,21 @@ def test_an_sdxl_base_is_refused(options: TrainOptions, tmp_path: Path) -> None:
     base = write_toy_sdxl_folder(tmp_path / "sdxl")
     with pytest.raises(CheckpointError, match="SDXL"):
         run_lora(TOY, STAGE, replace(options, output=tmp_path / "out", base=base))
+
+
+def test_what_is_trained_is_not_written_among_the_pictures_that_it_learns(options: TrainOptions) -> None:
+    with pytest.raises(InvalidInputError, match="output must lie apart"):
+        run_lora(TOY, STAGE, replace(options, output=options.corpus / "out"))
+
+
+def test_the_distance_between_one_picture_and_no_other_is_none(
+    trained: Path, toy_folder: Path, corpus: Path, tmp_path: Path
+) -> None:
+    pipeline, own = Pipeline.load(toy_folder, "cpu", "float32"), own_pictures(corpus, TRIGGER)[:1]
+    asked = {"seeds": 1, "options": SamplingOptions(prompt="", num_inference_steps=1), "output": tmp_path}
+    report: Any = evaluate_lora(pipeline, str(trained), own, [TRIGGER], ["富士山", "猫"], **asked)  # type: ignore[arg-type]
+    assert report["subject"]["its_pictures"] is None
+    assert "Infinity" not in (tmp_path / "report.json").read_text("utf-8")
 
 
 def test_pictures_without_captions_need_trigger_words(corpus: Path) -> None:

@@ -30,7 +30,7 @@ def describe(shards: Shards, tokenizer: JapaneseTokenizer) -> Iterator[tuple[str
     digests: Counter[str] = Counter()
     twice: dict[str, list[str]] = {}
     columns: dict[str, None] = {}
-    for index in range(len(shards.counts)):
+    for index in shards.filled:
         table = shards.table(index)
         columns |= dict.fromkeys(table.column_names)
         rows = table.select(["key", "captions", "width", "height", "digest"]).to_pylist()

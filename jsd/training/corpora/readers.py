@@ -1,7 +1,9 @@
 """The forms in which people have pictures with captions, read by the libraries that made them so."""
 
+import codecs
 import glob
 import json
+import math
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -14,7 +16,7 @@ from jsd.errors import CorpusError, MissingExtraError
 from jsd.i18n import _
 from jsd.training.corpora.arrow import import_arrow
 from jsd.training.corpora.lines import numbered, typed
-from jsd.training.corpora.records import DAMAGED, DUPLICATE, NO_NAME, OUTSIDE, Noted, Record
+from jsd.training.corpora.records import DAMAGED, DUPLICATE, NO_NAME, OUTSIDE, UNNAMED, Noted, Record
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".gif", ".bmp", ".tif", ".tiff")
 SHARDS = (".parquet", ".tar")
@@ -22,7 +24,7 @@ METADATA = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
 CAPTIONS = ("captions", "text", "caption", "txt", "prompt")  # columns, the first that is there
 IMAGES = ("image", "jpg", "png", "webp", "image_path", "path", "file_name")
 KEYS = ("key", "__key__", "file_name", "path", "image_path")
-REPEATS = re.compile(r"(\d+)_(.+)")
+REPEATS = re.compile(r"(\d{1,3})_(.+)")  # with more digits it is a date
 ROWS_AT_ONCE = 64
 STATE_FILE = "corpus.json"  # of a folder that `jsd data import` wrote
 
@@ -46,13 +48,14 @@ def _read(
 ) -> Iterator[Record | Noted]:
     """`is_part`: what else is there lies outside."""
     found = {suffix: [one for one in files if one.suffix == suffix and one.name not in METADATA] for suffix in SHARDS}
-    if metadata := [one for one in files if one.name in METADATA]:
-        return _imagefolder(source if source.is_dir() else source.parent, metadata, caption)
-    if found[".tar"]:  # before the parquet that img2dataset writes beside them
-        return _webdataset(source, found[".tar"], caption)
     drawn = [one for one in files if one.suffix.lower() in PICTURES and not one.is_dir()]
+    if metadata := [one for one in files if one.name in METADATA]:
+        folder = source if source.is_dir() else source.parent
+        return _with_others(source, drawn, _imagefolder(folder, metadata, caption))
+    if found[".tar"]:  # before the parquet that img2dataset writes beside them
+        return _with_others(source, drawn, _webdataset(source, found[".tar"], caption))
     if found[".parquet"] and (not drawn or _has_pictures(found[".parquet"][0], image)):
-        return _parquet(source, found[".parquet"], image, caption)
+        return _with_others(source, drawn, _parquet(source, found[".parquet"], image, caption))
     if not is_part and (not drawn or not source.is_dir()):
         raise CorpusError(
             "source.unknown",
@@ -61,6 +64,19 @@ def _read(
             source=source,
         )
     return _folder(source, drawn)
+
+
+def _with_others(source: Path, drawn: list[Path], read: Iterator[Record | Noted]) -> Iterator[Record | Noted]:
+    """What is `read` of captions that lie apart from their pictures; then the pictures that they do not name."""
+    named: set[str] = set()
+    for item in read:
+        if isinstance(item, Record) and isinstance(item.image, Path):
+            named.add(str(item.image))
+        yield item
+    for path in drawn:
+        key = path.relative_to(source)
+        if str(path) not in named and _inside(source, key) is not None:
+            yield Noted(key.as_posix(), UNNAMED)
 
 
 def _holds_records(path: Path) -> bool:
@@ -94,20 +110,20 @@ def _folder(source: Path, drawn: list[Path]) -> Iterator[Record | Noted]:
         captions: tuple[str, ...] = () if repeats is None else (repeats[2],)
         try:
             captions = captions if beside is None else tuple(_text(beside.read_bytes()).splitlines())
-        except OSError as error:
-            yield Noted(key, DAMAGED, str(error))
+        except (OSError, UnicodeDecodeError) as error:
+            yield Noted(key, DAMAGED, f"{path.name if beside is None else beside.name}: {error}")
             continue
         yield Record(key, path, captions, columns=columns)
 
 
 def _text(data: bytes) -> str:
-    """UTF-8, else what Windows writes in Japan."""
-    for encoding in ("utf-8-sig", "cp932"):
-        try:
-            return data.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    return data.decode("utf-8", "replace")
+    """UTF-16 that says so, UTF-8, else what Windows writes in Japan; UnicodeDecodeError where it is none of them."""
+    if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        return data.decode("utf-16")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return data.decode("cp932")
 
 
 def _imagefolder(source: Path, files: list[Path], caption: str | None) -> Iterator[Record | Noted]:
@@ -141,10 +157,8 @@ def _of_line(line: str, row: dict[str, Any] | str, source: Path, folder: Path, c
     key = _inside(source, folder / name.replace("\\", "/"))
     if key is None:
         return Noted(line, OUTSIDE, name)
-    try:
-        return replace(_record(key, source / key, row, caption), line=line)
-    except (TypeError, ValueError) as error:  # weights that are no numbers
-        return Noted(line, DAMAGED, str(error))
+    item = _record(key, source / key, row, caption)
+    return replace(item, line=line) if isinstance(item, Record) else replace(item, key=line)
 
 
 def _splits(source: Path) -> dict[str, str]:
@@ -180,9 +194,12 @@ def _webdataset(source: Path, shards: list[Path], caption: str | None) -> Iterat
                     found = next((suffix for suffix in sample if f".{suffix.lower()}" in PICTURES), None)
                     if found is not None:
                         columns = _json(sample.get("json", b"{}"))
-                        if "txt" in sample:
-                            columns["txt"] = _text(sample["txt"])
                         key = f"{name}/{sample['__key__']}.{found}"
+                        try:
+                            columns |= {"txt": _text(sample["txt"])} if "txt" in sample else {}
+                        except UnicodeDecodeError as error:
+                            yield Noted(key, DAMAGED, str(error))
+                            continue
                         yield _record(key, sample[found], columns, caption, ("txt",))
         except OSError as error:
             yield Noted(name, DAMAGED, error.strerror or str(error))
@@ -265,13 +282,18 @@ def _column(path: Path, names: list[str], asked: str | None, known: tuple[str, .
 
 def _record(
     key: str, image: bytes | Path, columns: dict[str, Any], caption: str | None, first: tuple[str, ...] = ()
-) -> Record:
+) -> Record | Noted:
     choices = (*first, *CAPTIONS) if caption is None else (caption,)
     name = next((one for one in choices if columns.get(one)), None)
     said = None if name is None else columns.pop(name)
     captions = tuple(map(str, said)) if isinstance(said, list) else () if said is None else (str(said),)
     weights = columns.pop("weights", None)
-    given = tuple(map(float, weights)) if isinstance(weights, list) else ()
+    try:
+        given = tuple(map(float, weights)) if isinstance(weights, list) else ()
+    except (TypeError, ValueError) as error:
+        return Noted(key, DAMAGED, str(error))
+    if given and not (min(given) >= 0 and 0 < sum(given) < math.inf):
+        return Noted(key, DAMAGED, f"weights {weights}")
     return Record(key, image, captions, given, columns)
 
 

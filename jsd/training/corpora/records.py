@@ -22,6 +22,7 @@ FAITHFUL = ("PNG", "JPEG", "WEBP")  # kept byte for byte where nothing has to be
 # Reasons that leave a picture out, and changes that make one usable.
 MISSING, DAMAGED, TINY, NO_CAPTION, DUPLICATE = "missing", "damaged", "tiny", "no caption", "duplicate name"
 NO_NAME, OUTSIDE = "no file_name", "outside the folder"  # of a metadata file's line
+UNNAMED = "not among the captions"  # of a picture that no line or shard of such a source names
 ANIMATED, CMYK, ROTATED, DEEP = "animated", "CMYK", "rotated", "16 bit"
 
 
@@ -70,11 +71,12 @@ def usable(source: Iterable[Record | Noted], seen: set[int] | None = None) -> It
     """
     seen = set() if seen is None else seen
     for item in source:
+        item = replace(item, key=as_utf8(item.key))
         if isinstance(item, Noted):
-            yield [item]
+            yield [replace(item, detail=as_utf8(item.detail))]
             continue
         name = hash(item.key)
-        captions = tuple(text for text in (" ".join(one.split()) for one in item.captions) if text)
+        captions = tuple(text for text in (" ".join(as_utf8(one).split()) for one in item.captions) if text)
         if name in seen:
             yield [Noted(item.key, DUPLICATE, item.line)]
             continue
@@ -91,6 +93,12 @@ def pictures(source: Iterable[Record | Noted], noted: list[Noted]) -> Iterator[P
     for found in usable(source):
         noted += [one for one in found if isinstance(one, Noted)]
         yield from (one for one in found if isinstance(one, Picture))
+
+
+def as_utf8(text: str) -> str:
+    """A file's name may be bytes that are no text, and JSON may hold half a character: what cannot be written is spelt
+    out, as \\udc83."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _decoded(record: Record) -> Iterator[Picture | Noted]:

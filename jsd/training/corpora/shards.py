@@ -23,7 +23,7 @@ from jsd.atomic import write_file, write_json, write_text
 from jsd.errors import CorpusError, InvalidInputError
 from jsd.training.corpora.arrow import import_arrow
 from jsd.training.corpora.readers import STATE_FILE
-from jsd.training.corpora.records import Noted, Picture, Record, usable
+from jsd.training.corpora.records import Noted, Picture, Record, as_utf8, usable
 
 RECORDS_A_SHARD, BYTES_A_SHARD = 1000, 200_000_000
 FIXED = ("key", "image", "captions", "weights")
@@ -64,6 +64,11 @@ class Shards:
     def __len__(self) -> int:
         return sum(self.counts)
 
+    @property
+    def filled(self) -> list[int]:
+        """The shards that hold a record: one may hold what was left out alone, and then lacks columns."""
+        return [index for index, count in enumerate(self.counts) if count > 0]
+
     @cached_property
     def digest(self) -> str:
         """Of what was imported and how: two imports of the same files have the same."""
@@ -103,7 +108,8 @@ def shard_path(folder: Path, index: int) -> Path:
 
 
 def shard_bytes(records: Sequence[Record], about: dict[str, Any]) -> bytes:
-    """The file of a shard. A column holds what pyarrow makes of its values, or their JSON where they are mixed."""
+    """The file of a shard. A column holds what pyarrow makes of its values, or their JSON where they are mixed or no
+    parquet can hold them."""
     arrow, parquet = import_arrow()
     columns: dict[str, Any] = {
         "key": arrow.array([one.key for one in records], arrow.string()),
@@ -115,8 +121,11 @@ def shard_bytes(records: Sequence[Record], about: dict[str, Any]) -> bytes:
         values = [one.columns.get(name) for one in records]
         try:
             columns[name] = arrow.array(values)
+            # An object without fields is an array, and no column of a file: seen by writing none of its rows.
+            parquet.write_table(arrow.table({name: columns[name].slice(0, 0)}), io.BytesIO())
         except (arrow.ArrowException, TypeError, ValueError, OverflowError):
-            columns[name] = arrow.array([json.dumps(value, ensure_ascii=False, default=str) for value in values])
+            texts = [json.dumps(value, ensure_ascii=False, default=str) for value in values]
+            columns[name] = arrow.array([as_utf8(text) for text in texts])
     table = arrow.table(columns).replace_schema_metadata({ABOUT: json.dumps(about, ensure_ascii=False)})
     file = io.BytesIO()
     parquet.write_table(table, file, row_group_size=100)
@@ -153,7 +162,11 @@ def open_output(folder: Path, description: dict[str, Any]) -> None:
             value=folder,
         )
     if state is None or state.get("description") != description:
-        shutil.rmtree(folder, ignore_errors=True)
+        for path in list(folder.iterdir()) if folder.is_dir() else []:  # the folder itself may be a link
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
         write_json(folder / STATE_FILE, {"description": description})
     (folder / SHARDS).mkdir(parents=True, exist_ok=True)
 

@@ -64,7 +64,7 @@ def evaluate_lora(
         "subject": {
             "without": nearest(subject["without"]),
             "with": nearest(subject["with"]),
-            "its_pictures": round(float(between.min(axis=1).mean()), 3),
+            "its_pictures": round(float(between.min(axis=1).mean()), 3) if count > 1 else None,
         },
         "others": {
             "moved": round(float(per_prompt.mean()), 3),

@@ -269,7 +269,9 @@ def test_a_damaged_line_of_metadata_is_told_and_the_next_is_read(
     noted: list[Noted] = []
     (found,) = pictures(read_source(place), noted)
     assert (found.record.key, found.record.columns["split"]) == ("b.png", "train")
-    (note,) = noted
+    note, *others = noted
+    unnamed = [] if note.reason == "no caption" else [("a.png", "not among the captions")]
+    assert [(one.key, one.reason) for one in others] == unnamed
     assert note.reason == BAD_LINES[bad] and "metadata.jsonl:2" in (note.key, note.detail)
     assert secret.resolve() not in [Path(str(one)).resolve() for one in opened], "nothing outside is opened"
 
@@ -303,7 +305,10 @@ def test_a_parquet_file_of_metadata_is_read_row_by_row(tmp_path: Path) -> None:
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "metadata.parquet")
     noted: list[Noted] = []
     assert [one.record.key for one in pictures(read_source(tmp_path), noted)] == ["a.png"]
-    assert [(one.key, one.reason) for one in noted] == [("metadata.parquet:2", "outside the folder")]
+    assert [(one.key, one.reason) for one in noted] == [
+        ("metadata.parquet:2", "outside the folder"),
+        ("b.png", "not among the captions"),
+    ]
 
 
 @pytest.mark.parametrize("name", ["photos", "photos [2024] {a,b} #1"])

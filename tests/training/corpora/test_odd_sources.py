@@ -1,0 +1,134 @@
+"""What real folders hold besides: nothing of it stops an import, is misread, or is lost without a word."""
+
+import io
+import json
+import os
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+from jsd.prompting.tokenizer import JapaneseTokenizer
+from jsd.training.corpora.describing import describe
+from jsd.training.corpora.readers import read_source
+from jsd.training.corpora.records import Noted, Record
+from jsd.training.corpora.shards import Shards, import_pictures
+from runs.blocks import ROOT
+from training.corpora.test_records import folder, imagefolder, paths, png, webdataset
+
+
+def imported(source: Path, output: Path) -> tuple[list[Record], list[Noted]]:
+    shards, noted = import_pictures(read_source(source), {}, output, lambda read: None)
+    return [record for index in shards.filled for record in shards.records(index)], noted
+
+
+def tar(place: Path, said: object) -> None:
+    with tarfile.open(place / "0.tar", "w") as archive:
+        for name, data in (("a.png", png()), ("a.json", json.dumps(said).encode()), ("b.png", png("blue"))):
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+        text = tarfile.TarInfo("b.txt")
+        text.size = 3
+        archive.addfile(text, io.BytesIO("青".encode()))
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    place = tmp_path / "source"
+    place.mkdir()
+    return place
+
+
+def test_notepads_unicode_is_read_and_what_is_no_text_leaves_its_picture_out(source: Path, tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        (source / f"{name}.png").write_bytes(png())
+    (source / "a.txt").write_bytes("富士山と猫\r\n".encode("utf-16"))
+    (source / "b.txt").write_bytes(b"\x81 \xff")
+    (source / "c.txt").write_bytes("猫".encode("utf-16")[:-1])
+    records, noted = imported(source, tmp_path / "mine")
+    assert [one.captions for one in records] == [("富士山と猫",)]
+    assert [(one.key, one.reason) for one in noted] == [("b.png", "damaged"), ("c.png", "damaged")]
+    assert "b.txt" in noted[0].detail
+
+
+@pytest.mark.parametrize(("name", "repeats"), [("20240615_京都", 1), ("2024_旅行", 1), ("100_太郎", 100)])
+def test_a_date_is_no_number_of_repeats(source: Path, name: str, repeats: int) -> None:
+    (source / name).mkdir()
+    (source / name / "a.png").write_bytes(png())
+    (source / name / "a.txt").write_text("寺", "utf-8")
+    (record,) = read_source(source)
+    assert isinstance(record, Record) and record.repeats == repeats and record.captions == ("寺",)
+
+
+@pytest.mark.parametrize("form", [imagefolder, webdataset, paths])
+def test_pictures_that_the_captions_do_not_name_are_told(
+    form: Callable[[Path], Path], source: Path, tmp_path: Path
+) -> None:
+    form(source)
+    (source / "other").mkdir()
+    (source / "other" / "z.png").write_bytes(png())
+    (source / "other" / "z.txt").write_text("猫", "utf-8")
+    records, noted = imported(source, tmp_path / "mine")
+    assert len(records) == 2
+    assert ("other/z.png", "not among the captions") in [(one.key, one.reason) for one in noted]
+
+
+def test_a_name_that_is_no_text_is_spelt_out(source: Path, tmp_path: Path) -> None:
+    """As a ZIP of Windows leaves it on Linux."""
+    folder(source)
+    for text in ("寺", ""):
+        path = source / os.fsdecode(b"\x8e\x9b" + str(len(text)).encode() + b".png")
+        path.write_bytes(png())
+        path.with_suffix(".txt").write_text(text, "utf-8")
+    records, noted = imported(source, tmp_path / "mine")
+    assert records[-1].key == r"\udc8e\udc9b1.png" and records[-1].captions == ("寺",)
+    assert [(one.key, one.reason) for one in noted] == [(r"\udc8e\udc9b0.png", "no caption")]
+    assert imported(source, tmp_path / "mine")[0] == records, "the same command goes on"
+
+
+@pytest.mark.parametrize(
+    ("said", "captions"),
+    [
+        ({"caption": "猫\ud83d"}, (r"猫\ud83d", "青")),
+        ({"caption": "猫", "from": "\ud83d"}, ("猫", "青")),
+        ({"caption": "猫", "exif": {}}, ("猫", "青")),
+        ({"caption": "猫", "exif": [{"a": {}}]}, ("猫", "青")),
+        *(({"caption": "猫", "weights": weights}, ("青",)) for weights in (["x"], [None], [0], [-1], [1e999])),
+    ],
+)
+def test_whatever_a_shard_says_of_a_picture_the_next_is_read(
+    said: object, captions: tuple[str, ...], source: Path, tmp_path: Path
+) -> None:
+    tar(source, said)
+    records, noted = imported(source, tmp_path / "mine")
+    assert tuple(one.captions[0] for one in records) == captions
+    assert [one.reason for one in noted] == ["damaged"] * (2 - len(captions))
+
+
+def test_weights_that_are_none_are_told_by_a_parquet_file_too(source: Path, tmp_path: Path) -> None:
+    rows = [{"image": png(), "text": text, "weights": [weight]} for text, weight in (("猫", 0.0), ("犬", 2.0))]
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), source / "a.parquet")
+    records, noted = imported(source, tmp_path / "mine")
+    assert [one.captions for one in records] == [("犬",)] and [one.reason for one in noted] == ["damaged"]
+
+
+def test_a_shard_of_which_nothing_is_left_stops_nothing(tmp_path: Path) -> None:
+    items = [*(Record(f"{number}.png", png(), ()) for number in range(3)), Record("z.png", png(), ("猫",))]
+    shards, _noted = import_pictures(items, {}, tmp_path / "mine", lambda read: None, 3)
+    assert shards.counts == (0, 1) and shards.filled == [1]
+    said = dict(describe(Shards.load(tmp_path / "mine"), JapaneseTokenizer.load(ROOT / "weights/mini/tokenizer")))
+    assert "1" in said.values()
+
+
+def test_an_output_folder_that_is_a_link_is_emptied_for_another_source(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "mine").symlink_to(tmp_path / "disk")
+    for text in ("猫", "犬"):
+        items = [Record("a.png", png(), (text,))]
+        shards, _noted = import_pictures(items, {"text": text}, tmp_path / "mine", lambda read: None)
+        assert [one.captions for one in shards.records(0)] == [(text,)]
+    assert (tmp_path / "mine").is_symlink()
