@@ -36,8 +36,12 @@ class SizeLimits:
         return cls(factor=factor, default=(width * factor, height * factor))
 
     @property
+    def trained_area(self) -> int:
+        return self.default[0] * self.default[1]
+
+    @property
     def max_area(self) -> int:
-        return MAX_AREA_RATIO * self.default[0] * self.default[1]
+        return MAX_AREA_RATIO * self.trained_area
 
     @property
     def min_side(self) -> int:
@@ -90,28 +94,29 @@ class SizeLimits:
         elif height is not None:
             size = (self._floor(picture[0] * height / picture[1]), height)
         else:
-            area, trained = picture[0] * picture[1], self.default[0] * self.default[1]
-            shrink = min(1.0, sqrt(self.max_area / area), max(1 / upscale, sqrt(trained / area)))
+            area = picture[0] * picture[1]
+            shrink = min(1.0, sqrt(self.max_area / area), max(1 / upscale, sqrt(self.trained_area / area)))
             scale = max(shrink, self.min_side / min(picture))
             size = (self._floor(picture[0] * scale), self._floor(picture[1] * scale))
         self.check(*size)
         return size
 
-    def nearest(self, width: int, height: int) -> tuple[int, int]:
+    def nearest(self, width: int, height: int, max_area: int | None = None) -> tuple[int, int]:
         """A size that is allowed, in the shape of one that need not be.
 
-        One with too many pixels gets as many as the model was trained on: what it draws best.
+        One of more pixels than `max_area` (unset: than are allowed) gets as many as the model was trained on: what it
+        draws best.
         """
-        too_large = width * height > self.max_area
-        scale = sqrt(self.default[0] * self.default[1] / (width * height)) if too_large else 1.0
+        max_area = self.max_area if max_area is None else max_area
+        scale = sqrt(self.trained_area / (width * height)) if width * height > max_area else 1.0
         scale = max(scale, self.min_side / min(width, height))
-        longest = self._floor(self.max_area / self.min_side)
+        longest = self._floor(max_area / self.min_side)
 
         def allowed(side: float) -> int:
             return min(max(self._floor(side), self.min_side), longest)
 
         rounded = allowed(width * scale + self.factor / 2), allowed(height * scale + self.factor / 2)
-        if rounded[0] * rounded[1] <= self.max_area:
+        if rounded[0] * rounded[1] <= max_area:
             return rounded
         return allowed(width * scale), allowed(height * scale)
 

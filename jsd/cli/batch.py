@@ -24,7 +24,7 @@ from jsd.errors import JsdError
 from jsd.i18n import _
 from jsd.models.folder import open_model_folder
 from jsd.options import SamplingOptions
-from jsd.prompting.styles import check_style
+from jsd.prompting.styles import check_style, readable_styles
 from jsd.prompting.tokenizer import printable
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def _defaults(args: argparse.Namespace) -> dict[str, Any]:
     values = given_options(args)
     options = SamplingOptions(**{"prompt": "", **values})
     if options.style != "":
-        check_style(chosen_model(args).tokenizer, options.style)
+        check_style(readable_styles(chosen_model(args).tokenizer), options.style)
     return values
 
 

@@ -13,7 +13,7 @@ from jsd.cli.arguments import (
     say,
 )
 from jsd.engines import choose_engine
-from jsd.prompting.styles import check_style
+from jsd.prompting.styles import check_style, readable_styles
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> None:
     engine = choose_engine(args.engine)
     folder = chosen_model(args)
     if options.style != "":
-        check_style(folder.tokenizer, options.style)
+        check_style(readable_styles(folder.tokenizer), options.style)
 
     # Here, because it imports torch: a mistake in the arguments is answered before.
     from jsd.lean import load_alone

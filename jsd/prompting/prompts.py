@@ -11,7 +11,7 @@ from jsd.prompting.concepts import KnownConcepts, normal
 from jsd.prompting.emphasis import WeightedText, parse_emphasis
 from jsd.prompting.kana import KanaSpelling, kana_spellings
 from jsd.prompting.negative import split_negative
-from jsd.prompting.styles import check_style, with_style
+from jsd.prompting.styles import check_style, readable_styles, with_style
 from jsd.prompting.tokenizer import JapaneseTokenizer, Piece, PromptReport, printable
 from jsd.prompting.windows import cut_into_windows
 
@@ -231,7 +231,7 @@ class Prompts:
 
 def read_prompts(tokenizer: JapaneseTokenizer, options: SamplingOptions) -> Prompts:
     """The texts of a request; the prompt may hold negative ones, on lines that begin with ネガティブ: ."""
-    check_style(tokenizer, options.style)
+    check_style(readable_styles(tokenizer), options.style)
     prompt, negative = split_negative(with_style(options.prompt, options.style))
     negatives = [text for text in (options.negative_prompt, negative) if text]
     unknown_words, long_prompt = options.unknown_words, options.long_prompt

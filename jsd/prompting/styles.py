@@ -1,5 +1,6 @@
 """Styles by their Japanese names: the words that a prompt gains."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from jsd.errors import InvalidInputError
@@ -40,9 +41,8 @@ def readable_styles(tokenizer: "JapaneseTokenizer") -> list[str]:
     return [name for name, words in STYLES.items() if not tokenizer.describe(words).unread]
 
 
-def check_style(tokenizer: "JapaneseTokenizer", style: str) -> None:
-    """InvalidInputError where the model cannot read the words of a style; "" is none."""
-    styles = readable_styles(tokenizer)
+def check_style(styles: Sequence[str], style: object) -> None:
+    """InvalidInputError where a style is none of `readable_styles`; "" is none at all."""
     if style not in ("", *styles):
         raise InvalidInputError(
             "style.unknown",

@@ -1,7 +1,8 @@
 """Who may speak to a server: no page of another site, through the browser of someone who can reach it."""
 
 import json
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -51,6 +52,16 @@ class Guard:
             value=origin,
             name=_hostname(place),
         )
+
+
+def is_open(host: str, names: Sequence[str]) -> bool:
+    """Whether other machines reach the server: it listens to them, or is called by a name that a proxy brings."""
+    return host not in LOOPBACK or len(names) > 0
+
+
+def pages_of(names: Sequence[str]) -> str:
+    """A regular expression of the origins with one of these names, on any port."""
+    return rf"https?://(?:{'|'.join(map(re.escape, names))})(?::\d+)?"
 
 
 async def answer_json(send: Send, status: int, body: object, headers: Iterable[tuple[bytes, bytes]] = ()) -> None:

@@ -149,7 +149,13 @@ class Service:
     def _finished(self, job: Job, record_metric: RecordMetric) -> Iterator[GeneratedImage]:
         """The pictures that may be returned; then, even where there are none, why the others may not."""
         try:
-            yield from self.pipeline.finish_each(job)
+            if job.scorer is None:
+                yield from self.pipeline.finish_each(job)
+            else:  # which chooses among them
+                chosen = list(self.pipeline.finish_each(job))
+                withheld = [one.params["seed"] for one in job.withheld]
+                record_metric("seeds", [*(picture.seed for picture in chosen), *withheld])
+                yield from chosen
         except UnsafeImagesError:
             _report_withheld(job, record_metric)
             raise

@@ -153,7 +153,7 @@ def test_a_style_that_the_vocabulary_cannot_read_is_not_offered(
     monkeypatch.setitem(STYLES, "簪風", "簪")
     assert "簪風" not in readable_styles(tokenizer)
     with pytest.raises(InvalidInputError, match="簪風"):
-        check_style(tokenizer, "簪風")
+        check_style(readable_styles(tokenizer), "簪風")
 
 
 def test_a_style_stands_before_the_negative_line() -> None:

@@ -19,6 +19,7 @@ from jsd.serving.page.form import CANVAS, FORM, from_record, in_kana, not_taken_
 from jsd.serving.page.words import LABELS, sentence
 from runs.blocks import ROOT
 
+STYLES = ["油絵"]  # that the page offers
 HTML = "<img src=x onerror=alert(1)>\u202e"
 
 
@@ -49,9 +50,9 @@ def test_lora_files_are_those_that_the_operator_offers(tmp_path: Path, monkeypat
     monkeypatch.setenv("JSD_LORAS", str(tmp_path))
     options = to_options(filled(loras=" cat.safetensors:0.5 "))
     assert options.loras == (f"{tmp_path}/cat.safetensors:0.5",)
-    assert from_record({"prompt": "猫", "loras": ["cat.safetensors:0.5"]})["loras"] == "cat.safetensors:0.5"
-    assert not_taken_over({"loras": ["cat.safetensors:0.5"]}) == []
-    assert not_taken_over({"loras": ["dog.safetensors"]}) == ["loras"]
+    assert from_record({"prompt": "猫", "loras": ["cat.safetensors:0.5"]}, STYLES)["loras"] == "cat.safetensors:0.5"
+    assert not_taken_over({"loras": ["cat.safetensors:0.5"]}, STYLES) == []
+    assert not_taken_over({"loras": ["dog.safetensors"]}, STYLES) == ["loras"]
     with pytest.raises(InvalidInputError, match="loras must be files that this server offers"):
         to_options(filled(loras=f"{tmp_path}/cat.safetensors"))
 
@@ -68,14 +69,14 @@ def test_a_width_that_is_no_number_is_refused_in_words() -> None:
 def test_a_record_fills_the_form_that_draws_it_again() -> None:
     options = SamplingOptions(prompt="猫", width=32, height=40, seed=0, guidance_scale=3.5, scheduler="DDIM")
     record = {name: getattr(options, name) for name in ("prompt", "width", "height", "seed", "guidance_scale")}
-    form = from_record(record | {"scheduler": "DDIM", "num_outputs": 4, "model": "mini"})
+    form = from_record(record | {"scheduler": "DDIM", "num_outputs": 4, "model": "mini"}, STYLES)
     assert to_options(filled(**form)) == options
 
 
 def test_what_the_page_cannot_take_over_is_named() -> None:
     record = {"prompt": "猫", "seed": 0, "image": "photo.png", "mask": None, "loras": ["ink.safetensors"]}
-    assert not_taken_over(record) == ["image", "loras"]
-    assert not_taken_over({"prompt": "猫", "long_prompt": "chunk", "image": None, "loras": []}) == []
+    assert not_taken_over(record, STYLES) == ["image", "loras"]
+    assert not_taken_over({"prompt": "猫", "long_prompt": "chunk", "image": None, "loras": []}, STYLES) == []
 
 
 def test_no_file_and_no_switch_of_the_checker_is_a_strangers_to_name() -> None:
@@ -84,7 +85,9 @@ def test_no_file_and_no_switch_of_the_checker_is_a_strangers_to_name() -> None:
 
 def test_what_a_browser_kept_comes_back_as_far_as_the_form_could_have_held_it() -> None:
     kept = filled(seed="7", num_outputs=2, style="油絵", unknown_words=True, output_format="webp")
-    assert restored(kept) == {name: value for name, value in kept.items() if name != "drawing" and value is not None}
+    assert restored(kept, STYLES) == {
+        name: value for name, value in kept.items() if name != "drawing" and value is not None
+    }
     strange = {
         "seed": 7,
         "num_outputs": 9,
@@ -93,7 +96,14 @@ def test_what_a_browser_kept_comes_back_as_far_as_the_form_could_have_held_it() 
         "output_format": "exe",
         "loras": ["/x"],
     }
-    assert restored(strange) == {}
+    assert restored(strange, STYLES) == {}
+
+
+def test_a_style_of_another_model_leaves_the_page_without_one_and_is_named() -> None:
+    record = {"prompt": "猫", "style": "水墨画"}
+    assert from_record(record, STYLES)["style"] == "" and not_taken_over(record, STYLES) == ["style"]
+    assert restored(record, STYLES) == {"prompt": "猫", "style": ""}
+    assert from_record(record | {"style": "油絵"}, STYLES)["style"] == "油絵"
 
 
 @pytest.mark.parametrize(
@@ -101,7 +111,7 @@ def test_what_a_browser_kept_comes_back_as_far_as_the_form_could_have_held_it() 
 )
 def test_a_strangers_record_is_refused_not_believed(record: dict[str, Any]) -> None:
     with pytest.raises(InvalidInputError):
-        from_record(record)
+        from_record(record, STYLES)
 
 
 @pytest.mark.parametrize(

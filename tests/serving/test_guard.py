@@ -4,9 +4,12 @@ import asyncio
 from typing import Any
 
 import pytest
+from starlette.responses import PlainTextResponse
+from starlette.testclient import TestClient
 from starlette.types import Message, Receive, Scope, Send
 
-from jsd.serving.guard import Guard
+from jsd.serving.front.app import guarded
+from jsd.serving.guard import Guard, is_open
 
 
 async def _app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -61,3 +64,37 @@ def test_only_the_servers_own_callers_pass(
     assert (status, body == b"inside") == ((200, True) if passes else (403, False)), body
     assert answered[b"x-content-type-options"] == b"nosniff"
     assert passes or origin == "null" or b"--allow-host" in body, "what to do about it"
+
+
+@pytest.mark.parametrize(
+    ("host", "names", "opened"),
+    [("127.0.0.1", [], False), ("localhost", ["draw.example"], True), ("0.0.0.0", [], True)],
+)
+def test_a_server_behind_a_proxy_is_open_too(host: str, names: list[str], opened: bool) -> None:
+    assert is_open(host, names) == opened
+
+
+PREFLIGHT = {"access-control-request-method": "POST", "access-control-request-headers": "authorization,content-type"}
+
+
+@pytest.mark.parametrize(
+    ("names", "origin", "reads"),
+    [
+        (["draw.example"], "https://draw.example", True),
+        (["draw.example"], "http://draw.example:8080", True),
+        (["draw.example"], "https://draw.example.evil.example", False),
+        (["draw.example"], "https://drawxexample", False),
+        ([], "https://draw.example", False),
+    ],
+)
+def test_a_page_of_a_name_that_is_allowed_may_read_the_answers_with_the_key(
+    names: list[str], origin: str, reads: bool
+) -> None:
+    app = guarded(PlainTextResponse("inside"), host="127.0.0.1", names=names, key="secret")
+    client = TestClient(app, base_url="http://127.0.0.1:5000")
+    asked = client.options("/v1/images/generations", headers={"origin": origin, **PREFLIGHT})
+    assert (asked.status_code == 200) == reads, "a browser sends no key with it"
+    answers = [client.get("/", headers={"origin": origin, "authorization": f"Bearer {key}"}) for key in ("secret", "x")]
+    assert [answer.status_code for answer in answers] == [200, 401]
+    for answer in (asked, *answers):
+        assert ("access-control-allow-origin" in answer.headers) == reads, answer.headers

@@ -68,14 +68,19 @@ def routes(studio: Studio) -> list[Route]:
         "sd-models": [_model(studio)],
         "samplers": [{"name": name, "aliases": [ours], "options": {}} for ours, name in SAMPLERS.items()],
         "schedulers": [{"name": name.lower(), "label": name, "aliases": None} for name in ("Automatic", "Karras")],
-        "prompt-styles": [{"name": name, "prompt": words, "negative_prompt": ""} for name, words in STYLES.items()],
-        "loras": [{"name": name, "alias": name, "path": name, "metadata": {}} for name in map(_stem, lora_names())],
+        "prompt-styles": [
+            {"name": name, "prompt": STYLES[name], "negative_prompt": ""} for name in studio.model.styles
+        ],
     }
 
     async def listed(http: HttpRequest) -> Response:
         if http.path_params["name"] not in lists:
             raise HTTPException(404)
         return JSONResponse(lists[http.path_params["name"]])
+
+    async def loras(http: HttpRequest) -> Response:
+        names = map(_stem, lora_names())
+        return JSONResponse([{"name": name, "alias": name, "path": name, "metadata": {}} for name in names])
 
     return [
         Route("/txt2img", txt2img, methods=["POST"]),
@@ -86,6 +91,7 @@ def routes(studio: Studio) -> list[Route]:
         Route("/options", options),
         Route("/options", set_options, methods=["POST"]),
         *(Route(f"/refresh-{name}", nothing, methods=["POST"]) for name in ("checkpoints", "loras")),
+        Route("/loras", loras),
         Route("/{name}", listed),
     ]
 

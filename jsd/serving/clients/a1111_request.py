@@ -10,7 +10,6 @@ from jsd.errors import InvalidInputError, Note
 from jsd.images import load_mask
 from jsd.images.parameters import SAMPLERS
 from jsd.options import OPTIONS
-from jsd.prompting.styles import STYLES
 from jsd.rules import not_one_of, whole_number
 from jsd.serving.clients.pictures import from_base64
 from jsd.serving.clients.requests import Request, without_effect
@@ -98,15 +97,13 @@ def _count(given: Mapping[str, Any], name: str) -> int:
 
 
 def _style(styles: object) -> dict[str, str]:
-    choices = list(STYLES)
     named: list[Any] = [style for style in styles if style != ""] if isinstance(styles, list) else [styles]
-    if len(named) <= 1 and all(style in choices for style in named):
+    if len(named) <= 1:
         return {"style": named[0]} if named else {}
     raise InvalidInputError(
         "clients.styles",
-        "{field} must be a list of at most one of {choices}; got {value}",
+        "{field} must be a list of at most one style, got {value}; name the others in the prompt",
         field="styles",
-        choices=", ".join(choices),
         value=repr(styles),
     )
 

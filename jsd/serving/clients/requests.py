@@ -1,11 +1,12 @@
 """Requests of clients in the form that the predictor takes; what the model cannot draw never reaches it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from PIL import Image
+from PIL.Image import Resampling
 from starlette.exceptions import HTTPException
 from starlette.requests import Request as HttpRequest
 
@@ -14,6 +15,7 @@ from jsd.i18n import _
 from jsd.images import load_image
 from jsd.inputs import load_inputs
 from jsd.options import OPTIONS, SamplingOptions
+from jsd.prompting.styles import check_style
 from jsd.serving.clients.pictures import middle, to_base64
 from jsd.serving.loras import served_loras
 from jsd.sizes import SizeLimits
@@ -32,14 +34,15 @@ class Request:
 
 
 def prepare(
-    request: Request, limits: SizeLimits, upscale: int, names: Mapping[str, str]
+    request: Request, limits: SizeLimits, upscale: int, styles: Sequence[str], names: Mapping[str, str]
 ) -> tuple[dict[str, Any], list[str]]:
     """The predictor's inputs, width, height and upscale among them, and what is to be said of them. The size that a
-    client asks for is that of the picture it gets; `upscale` is of requests that name none.
+    client asks for is that of the picture it gets; `upscale` is of requests that name none; `styles` are the model's.
 
     InvalidInputError where the model would refuse them, by the client's own `names` of our inputs.
     """
     try:
+        check_style(styles, request.inputs.get("style", ""))
         return _prepare(request, limits, upscale)
     except InvalidInputError as error:
         error.params["field"] = names.get(error.field, error.field)
@@ -57,9 +60,11 @@ def _prepare(request: Request, limits: SizeLimits, upscale: int) -> tuple[dict[s
     asked = OPTIONS["upscale"].check(values.get("upscale"))
     upscale = upscale if asked is None else asked
     if width is not None and height is not None:
-        size = limits.nearest(max(1, round(width / upscale)), max(1, round(height / upscale)))
+        # Who asks for no enlargement asks for a size that clients send unasked, and not for more than is drawn well.
+        max_area = limits.trained_area if asked is None and upscale > 1 else limits.max_area
+        size = limits.nearest(max(1, round(width / upscale)), max(1, round(height / upscale)), max_area)
         if (upscale * size[0], upscale * size[1]) != (width, height):
-            notes.append(_fitted((width, height), size, limits, upscale))
+            notes.append(_fitted((width, height), size, limits, upscale, max_area))
         values |= dict(zip(("width", "height"), size, strict=True))
     image, mask, cropped = _pictures(request, values)
     values |= {name: picture for name, picture in (("image", image), ("mask", mask)) if picture is not None}
@@ -68,8 +73,12 @@ def _prepare(request: Request, limits: SizeLimits, upscale: int) -> tuple[dict[s
     drawn = load_inputs(options, limits, upscale)
     inputs = {**request.inputs, "loras": loras, "upscale": upscale}
     inputs |= {"width": drawn.size[0], "height": drawn.size[1]}
-    for name, picture in (("image", drawn.image), ("mask", drawn.mask)):
-        inputs[name] = None if picture is None else f"data:image/png;base64,{to_base64(picture)}"
+    finished = upscale * drawn.size[0], upscale * drawn.size[1]
+    for name, picture, resample in (("image", image, Resampling.LANCZOS), ("mask", mask, Resampling.NEAREST)):
+        if picture is not None:
+            # What a mask keeps comes back with all these pixels; more of them reach no picture.
+            sent = picture.resize(finished, resample) if picture.width > finished[0] else picture
+            inputs[name] = f"data:image/png;base64,{to_base64(sent)}"
     given = {name: value for name, value in inputs.items() if value is not None}
     return given, [str(note) for note in (*notes, *cropped, *drawn.notes)]
 
@@ -95,7 +104,7 @@ def _pictures(request: Request, values: Mapping[str, Any]) -> tuple[Image.Image 
     return cropped, mask, [note]
 
 
-def _fitted(asked: tuple[int, int], size: tuple[int, int], limits: SizeLimits, upscale: int) -> Note:
+def _fitted(asked: tuple[int, int], size: tuple[int, int], limits: SizeLimits, upscale: int, max_area: int) -> Note:
     return Note(
         "clients.fitted",
         "{value} px is no size that this model draws; the picture has {fitted} px, which keeps the shape (sides must "
@@ -104,7 +113,7 @@ def _fitted(asked: tuple[int, int], size: tuple[int, int], limits: SizeLimits, u
         fitted="x".join(str(upscale * side) for side in size),
         factor=upscale * limits.factor,
         low=upscale * limits.min_side,
-        limit=upscale**2 * limits.max_area,
+        limit=upscale**2 * max_area,
     )
 
 

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope
 from jsd.errors import Note
 from jsd.i18n import _
 from jsd.models.folder import ModelFolder
+from jsd.prompting.styles import readable_styles
 from jsd.serving.clients.requests import Request, prepare
 from jsd.sizes import SizeLimits
 
@@ -36,6 +37,7 @@ class ServedModel:
     limits: SizeLimits
     guidance_scale: float  # of requests that name none
     upscale: int  # of them too
+    styles: tuple[str, ...]  # that it draws
     created: int  # seconds since 1970
 
     @classmethod
@@ -47,6 +49,7 @@ class ServedModel:
             limits=folder.size_limits,
             guidance_scale=folder.guidance_scale,
             upscale=folder.upscale,
+            styles=tuple(readable_styles(folder.tokenizer)),
             created=created,
         )
 
@@ -99,7 +102,8 @@ class Studio:
     async def prepare(self, read: Callable[[], Request], names: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
         """What `jsd.serving.clients.requests.prepare` makes of what `read` gives, in a thread, one after the other."""
         async with self._preparing:
-            return await run_in_threadpool(lambda: prepare(read(), self.model.limits, self.model.upscale, names))
+            model = self.model
+            return await run_in_threadpool(lambda: prepare(read(), model.limits, model.upscale, model.styles, names))
 
     async def draw(
         self, inputs: Mapping[str, Any], notes: list[str], receive: Receive | None = None

@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route, Router
@@ -27,7 +28,7 @@ from jsd.serving.front.figures import Figures
 from jsd.serving.front.line import Line, Refused
 from jsd.serving.front.predictions import Answer, Prediction, Predictions
 from jsd.serving.front.requests import BadRequest, Bounded, read_request
-from jsd.serving.guard import LOOPBACK, Guard
+from jsd.serving.guard import Guard, is_open, pages_of
 from jsd.serving.key import Key
 
 SHUTDOWN_SECONDS = 3
@@ -217,6 +218,14 @@ def build_app(
     return app
 
 
+def guarded(app: ASGIApp, *, host: str, names: Sequence[str], key: str | None) -> ASGIApp:
+    """`app` for who may ask it; the pages of `names` may read its answers. A browser asks first, without the key."""
+    app = app if key is None else Key(app, key)
+    if len(names) > 0:
+        app = CORSMiddleware(app, allow_origin_regex=pages_of(names), allow_methods=["*"], allow_headers=["*"])
+    return Guard(app, host=host, names=names)
+
+
 def run(
     server: CogServer,
     line: Line,
@@ -229,7 +238,7 @@ def run(
 ) -> None:
     """Answer until interrupted, or told to by POST /shutdown."""
     figures = Figures()
-    front = Front(server, line, figures, Predictions(server, line, figures), is_open=host not in LOOPBACK)
+    front = Front(server, line, figures, Predictions(server, line, figures), is_open=is_open(host, names))
     failures: list[BaseException] = []
 
     @asynccontextmanager
@@ -249,7 +258,7 @@ def run(
         web.should_exit = True
 
     app: ASGIApp = build_app(front, lifespan, shut_down, model)
-    app = Guard(app if key is None else Key(app, key), host=host, names=names)
+    app = guarded(app, host=host, names=names, key=key)
     web = uvicorn.Server(
         uvicorn.Config(
             app,

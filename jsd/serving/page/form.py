@@ -42,17 +42,19 @@ def to_options(form: Mapping[str, Any]) -> SamplingOptions:
     return SamplingOptions(**values | {"image": image, "mask": mask})
 
 
-def from_record(record: Mapping[str, Any]) -> dict[str, Any]:
-    """What a picture's record says of the page's inputs; InvalidInputError where it is no request of ours."""
+def from_record(record: Mapping[str, Any], styles: Sequence[str]) -> dict[str, Any]:
+    """What a picture's record says of the page's inputs, which offer `styles`; InvalidInputError where it is no request
+    of ours."""
     values = {name: record[name] for name in (*PLAIN, "unknown_words", "loras") if name in record}
     options = SamplingOptions(**{"prompt": None, **values, "num_outputs": 1})
     form: dict[str, Any] = {name: getattr(options, name) for name in PLAIN if getattr(options, name) is not None}
     form |= {name: str(form.get(name, "")) for name in TYPED}
     form["loras"] = ", ".join(_offered(options.loras))
+    form["style"] = options.style if options.style in styles else ""
     return form | {"unknown_words": options.unknown_words == OPTIONS["unknown_words"].choices[1]}
 
 
-def restored(form: Mapping[str, Any]) -> dict[str, Any]:
+def restored(form: Mapping[str, Any], styles: Sequence[str]) -> dict[str, Any]:
     """Of what a browser kept of the form, all that the form could have held."""
     kept: dict[str, Any] = {}
     for name in (*PLAIN, "unknown_words", "loras", "brush"):
@@ -65,13 +67,15 @@ def restored(form: Mapping[str, Any]) -> dict[str, Any]:
         elif value is not None and rule is not None and name not in (*MAX_TYPED, "unknown_words"):
             with suppress(InvalidInputError):
                 kept[name] = rule.check(value)
-    return kept
+    return kept if kept.get("style", "") in ("", *styles) else {**kept, "style": ""}
 
 
-def not_taken_over(record: Mapping[str, Any]) -> list[str]:
-    """What of a picture's record the page has no input for, or cannot fill: with these the picture was another."""
+def not_taken_over(record: Mapping[str, Any], styles: Sequence[str]) -> list[str]:
+    """What of a picture's record the page, which offers `styles`, has no input for, or cannot fill: with these the
+    picture was another."""
     values = {name: record.get(name, OPTIONS[name].default) for name in ELSEWHERE}
     lost = [name for name, value in values.items() if value != OPTIONS[name].default and value != []]
+    lost += ["style"] if record.get("style", "") not in ("", *styles) else []
     named = record.get("loras")
     return lost if not isinstance(named, list) or _offered(named) == named else [*lost, "loras"]
 

@@ -66,8 +66,8 @@ class Layout:
         self.form["prompt"] = self.words.add(gr.Textbox, said, value=first, lines=2, max_lines=8, elem_id="prompt")
         self.reading = gr.HTML(elem_id="reading", apply_default_css=False)
         self.kana = gr.Button(visible=False, size="sm", elem_id="kana")
-        styles = ["", *readable_styles(self._pipeline.tokenizer)]
-        self.form["style"] = self.words.add_choice("style", styles, value="")
+        self.styles = readable_styles(self._pipeline.tokenizer)
+        self.form["style"] = self.words.add_choice("style", ["", *self.styles], value="")
         with gr.Row(elem_id="buttons"):
             self.draw = self.words.add(
                 gr.Button, {"value": N_("Draw")}, variant="primary", scale=3, min_width=120, elem_id="draw"
@@ -113,7 +113,7 @@ class Layout:
             with gr.Row():
                 self._typed("width", str(width))
                 self._typed("height", str(height))
-                self._choice("upscale", [1, 2, 4])
+                self._choice("upscale", list(range(*_range("upscale"))))
             with gr.Row():
                 self._choice("num_outputs", list(range(*_range("num_outputs"))))
                 self._choice("num_candidates", list(range(*_range("num_candidates"))))

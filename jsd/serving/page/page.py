@@ -139,7 +139,8 @@ class Page:
         with in_language(visitor.language):
             updates: Updates = {at.token: visitor.token} | self._said(visitor, prompts)
             shown = self.pictures.show(visitor, next(iter(visitor.pictures), None))
-            values = {name: at.form[name].value for name in TEXTS} | restored(browser_object(left.get("form")))
+            kept = restored(browser_object(left.get("form")), at.styles)
+            values = {name: at.form[name].value for name in TEXTS} | kept
             filled = {at.form[name]: gr.update(value=value) for name, value in values.items()}
             read = self._read(visitor.token, visitor.language, *(values[name] for name in TEXTS))
             updates |= dict(zip((at.reading, at.kana), read, strict=True))

@@ -111,10 +111,11 @@ class Pictures:
             return {self.at.status: gr.skip()}
         values = read_picture_file(picture.path).values
         try:
-            updates: Updates = {self.at.form[name]: value for name, value in from_record(values).items()}
+            form = from_record(values, self.at.styles)
         except JsdError as error:
             return self.say(visitor, partial(complain, error))
-        names = not_taken_over(values)
+        updates: Updates = {self.at.form[name]: value for name, value in form.items()}
+        names = not_taken_over(values, self.at.styles)
         return updates | (self.say(visitor, partial(complain_of, names)) if names else {})
 
     def reuse_seed(self, token: str, shown: str) -> Any:

@@ -15,7 +15,14 @@ from jsd.serving.clients.a1111_request import read_request
 from jsd.serving.clients.studio import ServedModel
 from jsd.sizes import SizeLimits
 
-MODEL = ServedModel(name="toy", limits=SizeLimits(factor=4, default=(32, 32)), guidance_scale=7.5, upscale=1, created=0)
+MODEL = ServedModel(
+    name="toy",
+    limits=SizeLimits(factor=4, default=(32, 32)),
+    guidance_scale=7.5,
+    upscale=1,
+    styles=("油絵",),
+    created=0,
+)
 PIXEL = b64_img(Image.new("RGB", (1, 1)))
 
 

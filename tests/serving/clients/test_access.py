@@ -9,6 +9,8 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ import openai
 import pytest
 import uvicorn
 from cog_client import free_port, wait_for
+from PIL import Image
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -33,7 +36,14 @@ from jsd.serving.front.requests import Bounded
 from jsd.serving.key import Key, asked_key
 from jsd.sizes import SizeLimits
 
-MODEL = ServedModel(name="toy", limits=SizeLimits(factor=4, default=(32, 32)), guidance_scale=7.5, upscale=1, created=0)
+MODEL = ServedModel(
+    name="toy",
+    limits=SizeLimits(factor=4, default=(32, 32)),
+    guidance_scale=7.5,
+    upscale=1,
+    styles=("油絵",),
+    created=0,
+)
 KEY = "secret-key"
 
 
@@ -184,6 +194,66 @@ def test_whatever_is_sent_is_drawn_or_refused_in_words(path: str, names: list[st
         for name, value in body["input"].items():
             if name in OPTIONS and name not in ("image", "mask", "loras"):
                 OPTIONS[name].check(value)
+
+
+ENLARGING = replace(MODEL, upscale=4)
+
+
+def png(image: Image.Image) -> bytes:
+    file = BytesIO()
+    image.save(file, "PNG")
+    return file.getvalue()
+
+
+def reached_by(path: str, **request: Any) -> dict[str, Any]:
+    """The predictor's inputs of a request to a model that draws 32 px and gives 128."""
+    reached = []
+    client = TestClient(app(lambda body: reached.append(body) or JSONResponse({"detail": "full"}, 429), ENLARGING))  # type: ignore[func-returns-value]
+    assert client.post(path, **request).status_code == 429
+    (body,) = reached
+    inputs: dict[str, Any] = body["input"]
+    return inputs
+
+
+@pytest.mark.parametrize(
+    ("asked", "drawn"),
+    [
+        ({"size": "1024x1024"}, (32, 32)),
+        ({"size": "256x256"}, (32, 32)),
+        ({"size": "96x128"}, (24, 32)),
+        ({"size": "256x256", "upscale": 4}, (64, 64)),
+        ({"size": "64x64", "upscale": 1}, (64, 64)),
+    ],
+)
+def test_a_size_that_comes_unasked_is_not_drawn_beyond_what_was_trained(
+    asked: dict[str, Any], drawn: tuple[int, int]
+) -> None:
+    inputs = reached_by("/v1/images/generations", json={"prompt": "猫", **asked})
+    assert (inputs["width"], inputs["height"]) == drawn
+
+
+@pytest.mark.parametrize(("side", "sent"), [(300, 128), (128, 128), (100, 100)])
+def test_a_picture_keeps_the_pixels_that_its_mask_keeps(side: int, sent: int) -> None:
+    files = {name: (f"{name}.png", png(Image.new("RGBA", (side, side)))) for name in ("image", "mask")}
+    inputs = reached_by("/v1/images/edits", data={"prompt": "猫", "size": "128x128"}, files=files)
+    sizes = [Image.open(BytesIO(base64.b64decode(inputs[name].partition(",")[2]))).size for name in files]
+    assert sizes == [(sent, sent)] * 2 and (inputs["width"], inputs["height"]) == (32, 32)
+
+
+@pytest.mark.parametrize(
+    ("path", "asked"), [("/v1/images/generations", {"style": "水墨画"}), ("/sdapi/v1/txt2img", {"styles": ["水墨画"]})]
+)
+def test_a_style_that_this_model_does_not_draw_is_refused_before_it_waits(path: str, asked: dict[str, Any]) -> None:
+    answer = TestClient(app(unreachable)).post(path, json={"prompt": "猫", **asked})
+    assert answer.status_code in (400, 422) and "油絵" in answer.text and next(iter(asked)) in answer.text
+
+
+def test_lora_files_are_listed_as_they_are_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JSD_LORAS", str(tmp_path))
+    client = TestClient(app(unreachable))
+    assert client.get("/sdapi/v1/loras").json() == []
+    (tmp_path / "ink.safetensors").touch()
+    assert [one["name"] for one in client.get("/sdapi/v1/loras").json()] == ["ink"]
 
 
 # What Python reads as JSON and cannot be sent back as such is none.

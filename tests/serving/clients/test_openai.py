@@ -1,6 +1,7 @@
 """OpenAI's own package against the real server."""
 
 import base64
+import json
 import time
 from io import BytesIO
 from typing import Any
@@ -131,6 +132,17 @@ def test_the_safety_checker_withholds_one_or_refuses_all(client: openai.OpenAI) 
     with pytest.raises(openai.BadRequestError) as caught:
         client.images.generate(prompt=UNSAFE["prompt"], extra_body=unsafe)
     assert caught.value.code == "moderation_blocked"
+
+
+def test_the_best_of_several_comes_with_its_own_seed(client: openai.OpenAI, server: Server) -> None:
+    asked = {"seed": 7, "num_candidates": 3, **TWO_STEPS}
+    response = client.images.generate(prompt=PROMPT["prompt"], n=1, extra_body=asked)
+    (best,) = response.data or []
+    predicted = server.predict(**asked)
+    assert opened(best.b64_json) == opened(predicted["output"][0].partition(",")[2])
+    assert [best.model_extra["seed"]] == predicted["metrics"]["seeds"]  # type: ignore[index]
+    written = json.loads(opened(best.b64_json).text["jsd"])  # type: ignore[attr-defined]
+    assert written["seed"] == best.model_extra["seed"]  # type: ignore[index]
 
 
 def test_an_edit_changes_the_transparent_part_of_the_mask_alone(client: openai.OpenAI) -> None:
