@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from jsd.errors import ModelFolderError, Note
 from jsd.options import SamplingOptions
+from jsd.prompting.emphasis import parse_emphasis
 from jsd.prompting.negative import split_negative
 from jsd.prompting.styles import with_style
 
@@ -44,8 +45,8 @@ def no_scorer() -> Note:
 
 
 def caption_of(options: SamplingOptions) -> str:
-    """What a picture should show, in words."""
-    return with_style(split_negative(options.prompt)[0], options.style)
+    """What a picture should show, in words: without the signs of emphasis."""
+    return with_style(parse_emphasis(split_negative(options.prompt)[0]).text, options.style)
 
 
 def best(

@@ -48,7 +48,8 @@ def load_inputs(options: SamplingOptions, limits: SizeLimits, upscale: int = 1) 
                 image=_shown(image.size),
             )
         originals = (image, mask)
-        mask = mask.resize(size, Image.Resampling.NEAREST)
+        # A pixel is drawn anew where any of those that it stands for is: a thin stroke counts.
+        mask = mask.resize(size, Image.Resampling.BOX).point(lambda value: 255 if value > 0 else 0)
     notes = [*_scaled(image.size, (upscale * size[0], upscale * size[1])), *_unchanged(options, mask)]
     drawn = image.resize(size, Image.Resampling.LANCZOS)
     return InputPictures(size=size, image=drawn, mask=mask, notes=tuple(notes), originals=originals)

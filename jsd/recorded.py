@@ -1,6 +1,6 @@
 """The request that drew a picture, from the record in its file and the files that lie beside it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -59,19 +59,21 @@ def recorded_request(
                 path=path,
             )
         files[field] = path
-    return replace(options, **files, loras=tuple(_lora(one, beside, loras) for one in options.loras))
+    return replace(options, **files, loras=tuple(_loras(options.loras, beside, loras)))
 
 
-def _lora(recorded: str, beside: Path, given: Sequence[Path]) -> str:
-    """The file of a record's "NAME:WEIGHT"."""
-    name, weight = split_weight(Path(recorded).name)
-    path = next((one for one in given if one.name == name), beside / name)
-    if not path.is_file():
-        raise InvalidInputError(
-            "rerun.lora_missing",
-            "{field} must be the file that it was drawn with ({value}), and there is none at {path}; pass its path",
-            field="loras",
-            value=name,
-            path=path,
-        )
-    return f"{path}:{weight}"
+def _loras(recorded: Sequence[str], beside: Path, given: Sequence[Path]) -> Iterator[str]:
+    """The file of each "NAME:WEIGHT" of a record: by its place where all are given, for two may have one name."""
+    names = [split_weight(Path(one).name) for one in recorded]
+    are_all = [name for name, _ in names] == [path.name for path in given]
+    for place, (name, weight) in enumerate(names):
+        path = given[place] if are_all else next((one for one in given if one.name == name), beside / name)
+        if not path.is_file():
+            raise InvalidInputError(
+                "rerun.lora_missing",
+                "{field} must be the file that it was drawn with ({value}), and there is none at {path}; pass its path",
+                field="loras",
+                value=name,
+                path=path,
+            )
+        yield f"{path}:{weight}"

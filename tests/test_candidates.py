@@ -13,6 +13,7 @@ from PIL import Image
 from toy_scorers import write_own
 
 from jsd import Pipeline, SamplingOptions
+from jsd.candidates import caption_of
 from jsd.errors import InvalidInputError
 from jsd.prompting.styles import with_style
 
@@ -57,6 +58,10 @@ def test_without_a_scorer_they_come_as_they_are_and_it_is_said(
     job = pipeline.prepare(SamplingOptions(prompt="猫", num_candidates=3, **OPTIONS))
     assert job.seeds == (5,) and [note.code for note in job.notes][-1] == "candidates.no_scorer"
     assert "candidates.no_scorer" not in [note.code for note in pipeline.prepare(SamplingOptions(prompt="猫")).notes]
+
+
+def test_the_scorer_reads_no_signs_of_emphasis() -> None:
+    assert caption_of(SamplingOptions(prompt="（富士山：１．３）、[雲]\nネガティブ: 人")) == "富士山、雲"
 
 
 def test_fewer_candidates_than_outputs_are_refused() -> None:

@@ -29,3 +29,13 @@ def test_what_happens_to_a_picture_is_said(changes: dict[str, Any], codes: list[
     inputs = load_inputs(SamplingOptions(**{"prompt": "", "image": PICTURE, **changes}), LIMITS)
     assert inputs.image is not None and inputs.image.size == inputs.size
     assert [note.code for note in inputs.notes] == codes
+
+
+def test_a_stroke_thinner_than_a_pixel_that_is_drawn_is_drawn_anew_and_nothing_beside_it() -> None:
+    mask = Image.new("L", (128, 128), 0)
+    mask.paste(255, (0, 0, 64, 128))
+    mask.paste(255, (101, 0, 102, 128))
+    inputs = load_inputs(SamplingOptions(prompt="", image=PICTURE.resize((128, 128)), mask=mask), LIMITS, 4)
+    assert inputs.mask is not None and inputs.mask.size == (32, 32)
+    row = [inputs.mask.getpixel((x, 7)) for x in range(32)]
+    assert row == [255 if x < 16 or x == 25 else 0 for x in range(32)] and inputs.notes == ()

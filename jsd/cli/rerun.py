@@ -168,7 +168,7 @@ def _draw(pipeline: "Pipeline", options: SamplingOptions, record: dict[str, Any]
     """The picture, in its place of a batch as large as that it came from: rounding differs between sizes."""
     from jsd.models.record import input_digests
 
-    index, size = _place(record.get("batch"))
+    index, size = _place(record.get("batch"), force)
     job = pipeline.prepare([options] * size)
     for key, digest in input_digests(image=job.inputs.image, mask=job.inputs.mask).items():
         if digest != record.get(key) and not force:
@@ -198,11 +198,22 @@ def _draw(pipeline: "Pipeline", options: SamplingOptions, record: dict[str, Any]
     return drawn[0]
 
 
-def _place(batch: object) -> tuple[int, int]:
+def _place(batch: object, force: bool) -> tuple[int, int]:
     if isinstance(batch, list) and len(batch) == 2 and all(type(number) is int for number in batch):
         index, size = batch
         if 0 <= index < size <= MAX_BATCH:
             return index, size
+        if 0 <= index < size and force:
+            return 0, 1
+        if 0 <= index < size:
+            raise InvalidInputError(
+                "rerun.large_batch",
+                "{field} must be of at most {limit} pictures to be drawn again, and this one was drawn among {value}; "
+                "--force draws it alone, in which its last bits may differ",
+                field="batch",
+                limit=MAX_BATCH,
+                value=size,
+            )
     raise InvalidInputError(
         "rerun.batch",
         "{field} must be a place and a size of at most {limit}, the file says {value}; its record is damaged",

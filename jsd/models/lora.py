@@ -272,13 +272,23 @@ def _peft_settings(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
 
     Where both are silent, alpha is the rank.
     """
+    beside = _files(path)[1:]
     try:
-        if len(files := _files(path)) > 1:
-            found = {f"unet.{name}": value for name, value in json.loads(files[1].read_text("utf-8")).items()}
+        if beside:
+            found = {f"unet.{name}": value for name, value in json.loads(beside[0].read_text("utf-8")).items()}
         else:
             found = dict(json.loads(metadata.get("lora_adapter_metadata", "{}")))
-    except (OSError, ValueError, TypeError, AttributeError):
-        return {}
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        if not beside:
+            return {}
+        raise InvalidInputError(
+            "lora.settings",
+            "{field} must have peft's settings beside them, and {settings} of {value} cannot be read; download it "
+            "again, or delete it where alpha is the rank",
+            field="loras",
+            value=path,
+            settings=beside[0].name,
+        ) from error
     return {
         name: value
         for name, value in found.items()

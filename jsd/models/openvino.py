@@ -26,6 +26,7 @@ PRECISIONS = {torch.float32: "f32", torch.bfloat16: "bf16"}
 NETWORK_FILE = "network.xml"
 # What a network is traced with: odd, so that the UNet tells its upsampling layers every size, not 2x alone.
 BATCH, HEIGHT, WIDTH, LENGTH = 2, 17, 19, 5
+ADDED = ("text_embeds", "time_ids")  # what SDXL's UNet is told besides
 
 
 class Compiled(nn.Module):
@@ -65,24 +66,29 @@ class CompiledUNet(nn.Module):
         timestep: Tensor,
         encoder_hidden_states: Tensor,
         added_cond_kwargs: Mapping[str, Tensor] | None = None,
+        timestep_cond: Tensor | None = None,
         return_dict: bool = False,
     ) -> tuple[Tensor]:
-        added = [] if added_cond_kwargs is None else [added_cond_kwargs[name] for name in ("text_embeds", "time_ids")]
+        added = [] if added_cond_kwargs is None else [added_cond_kwargs[name] for name in ADDED]
+        added += [] if timestep_cond is None else [timestep_cond]
         return (self.compiled(sample, timestep, encoder_hidden_states, *added),)
 
 
 class _ByPosition(nn.Module):
     """diffusers' UNet with the arguments of `CompiledUNet.compiled`."""
 
-    def __init__(self, unet: nn.Module) -> None:
+    def __init__(self, unet: Any) -> None:
         super().__init__()
         self.unet = unet
 
-    def forward(self, sample: Tensor, timestep: Tensor, encoder_hidden_states: Tensor, *added: Tensor) -> Tensor:
-        told = dict(zip(("text_embeds", "time_ids"), added, strict=True)) if added else None
-        noise_pred: Tensor = self.unet(
-            sample, timestep, encoder_hidden_states, added_cond_kwargs=told, return_dict=False
-        )[0]
+    def forward(self, sample: Tensor, timestep: Tensor, encoder_hidden_states: Tensor, *others: Tensor) -> Tensor:
+        added = list(others)
+        told: dict[str, Any] = {}
+        if self.unet.config.time_cond_proj_dim is not None:
+            *added, told["timestep_cond"] = added
+        if added:
+            told["added_cond_kwargs"] = dict(zip(ADDED, added, strict=True))
+        noise_pred: Tensor = self.unet(sample, timestep, encoder_hidden_states, return_dict=False, **told)[0]
         return noise_pred
 
 
@@ -139,6 +145,8 @@ def _convert_unet(unet: Any) -> Any:
         time_ids = torch.ones(BATCH, 6)
         pooled = config.projection_class_embeddings_input_dim - time_ids.shape[1] * config.addition_time_embed_dim
         inputs += [torch.randn(BATCH, pooled), time_ids]
+    if config.time_cond_proj_dim is not None:  # distilled with its guidance
+        inputs.append(torch.randn(BATCH, config.time_cond_proj_dim))
     return _convert(_ByPosition(unet), inputs)
 
 

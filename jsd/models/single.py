@@ -155,7 +155,7 @@ def _files_within(path: Path, metadata: Mapping[str, str]) -> dict[str, bytes]:
         )
     try:
         files = {str(name): b64decode(data) for name, data in json.loads(metadata[FILES]).items()}
-    except (ValueError, AttributeError, TypeError) as error:
+    except (ValueError, AttributeError, TypeError, RecursionError) as error:
         raise _damaged(path) from error
     for name in files:
         parts = PurePosixPath(name).parts

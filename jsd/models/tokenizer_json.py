@@ -17,6 +17,7 @@ import numpy as np
 from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
 
 from jsd.atomic import write_json, write_text
+from jsd.models.configs import read_json
 from jsd.models.record import ORIGINAL_CLASS
 from jsd.models.weights import CHECKER, SECOND_ENCODER, has_safety_checker, networks_of
 from jsd.prompting.tokenizer import PRIVATE_MARKS, VOCABULARY_FILE, JapaneseTokenizer
@@ -50,6 +51,7 @@ def open_to_diffusers(folder: Path) -> None:
         "_class_name": class_name,
         **({} if index.get("_class_name") in (None, class_name) else {ORIGINAL_CLASS: index["_class_name"]}),
         **{name: CLASSES[name] for name in networks if name in CLASSES},
+        "vae": [CLASSES["vae"][0], read_json(folder / "vae" / "config.json").get("_class_name", CLASSES["vae"][1])],
         **{name: ["transformers", TOKENIZER_CLASS] for name in tokenizers},
         "scheduler": ["diffusers", scheduler.get("_class_name", "DDIMScheduler")],
     }
@@ -75,9 +77,10 @@ def write_tokenizer_json(folder: Path) -> None:
     write_json(
         path,
         {
-            "model_max_length": tokenizer.model_max_length,
             "do_lower_case": tokenizer.do_lower_case,
             **config,
+            # transformers writes 1e30 where none is set, which its own tokenizers cannot count to.
+            "model_max_length": tokenizer.model_max_length,
             "tokenizer_class": TOKENIZER_CLASS,
             **{name: _piece_name(processor, id) for name, id in specials.items()},
         },

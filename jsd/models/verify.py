@@ -232,11 +232,11 @@ def _shape_problems(
 
 def _misfits(folder: Path, expected: dict[str, Shapes]) -> Iterator[ModelFolderError]:
     """Parts that are whole and do not fit one another."""
-    text, unet, vae = (expected[component] for component in MODELS)
+    text, unet = expected["text_encoder"], expected["unet"]
     width = text["embeddings.token_embedding.weight"][1]
     second = expected.get(SECOND_ENCODER)
     in_channels, out_channels = unet["conv_in.weight"][1], unet["conv_out.weight"][0]
-    channels = vae["decoder.conv_in.weight"][1]
+    channels = read_json(folder / "vae" / "config.json").get("latent_channels", 4)  # of both classes
     config = read_json(folder / "unet" / "config.json")
     name = "cross_attention_dim" if config.get("encoder_hid_dim") is None else "encoder_hid_dim"
     kind, has_second = config.get("addition_embed_type"), second is not None

@@ -56,7 +56,7 @@ class KnownConcepts:
             concepts = tuple(Concept(one["name"], one["emoji"], _texts(one["spellings"])) for one in said["concepts"])
             _texts([text for one in concepts for text in (one.name, one.emoji)])
             return cls(concepts, _texts(said["styles"]))
-        except (OSError, ValueError, TypeError, KeyError) as error:
+        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
             raise ModelFolderError(
                 "concepts.damaged",
                 "{path} must list styles and concepts, and does not; fetch the folder again, or delete the file",

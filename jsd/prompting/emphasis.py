@@ -40,8 +40,11 @@ class WeightedText:
     origins: Sequence[int]
 
     def weight(self, start: int, end: int) -> float:
-        """The mean weight of the characters from `start` to `end`: what a token that covers them gets."""
-        return fsum(self.weights[start:end]) / (end - start) if end > start else 1.0
+        """The mean weight of the characters from `start` to `end`: what a token that covers them gets. A space before
+        a word, which a token may cover too, has no say."""
+        there = [self.weights[at] for at in range(start, end) if not self.text[at].isspace()]
+        weights = there if there else self.weights[start:end]
+        return fsum(weights) / len(weights) if end > start else 1.0
 
     def replace(self, changes: Sequence[tuple[int, int, str]]) -> "WeightedText":
         """With each (start, end, other text), in order; the new characters take the weight of those that were there."""

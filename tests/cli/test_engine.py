@@ -45,6 +45,16 @@ def test_the_pictures_are_torchs(
     assert len(list(cache.glob("*/*/network.xml"))) == 2  # one for both sizes
 
 
+def test_a_model_that_was_distilled_with_its_guidance_is_told_its_scale(
+    make_toy_folder: Callable[..., Path], cache: Path
+) -> None:
+    folder = make_toy_folder(time_cond_proj_dim=16)
+    for scale in (1.0, 8.5):
+        asked = {"scheduler": "LCM", "guidance_scale": scale, "guidance_end": 1.0}
+        drawn = zip(draw(folder, "openvino", **asked), draw(folder, "torch", **asked), strict=True)
+        assert max(np.abs(one - other).max() for one, other in drawn) <= 2
+
+
 def test_what_was_converted_is_kept_and_made_anew_where_it_is_damaged_or_cannot_be_kept(
     toy_folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from diffusers import DiffusionPipeline
 from diffusers.models import AutoencoderKL, AutoencoderTiny
 from PIL import Image
 from toy_checker import write_toy_checker
@@ -53,6 +54,21 @@ def checker(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copy(made / "feature_extractor" / "preprocessor_config.json", made / "safety_checker")
     shutil.rmtree(made / "feature_extractor")
     return made / "safety_checker"
+
+
+@pytest.mark.filterwarnings("ignore:The configuration file of this scheduler:FutureWarning")  # the toy's, of diffusers
+def test_a_model_whose_own_vae_is_tiny_is_whole_draws_and_is_converted(
+    toy_folder: Path, vaes: Path, tmp_path: Path, jsd: Jsd
+) -> None:
+    model = shutil.copytree(toy_folder, tmp_path / "model", ignore=shutil.ignore_patterns("vae"))
+    shutil.copytree(vaes / "tiny", model / "vae")
+    assert jsd("weights", "verify", model).code == 0
+    (picture,) = Pipeline.load(model, "cpu", "float32").generate("猫", **REQUEST)
+    assert jsd("weights", "convert", model, tmp_path / "new").code == 0
+    plain = DiffusionPipeline.from_pretrained(tmp_path / "new", local_files_only=True)
+    assert isinstance(plain.vae, AutoencoderTiny)
+    (again,) = Pipeline.load(tmp_path / "new", "cpu", "float32").generate("猫", **REQUEST)
+    assert again.image.tobytes() == picture.image.tobytes()
 
 
 @pytest.mark.parametrize("kind", ["kl", "tiny"])

@@ -161,6 +161,13 @@ def test_a_record_that_was_tampered_with_is_one_line(
     assert "image" in change or said.refuses(next(iter(change)))
 
 
+def test_a_batch_that_is_too_large_to_be_drawn_again_is_no_damage(jsd: Jsd, drawn: Drawn, again: list[str]) -> None:
+    (file,) = drawn()
+    rewrite(file, batch=[3, 70])
+    assert jsd("rerun", file, again).refuses("batch", "70", "--force")
+    assert jsd("rerun", file, again, "--force").code == 0
+
+
 def test_a_file_may_not_choose_a_path_of_this_machine(jsd: Jsd, drawn: Drawn, tmp_path: Path, again: list[str]) -> None:
     (file,) = drawn()
     rewrite(file, image=str(photo(tmp_path / "secret.png")), model="../toy")

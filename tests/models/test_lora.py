@@ -232,6 +232,10 @@ def test_what_pefts_own_saving_writes_has_its_settings_beside_it(
     settings.write_text(json.dumps({"lora_alpha": int(ALPHA), "use_rslora": True}), "utf-8")
     with pytest.raises(InvalidInputError, match="use_rslora"):
         pipeline.adapters.apply([str(path)])
+    for damaged in ('{"lora_alpha": 4', "[]", "[" * 100_000):
+        settings.write_text(damaged, "utf-8")
+        with pytest.raises(InvalidInputError, match=r"adapter_config\.json"):
+            pipeline.adapters.apply([str(path)])
 
 
 @pytest.mark.parametrize(("name", "is_read"), [("adapter_model.safetensors", True), ("cat.safetensors", False)])

@@ -1,5 +1,6 @@
 """What plain transformers and diffusers make of our folders: the same ids, the same picture."""
 
+import json
 import random
 import shutil
 from pathlib import Path
@@ -15,6 +16,7 @@ from transformers import AutoTokenizer
 from jsd import Pipeline
 from jsd.models.convert import convert_folder
 from jsd.models.record import folder_licence
+from jsd.models.tokenizer_json import write_tokenizer_json
 from jsd.prompting.tokenizer import JapaneseTokenizer
 from jsd.sampling import initial_noise, noise_generators
 from tests.toy_sdxl import write_toy_sdxl_folder
@@ -75,3 +77,13 @@ def test_the_licence_of_a_class_that_diffusers_lacks_is_kept_and_the_checker_is_
     assert folder_licence(tmp_path / "new") == folder_licence(source) != {}
     plain = DiffusionPipeline.from_pretrained(tmp_path / "new", local_files_only=True)
     assert plain.safety_checker is not None and plain.feature_extractor is not None
+
+
+def test_a_length_that_nobody_set_is_written_as_it_is_read(toy_folder: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(toy_folder / "tokenizer", tmp_path / "tokenizer")
+    (folder / "tokenizer_config.json").write_text(json.dumps({"model_max_length": int(1e30)}), "utf-8")
+    write_tokenizer_json(folder)
+    theirs = AutoTokenizer.from_pretrained(folder)
+    length = theirs.model_max_length
+    assert length == JapaneseTokenizer.load(folder).model_max_length
+    assert len(theirs("猫", padding="max_length", truncation=True, max_length=length).input_ids) == length

@@ -123,6 +123,7 @@ WRONG = [{"styles": [], "concepts": [{"name": "猫", "emoji": "", "spellings": [
         *("", "[]", '{"concepts": [{"name": "猫"}], "styles": []}', '{"concepts": 3}'),
         *('{"concepts": [], "styles": [1]}', '{"concepts": [], "styles": "油絵"}'),
         *map(json.dumps, WRONG),
+        "[" * 200_000,
     ],
 )
 def test_a_damaged_file_is_one_line_with_its_path(folder: Path, content: str) -> None:

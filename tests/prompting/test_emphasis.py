@@ -111,6 +111,11 @@ def test_other_characters_take_the_weight_of_those_they_replace() -> None:
     assert list(source.origins) == [1, 1, 1, 5, 6, 6, 6]
 
 
+def test_a_space_that_a_token_covers_takes_nothing_of_its_weight() -> None:
+    read = parse_emphasis("猫  (油絵:1.5)")
+    assert (read.weight(1, 5), read.weight(1, 3), read.weight(0, 5)) == (1.5, 1.0, pytest.approx(4 / 3))
+
+
 LENGTH = 100_000
 HOSTILE = [
     ":-",
