@@ -22,7 +22,7 @@ from jsd.serving.prediction import Service
 class Predictor(BaseRunner):
     # Cog passes weights only to a setup() that has the parameter.
     def setup(self) -> None:  # type: ignore[override]
-        """Load the model folder: JSD_WEIGHTS, else weights/rinna, else weights/mini."""
+        """Load the model folder: JSD_WEIGHTS, else rinna, tohoku-sdxl or mini in weights/."""
         # The schema is read from the source. Here the annotation is for Cog's worker, which would fetch the address of
         # a Path before run() begins: without a deadline, and where nothing can cancel it.
         type(self).run.__annotations__.update(image=str | None, mask=str | None)

@@ -88,7 +88,12 @@ def add_model_arguments(parser: argparse.ArgumentParser, *, has_engine: bool = T
 def add_folder_arguments(parser: argparse.ArgumentParser) -> None:
     """The model's, and those of what may be added to it."""
     add = parser.add_argument
-    add("--weights", type=Path, metavar="FOLDER", help=_("model folder (JSD_WEIGHTS, else weights/rinna, else mini)"))
+    add(
+        "--weights",
+        type=Path,
+        metavar="FOLDER",
+        help=_("model folder (JSD_WEIGHTS, else weights/: rinna, tohoku-sdxl, mini)"),
+    )
     for name, part in PARTS.items():
         help = f"{_(part.help)} ({part.variable})"
         add(f"--{name.replace('_', '-')}", type=Path, metavar="FOLDER", help=help)

@@ -15,7 +15,7 @@ MAX_SPELLINGS = 8  # of a concept in a line
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("word", nargs="?", metavar="WORD", help=_("show only what is spelled with it"))
     parser.add_argument(
-        "--weights", metavar="FOLDER", help=_("model folder (JSD_WEIGHTS, else weights/rinna, else mini)")
+        "--weights", metavar="FOLDER", help=_("model folder (JSD_WEIGHTS, else weights/: rinna, tohoku-sdxl, mini)")
     )
 
 

@@ -15,7 +15,12 @@ MAX_TEXTS = 8  # of a LoRA file's own captions
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--weights", type=Path, metavar="FOLDER", help=_("model folder (JSD_WEIGHTS, else weights/rinna, else mini)"))
+    add(
+        "--weights",
+        type=Path,
+        metavar="FOLDER",
+        help=_("model folder (JSD_WEIGHTS, else weights/: rinna, tohoku-sdxl, mini)"),
+    )
     corpus, output = Path("data/mini"), Path("outputs/evaluation")
     add(
         "--corpus",

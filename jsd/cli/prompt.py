@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--weights",
         metavar="FOLDER",
-        help=_("model folder, or its tokenizer folder alone (JSD_WEIGHTS, else weights/rinna, else mini)"),
+        help=_("model folder, or its tokenizer folder alone (JSD_WEIGHTS, else weights/: rinna, tohoku-sdxl, mini)"),
     )
 
 

@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> None:
     from jsd.serving.cog_server import PREDICTOR, CogServer
     from jsd.serving.front import app
     from jsd.serving.front.line import Line
-    from jsd.serving.guard import LOOPBACK
+    from jsd.serving.guard import is_open
     from jsd.serving.key import asked_key
     from jsd.serving.settings import ALLOW_PRIVATE, MAX_COST
 
@@ -55,6 +55,10 @@ def run(args: argparse.Namespace) -> None:
     if args.allow_private_addresses:
         os.environ[ALLOW_PRIVATE] = "1"
     offer_loras(args.loras)
+    if args.weights is None:
+        from jsd.models.fetch import fetch_if_asked
+
+        fetch_if_asked()  # as setup() does, which is told the folder that is chosen here
     folder = chosen_model(args)
     os.environ.update({PARTS[name].variable: str(path) for name, path in folder.parts.items()})
     check_address(args.host, args.port, default=DEFAULT_PORT)
@@ -69,7 +73,7 @@ def run(args: argparse.Namespace) -> None:
     print(folder, flush=True)
     logging.basicConfig(format="%(asctime)s %(message)s")
     logging.getLogger("jsd.serve").setLevel(logging.INFO)
-    model = ServedModel.of_folder(folder) if args.clients or args.host in LOOPBACK else None
+    model = ServedModel.of_folder(folder) if args.clients or not is_open(args.host, args.allow_host) else None
     server = CogServer(folder.path.resolve(), log_predictions=args.log_predictions)
     line = Line(length=args.queue, wait_seconds=args.queue_seconds)
     app.run(server, line, host=args.host, port=args.port, names=args.allow_host, model=model, key=key)

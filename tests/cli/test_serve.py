@@ -45,6 +45,32 @@ def test_what_cannot_be_served_with_is_refused_by_name(arguments: list[str], fie
     assert error.value.field == field
 
 
+def test_weights_that_are_to_be_fetched_are_there_before_a_folder_is_chosen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetched: list[Path] = []
+    monkeypatch.setattr("jsd.models.fetch.fetch_folder", lambda folder, **_: fetched.append(folder))
+    monkeypatch.setenv("JSD_FETCH", "accept-licence")
+    monkeypatch.setenv("JSD_WEIGHTS", str(tmp_path / "rinna"))
+    with pytest.raises(InvalidInputError):
+        serve.run(parsed())
+    assert fetched == [tmp_path / "rinna"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "answers"),
+    [([], True), (["--allow-host", "draw.example"], False), (["--allow-host", "draw.example", "--clients"], True)],
+)
+def test_clients_of_other_machines_are_answered_where_that_is_asked_for(
+    arguments: list[str], answers: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[object] = []
+    monkeypatch.setattr("jsd.serving.front.app.run", lambda *_, model, **__: given.append(model))
+    monkeypatch.setattr("jsd.serving.address.check_address", lambda *_, **__: None)
+    serve.run(parsed("--weights", str(ROOT / "weights" / "mini"), *arguments))
+    assert [one is not None for one in given] == [answers]
+
+
 @pytest.mark.parametrize("host", ["あ" * 64, "あ..b"])
 def test_a_name_that_no_host_can_have_is_one_line(host: str) -> None:
     with pytest.raises(ServingError, match="--port") as error:

@@ -32,7 +32,7 @@ def _mount(path: str, routes: Sequence[BaseRoute], answer_error: ExceptionHandle
 def _closed() -> Route:
     async def refuse(http: Request) -> Response:
         raise HTTPException(
-            404, _("this API is answered on the server's own machine; start it with --clients for others")
+            404, _("others reach this server, and it answers them no such API; start it with --clients")
         )
 
     return Route("/{path:path}", refuse, methods=["GET", "POST"])
