@@ -167,6 +167,7 @@ def _evaluate_own(args: argparse.Namespace) -> None:
 
 def _evaluate_lora(args: argparse.Namespace) -> None:
     from jsd.pipeline import Pipeline
+    from jsd.prompting.emphasis import without_emphasis
     from jsd.training.adapters import trigger_of
     from jsd.training.evaluation.own import read_texts
     from jsd.training.evaluation.subject import evaluate_lora
@@ -175,7 +176,7 @@ def _evaluate_lora(args: argparse.Namespace) -> None:
 
     trigger = trigger_of(args.lora)
     own = own_pictures(args.corpus, trigger)
-    captions = [caption for one in own for caption in one.record.captions]
+    captions = [without_emphasis(caption) for one in own for caption in one.record.captions]
     texts = list(dict.fromkeys([trigger, *captions] if trigger != "" else captions))[:MAX_TEXTS]
     others = list(PRIOR_PROMPTS) if args.prompts is None else [text for _, text in read_texts(args.prompts)]
     report: dict[str, Any] = evaluate_lora(

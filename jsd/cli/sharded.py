@@ -82,7 +82,7 @@ def run_score(args: argparse.Namespace) -> None:
 
     check_engine(args)
     check_folder(args.output.absolute().parent, "output")
-    shards = Shards.load_filled(args.folder)
+    shards = Shards.load_filled(args.folder.absolute())
     checker, folder = _checker(args.checker), scorer_folder(args.scorer)
     task = ScoreTask(shards, folder.absolute(), checker, args.device)
     about = [file_digest(folder / "model.safetensors") if (folder / "model.safetensors").is_file() else str(folder)]
@@ -123,7 +123,7 @@ def run_filter(args: argparse.Namespace) -> None:
     check_engine(args)
     check_folder(args.output, "output")
     check_apart(args.folder, args.output)
-    shards = Shards.load_filled(args.folder)
+    shards = Shards.load_filled(args.folder.absolute())
     table = read_scores(args.scores, shards)
     similarity = table["similarity"].to_numpy().astype(float)
     has_shuffled = "shuffled" in table.column_names
@@ -169,7 +169,7 @@ def run_latents(args: argparse.Namespace) -> None:
     from jsd.training.streaming import LatentsTask, latents_paths
 
     check_engine(args)
-    shards = Shards.load_filled(args.folder)
+    shards = Shards.load_filled(args.folder.absolute())
     model = choose_folder(args.weights).path.absolute()
     if not (model / "vae" / "config.json").is_file():
         raise InvalidInputError(
@@ -256,4 +256,4 @@ def _checker(folder: Path | None) -> Path | None:
             field="checker",
             value=folder,
         )
-    return folder
+    return None if folder is None else folder.absolute()  # a worker's working folder is another

@@ -31,6 +31,9 @@ _SYNTAX = re.compile(
 )
 
 
+_BRACKETS = re.compile(r"[()（）\[\]［］\\]")
+
+
 @dataclass(frozen=True, kw_only=True)
 class WeightedText:
     """`text` is free of syntax; for each of its characters its weight and its index in the user's text."""
@@ -101,6 +104,11 @@ def parse_emphasis(source: str, field: str = "prompt") -> WeightedText:
             keep(mark.end() - 1 if mark["escaped"] else mark.start(), mark.end())
     keep(position, len(source))
     return WeightedText(text="".join(text), weights=weights, origins=origins)
+
+
+def without_emphasis(text: str) -> str:
+    """`text` as a prompt in which no bracket is a sign: a caption is no prompt."""
+    return _BRACKETS.sub(r"\\\g<0>", text)
 
 
 def _pair(marks: Sequence[re.Match[str]]) -> tuple[dict[int, tuple[float, str]], set[int]]:

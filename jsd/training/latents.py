@@ -17,7 +17,14 @@ from jsd.training.corpora.corpus import Corpus
 from jsd.training.loop import load_cached
 
 LATENTS_FILE = "latents.pt"
+MADE_OF = "made_of"  # in a folder of what is kept: a digest of what it was made of
 BATCH_SIZE = 32
+
+
+def holds(folder: Path, made_of: str) -> bool:
+    """Whether what a folder keeps is made of that."""
+    path = folder / MADE_OF
+    return path.is_file() and path.read_text("utf-8") == made_of
 
 
 @torch.no_grad()
@@ -48,6 +55,11 @@ def _fingerprint(corpus: Corpus, vae: Any, size_px: int) -> str:
     digest = hashlib.sha256(f"{size_px}/{corpus.pictures.shape}".encode())
     for first in range(0, len(corpus.pictures), BATCH_SIZE):
         digest.update(corpus.pictures[first : first + BATCH_SIZE].tobytes())
-    for weights in vae.state_dict().values():
-        digest.update(weights.detach().float().cpu().numpy().tobytes())
+    add_weights(digest, vae)
     return digest.hexdigest()
+
+
+def add_weights(digest: Any, module: Any) -> None:
+    """The weights of `module` to a digest of hashlib."""
+    for weights in module.state_dict().values():
+        digest.update(weights.detach().float().cpu().numpy().tobytes())

@@ -4,6 +4,7 @@ import json
 import os
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -17,6 +18,7 @@ from jsd.errors import MissingExtraError, Note
 from jsd.images.tensors import tensor_to_images
 from jsd.options import SamplingOptions
 from jsd.pipeline import Pipeline
+from jsd.prompting.emphasis import without_emphasis
 from jsd.training.corpora.corpus import Corpus
 
 SAMPLE_SEED = 1
@@ -81,8 +83,9 @@ def save_grid(pictures: list[Image.Image], path: Path, columns: int) -> None:
 
 
 def draw_samples(pipeline: Pipeline, prompts: Sequence[str], path: Path) -> None:
-    """The prompts, all with one seed: pictures that look alike show that the text is not read."""
-    requests = [SamplingOptions(prompt=prompt, seed=SAMPLE_SEED, upscale=1) for prompt in prompts]
+    """The prompts, captions perhaps, all with one seed: pictures that look alike show that the text is not read."""
+    asked = SamplingOptions(prompt="", seed=SAMPLE_SEED, upscale=1, long_prompt="truncate", disable_safety_checker=True)
+    requests = [replace(asked, prompt=without_emphasis(prompt)) for prompt in prompts]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Note)
         drawn = [one.image for request in requests for one in pipeline.generate(request)]

@@ -130,11 +130,11 @@ def _is_set(name: str) -> bool:
 
 
 def launched_precision() -> str | None:
-    """What `accelerate launch --mixed_precision` asked for; None where nothing did."""
-    asked = os.environ.get("ACCELERATE_MIXED_PRECISION")
-    if asked is not None and asked not in PRECISIONS:
+    """What `accelerate launch --mixed_precision` asked for; its default, "no", asks for nothing."""
+    asked = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
+    if asked not in PRECISIONS:
         raise not_one_of("mixed_precision", asked, PRECISIONS)
-    return asked
+    return None if asked == "no" else asked
 
 
 def launched_accumulation() -> int | None:

@@ -24,6 +24,7 @@ from jsd.prompting.tokenizer import VOCABULARY_FILE, JapaneseTokenizer
 from jsd.training.ahead import Ahead
 from jsd.training.corpora.phrases import NOTHING, Asked, Phrases
 from jsd.training.objectives import Losses
+from jsd.training.vocabulary import same_vocabulary
 
 POOLED_WEIGHT = 0.5
 ALONE, FIRST, SECOND, MARK = "alone", "first", "second", "mark"  # what a part says of a text
@@ -221,10 +222,6 @@ class Reading:
         at = torch.arange(len(asked), device=device), text_lengths(input_ids, self.tokenizer).to(device)
         hidden = text_encoder(input_ids.to(device)).last_hidden_state[at]
         return F.mse_loss(hidden.float(), self.teacher.said(asked)) / self.teacher.spread.square().mean()
-
-
-def same_vocabulary(one: Path, other: Path) -> bool:
-    return (one / VOCABULARY_FILE).read_bytes() == (other / VOCABULARY_FILE).read_bytes()
 
 
 @torch.no_grad()

@@ -1,5 +1,6 @@
 """Composed scenes as latents: made when they are first needed, kept in shards, drawn with captions made anew."""
 
+import hashlib
 import random
 from collections.abc import Iterator
 from dataclasses import astuple
@@ -11,11 +12,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from jsd.atomic import write_text
 from jsd.training.ahead import Ahead
 from jsd.training.batches import CaptionedLatents
 from jsd.training.corpora.phrases import Phrases
 from jsd.training.corpora.scenes import Scene, Scenes
-from jsd.training.latents import encode_pictures
+from jsd.training.latents import MADE_OF, add_weights, encode_pictures, holds
 from jsd.training.loop import save_atomically
 
 SHARD = 1024  # scenes
@@ -34,6 +36,11 @@ class SceneLatents:
     def __init__(self, scenes: Scenes, vae: Any, size_px: int, folder: Path) -> None:
         self.scenes, self.vae, self.size_px, self.folder = scenes, vae, size_px, folder
         folder.mkdir(parents=True, exist_ok=True)
+        made_of = self._made_of()
+        if not holds(folder, made_of):  # what is kept is of other sprites, kinds of scenes, or another VAE
+            for path in folder.glob("*.pt"):
+                path.unlink()
+            write_text(folder / MADE_OF, made_of)
         self._shards: dict[int, dict[str, Any]] = {}
 
     def describe(self, number: int) -> Scene:
@@ -53,6 +60,11 @@ class SceneLatents:
         for index in missing:
             self._write(index, painted)
         chunks.close()
+
+    def _made_of(self) -> str:
+        digest = hashlib.sha256(f"{self.size_px}/{self.vae.config.scaling_factor}/{self.scenes.digest}".encode())
+        add_weights(digest, self.vae)
+        return digest.hexdigest()
 
     def _path(self, index: int) -> Path:
         return self.folder / f"{index:05}.pt"
@@ -106,6 +118,6 @@ class MixedLatents:
         texts = [self.phrases.of_record(record, rng) for record in records]
         texts += [self.phrases.of_scene(self.scenes.describe(number), rng) for number in numbers]
         texts = ["" if rng.random() < self.pictures.dropout else text for text in texts]
-        own = self.pictures.latents[torch.tensor([record.index for record in records])]
+        own = self.pictures.latents[torch.tensor([record.index for record in records], dtype=torch.long)]
         input_ids = torch.tensor([self.pictures.tokenizer.encode(text) for text in texts])
         return torch.cat([own, self.scenes.get(numbers)]), input_ids

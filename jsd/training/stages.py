@@ -1,5 +1,6 @@
 """Run one stage of a recipe: gather what it starts from, train, write its model folder."""
 
+import hashlib
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -11,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from jsd.atomic import replacing_folder, write_json
+from jsd.atomic import replacing_folder, write_json, write_text
 from jsd.errors import CheckpointError
 from jsd.models.tokenizer_json import open_to_diffusers
 from jsd.pipeline import Pipeline
@@ -25,7 +26,7 @@ from jsd.training.corpora.phrases import Phrases
 from jsd.training.corpora.shards import Shards
 from jsd.training.corpora.words import read_vocabulary
 from jsd.training.dataloader import dataloader
-from jsd.training.latents import LATENTS_FILE, corpus_latents, encode_corpus
+from jsd.training.latents import LATENTS_FILE, MADE_OF, add_weights, corpus_latents, encode_corpus, holds
 from jsd.training.logs import Log, draw_samples, reconstruct
 from jsd.training.loop import CHECKPOINT_FILE, check_settings, train
 from jsd.training.lora import run_lora
@@ -37,7 +38,7 @@ from jsd.training.objectives import (
     denoising_loss,
     upscaling_loss,
 )
-from jsd.training.reading import Reading, Teacher, reread, same_vocabulary
+from jsd.training.reading import Reading, Teacher, reread
 from jsd.training.recipes import PHRASES, STYLES_DRAWN, Recipe, Stage
 from jsd.training.starting import (
     TrainOptions,
@@ -49,7 +50,13 @@ from jsd.training.starting import (
     step_generator,
 )
 from jsd.training.streaming import check_own_pictures
-from jsd.training.vocabulary import train_caption_tokenizer, train_phrase_tokenizer, train_tokenizer
+from jsd.training.vocabulary import (
+    kept_vocabulary,
+    same_vocabulary,
+    train_caption_tokenizer,
+    train_phrase_tokenizer,
+    train_tokenizer,
+)
 
 NUM_OWN_SAMPLES = 8
 MODULES = {
@@ -191,24 +198,20 @@ class Run:
 
     def _tokenizer(self, vocabulary: str) -> JapaneseTokenizer:
         """The one in the output folder: copied from `start_from`, or trained on the corpus, if there is none yet."""
-        folder = self.options.output / f"tokenizer_{vocabulary}"
         size, window = self.recipe.vocab_size[vocabulary], self.recipe.model_max_length[vocabulary]
-        if self.options.start_from is not None:
-            if not (self.options.start_from / "tokenizer").is_dir():
-                raise CheckpointError(
-                    "train.start_from",
-                    "--start-from must be a model folder with a {component}, got {value}; try weights/mini",
-                    component="tokenizer",
-                    value=self.options.start_from,
-                )
-            shutil.copytree(self.options.start_from / "tokenizer", folder, dirs_exist_ok=True)
-        elif not folder.is_dir() and vocabulary == PHRASES:
-            train_phrase_tokenizer(self.phrases, size, window, folder)
-        elif not folder.is_dir() and self.own is not None:
-            train_caption_tokenizer(self.own, size, window, folder)
-        elif not folder.is_dir():
-            train_tokenizer(self.corpus, vocabulary, size, window, folder)
-        return JapaneseTokenizer.load(folder)
+
+        def make(folder: Path) -> None:
+            if vocabulary == PHRASES:
+                train_phrase_tokenizer(self.phrases, size, window, folder)
+            elif self.own is not None:
+                train_caption_tokenizer(self.own, size, window, folder)
+            else:
+                train_tokenizer(self.corpus, vocabulary, size, window, folder)
+
+        output, start_from = self.options.output, self.options.start_from
+        is_read = any(output.glob(f"*/{CHECKPOINT_FILE}"))
+        made_of = corpus_digest(self.corpus if self.own is None else self.own)
+        return kept_vocabulary(output / f"tokenizer_{vocabulary}", start_from, made_of, make, is_read=is_read)
 
     @cached_property
     def phrases(self) -> Phrases:
@@ -288,8 +291,11 @@ class Run:
     def _enlarged(self) -> EnlargedPictures:
         """Made from the packages beside the corpus, once."""
         folder, seed = self.options.output / f"enlarged_{self.options.seed}", self.options.seed
-        if not folder.exists():
+        digest = hashlib.sha256()
+        add_weights(digest, self.vae)
+        if not holds(folder, digest.hexdigest()):
             build_enlarged(list(self.corpus.concepts), self.options.sources, self.vae, folder, seed)
+            write_text(folder / MADE_OF, digest.hexdigest())
         return EnlargedPictures(folder)
 
     def _upscaling(self, step: int) -> Losses:

@@ -2,18 +2,23 @@
 
 import io
 import random
+import shutil
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import sentencepiece
 
-from jsd.atomic import replacing_folder, write_json
+from jsd.atomic import replacing_folder, write_json, write_text
+from jsd.errors import CheckpointError
+from jsd.prompting.tokenizer import VOCABULARY_FILE, JapaneseTokenizer
 from jsd.training.corpora.captions import caption
 from jsd.training.corpora.concepts import read_list
 from jsd.training.corpora.corpus import Corpus
 from jsd.training.corpora.phrases import Phrases
 from jsd.training.corpora.shards import Shards
+from jsd.training.latents import MADE_OF
 
 CAPTIONS_PER_PICTURE = 3
 MAX_CAPTIONS = 2_000_000  # what SentencePiece holds in a few gigabytes
@@ -21,6 +26,46 @@ KANA = "".join(map(chr, [*range(0x3041, 0x3097), *range(0x30A1, 0x30FB)]))
 SIGNS = "".join(map(chr, range(0x21, 0x7F))) + "ー・、。「」『』〜…々♪☆★♡♥"
 # Pieces of their own: a vocabulary of so few captions would otherwise learn 「の富士山」 as one word.
 JOINTS = {"ja": ["の", "、"], "en": [","]}
+
+
+def kept_vocabulary(
+    folder: Path, start_from: Path | None, made_of: str, make: Callable[[Path], None], *, is_read: bool
+) -> JapaneseTokenizer:
+    """The vocabulary in `folder`: that of the model folder `start_from`, else one that `make` writes if there is none.
+
+    `made_of`: a digest of the corpus. `is_read`: whether something was trained on it already; else a vocabulary of
+    another corpus, left by a run that did not get that far, makes room for this one's.
+    """
+    if start_from is not None:
+        theirs = start_from / "tokenizer"
+        if not theirs.is_dir():
+            raise CheckpointError(
+                "train.start_from",
+                "--start-from must be a model folder with a {component}, got {value}; try weights/mini",
+                component="tokenizer",
+                value=start_from,
+            )
+        if is_read and folder.is_dir() and not same_vocabulary(folder, theirs):
+            raise CheckpointError(
+                "train.other_vocabulary",
+                "{folder} holds the vocabulary that was trained with here, and --start-from {value} has another; name "
+                "another --output",
+                folder=folder,
+                value=start_from,
+            )
+        shutil.copytree(theirs, folder, dirs_exist_ok=True)
+        return JapaneseTokenizer.load(folder)
+    said = folder.with_suffix(f".{MADE_OF}")
+    if not is_read and said.is_file() and said.read_text("utf-8") != made_of:
+        shutil.rmtree(folder, ignore_errors=True)
+    if not folder.is_dir():
+        write_text(said, made_of)
+        make(folder)
+    return JapaneseTokenizer.load(folder)
+
+
+def same_vocabulary(one: Path, other: Path) -> bool:
+    return (one / VOCABULARY_FILE).read_bytes() == (other / VOCABULARY_FILE).read_bytes()
 
 
 def train_tokenizer(corpus: Corpus, language: str, vocab_size: int, model_max_length: int, folder: Path) -> None:

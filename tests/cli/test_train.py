@@ -54,6 +54,10 @@ def test_a_part_can_start_from_scratch(jsd: Jsd, command: list[str]) -> None:
     assert "clip_ja" not in row and "'unet': 'base'" in row
 
 
+def test_a_lora_is_trained_on_its_base_alone(jsd: Jsd, command: list[str], tmp_path: Path) -> None:
+    assert jsd(command, "--recipe", "lora", "--start-from", tmp_path / "model").refuses("start_from", "--base")
+
+
 def test_own_pictures_need_no_stage(
     jsd: Jsd, toy_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -142,6 +142,8 @@ def test_what_accelerate_was_asked_for_is_what_is_done(monkeypatch: pytest.Monke
     monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")
     monkeypatch.setenv("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "4")
     assert (launched_precision(), launched_accumulation()) == ("bf16", 4)
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "no")  # what it sets unasked
+    assert launched_precision() is None
     monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "fp16")
     with pytest.raises(InvalidInputError, match="no, bf16; got 'fp16'"):
         launched_precision()

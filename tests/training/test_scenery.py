@@ -1,5 +1,6 @@
 """Scenes as latents: made once, the same after a resume, mixed with the corpus' own pictures."""
 
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -53,11 +54,39 @@ def test_latents_are_those_of_the_scenes_and_made_once(scenes: Scenes, vae: torc
     expected = scenery.encode_pictures(pictures, vae, 32) * 0.5
     torch.testing.assert_close(latents[1:], expected, atol=2e-2, rtol=0)
     written = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
-    assert len(written) == 2
+    assert len(list(tmp_path.glob("*.pt"))) == 2
     with torch.autocast("cpu", torch.bfloat16):  # as in a step
         assert torch.equal(SceneLatents(scenes, vae, 32, tmp_path).get([3, 12]), latents)
     assert torch.equal(SceneLatents(scenes, vae, 32, tmp_path).get([3, 12]), latents)
     assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == written
+
+
+def test_what_was_made_of_something_else_is_made_anew(
+    toy_corpus: Corpus, toy_sprites: Path, scenes: Scenes, vae: torch.nn.Module, tmp_path: Path
+) -> None:
+    """A stage that draws other kinds of scenes, or another VAE, in the same output folder."""
+    sprites = Sprites.load(toy_sprites / SPRITES_FILE)
+    other_vae = deepcopy(vae)
+    next(iter(other_vae.parameters())).add_(1)
+    made = [(scenes, vae), (Scenes(toy_corpus.concepts, sprites, 0, ("pair",)), vae), (scenes, other_vae)]
+    latents = [SceneLatents(one, encoder, 32, tmp_path).get(list(range(8))) for one, encoder in made]
+    assert not torch.equal(latents[0], latents[1]) and not torch.equal(latents[0], latents[2])
+    assert torch.equal(SceneLatents(scenes, vae, 32, tmp_path).get(list(range(8))), latents[0])
+
+
+def test_a_batch_may_hold_a_scene_alone(
+    toy_corpus: Corpus,
+    scenes: Scenes,
+    vae: torch.nn.Module,
+    phrases: Phrases,
+    tokenizer: JapaneseTokenizer,
+    tmp_path: Path,
+) -> None:
+    stage = replace(TOY.stages["joint"], train_batch_size=1)
+    own = torch.zeros((len(toy_corpus.records), 4, 8, 8))
+    pictures = CaptionedLatents(toy_corpus, own, stage, tokenizer, seed=0, dropout=0.1)
+    batch = MixedLatents(pictures, SceneLatents(scenes, vae, 32, tmp_path), phrases, 0.7, most=3).batch(0)
+    assert [len(one) for one in batch] == [1, 1]
 
 
 def test_a_batch_holds_both_and_depends_on_the_step_alone(

@@ -1,13 +1,16 @@
 """A vocabulary trained on the toy corpus is read as the released one is."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 from sentencepiece import SentencePieceProcessor
 
+from jsd.errors import CheckpointError
 from jsd.prompting.tokenizer import JapaneseTokenizer
 from jsd.training.corpora.corpus import Corpus
-from jsd.training.vocabulary import train_tokenizer
+from jsd.training.vocabulary import kept_vocabulary, train_tokenizer
+from runs.blocks import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -79,3 +82,34 @@ def test_an_english_vocabulary_cannot_read_japanese(toy_corpus: Corpus, tmp_path
     tokenizer = JapaneseTokenizer.load(tmp_path)
     assert not tokenizer.describe("office worker, oil painting").unread
     assert tokenizer.describe("富士山").unread
+
+
+def test_a_vocabulary_is_kept_as_long_as_something_reads_by_it(folder: Path, tmp_path: Path) -> None:
+    made: list[str] = []
+
+    def kept(corpus: str, *, is_read: bool, start_from: Path | None = None) -> JapaneseTokenizer:
+        def make(place: Path) -> None:
+            made.append(corpus)
+            shutil.copytree(folder, place)
+
+        return kept_vocabulary(tmp_path / "tokenizer_ja", start_from, corpus, make, is_read=is_read)
+
+    kept("a", is_read=False)
+    kept("a", is_read=False)
+    assert kept("b", is_read=True).model_max_length == 16
+    assert made == ["a"], "the second stage may learn from other pictures"
+    kept("b", is_read=False)
+    assert made == ["a", "b"], "of a run that had not begun to train"
+
+
+def test_a_vocabulary_that_was_trained_with_is_not_written_over(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "tokenizer_ja")
+    mini = ROOT / "weights" / "mini"
+    with pytest.raises(CheckpointError, match="another --output"):
+        kept_vocabulary(tmp_path / "tokenizer_ja", mini, "a", unreachable, is_read=True)
+    assert kept_vocabulary(tmp_path / "tokenizer_ja", mini, "a", unreachable, is_read=False).vocab_size == 8000
+    assert kept_vocabulary(tmp_path / "tokenizer_ja", mini, "a", unreachable, is_read=True).vocab_size == 8000
+
+
+def unreachable(folder: Path) -> None:
+    raise AssertionError(folder)

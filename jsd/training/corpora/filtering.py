@@ -188,7 +188,7 @@ def _wrong_scores(path: Path, reason: str) -> InvalidInputError:
 
 def judge(table: Any, threshold: float, max_safety: float, drop_near: bool) -> dict[int, Noted]:
     """row -> why it is left out."""
-    keys, similarity = table["key"].to_pylist(), table["similarity"].to_pylist()
+    keys, similarity = table["key"].to_pylist(), table["similarity"].to_numpy().astype(float).tolist()
     out = {
         row: Noted(keys[row], BELOW, f"{value:.4f}") for row, value in enumerate(similarity) if not value >= threshold
     }
@@ -226,8 +226,9 @@ def draw_histogram(similarity: NDArray[np.float64], shuffled: NDArray[np.float64
     width, height = PLOT
     image = Image.new("RGB", PLOT, "white")
     draw = ImageDraw.Draw(image, "RGBA")
+    similarity, shuffled = (one[np.isfinite(one)] for one in (similarity, shuffled))
     both = np.concatenate([similarity, shuffled])
-    low, high = float(both.min()), float(both.max()) + 1e-6
+    low, high = (float(both.min()), float(both.max()) + 1e-6) if len(both) > 0 else (0.0, 1.0)
     left, right, bottom = 30, width - 30, height - 40
 
     def at(value: float) -> float:

@@ -4,6 +4,7 @@
 design's source and licence, and the corpus' concepts.json, so that the corpus itself can be painted of it.
 """
 
+import hashlib
 import io
 import json
 import zipfile
@@ -66,6 +67,14 @@ class Sprites:
                 folder=path.parent,
             ) from error
         return cls(files, concepts, {name: (one["source"], one["licence"]) for name, one in index.items()})
+
+    @cached_property
+    def digest(self) -> str:
+        whole = hashlib.sha256()
+        for design, files in sorted(self.files.items()):
+            for code, data in sorted(files.items()):
+                whole.update(f"{design}/{code}/{len(data)}/".encode() + data)
+        return whole.hexdigest()
 
     @cached_property
     def _decoded(self) -> dict[tuple[str, str], Sprite]:

@@ -20,6 +20,7 @@ from jsd.i18n import _
 from jsd.images.opening import load_image
 from jsd.options import SamplingOptions
 from jsd.pipeline import Pipeline
+from jsd.prompting.emphasis import without_emphasis
 from jsd.scoring import Scorer
 from jsd.training.corpora.records import Record
 from jsd.training.corpora.shards import Shards
@@ -29,7 +30,7 @@ from jsd.training.logs import save_grid
 FIRST_SEED = 3_000_000  # of no training picture, and of no other evaluation
 CAPTIONS, COLUMNS, SHOWN_PX = 40, 8, 128
 EVERY = "all"  # of prompts in no group, and of all groups together
-_LINE = re.compile(r"(?:(?P<group>\w+): )?(?P<text>[^=\t]*[^=\t\s])(?: = [^\t]*)?(?:\t.*)?")
+_LINE = re.compile(r"(?:(?P<group>\w+): )?(?P<text>[^\t]+?)(?: = [^\t]*)?(?:\t.*)?")
 
 
 def evaluate_own(
@@ -42,7 +43,7 @@ def evaluate_own(
     """
     records = _spaced(shards)
     texts = [one.captions[0] for one in records]
-    drawn = list(_draw(pipeline, options, texts, seeds))
+    drawn = list(_draw(pipeline, options, list(map(without_emphasis, texts)), seeds))
     captions = scorer.text_features(texts)  # (N, D)
     rows = [number // seeds for number in range(len(drawn))]
     pictures = scorer.image_features([load_image(one.image) for one in records])
@@ -86,7 +87,7 @@ def _spaced(shards: Shards) -> list[Record]:
 def read_texts(path: Path) -> list[tuple[str, str]]:
     """(group, prompt) of each line: «prompt», or as `prompt_sets` has them; # begins a comment."""
     found = []
-    for line in read_text(path, "prompts").splitlines():
+    for line in map(str.rstrip, read_text(path, "prompts").splitlines()):
         said = _LINE.fullmatch(line)
         if said is not None and not line.startswith("#"):
             found.append((said["group"] or EVERY, said["text"].strip()))

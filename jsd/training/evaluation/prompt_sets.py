@@ -100,6 +100,14 @@ def read_prompts(path: Path, corpus: Corpus) -> list[Prompt]:
         first, second = (None if part is None else _codes(part, corpus) for part in found.group("first", "second"))
         if first and (second is None or second):
             prompts.append(Prompt(found["group"], found["text"], first, second=second, colour=found["colour"]))
+    if not prompts:
+        raise InvalidInputError(
+            "evaluate.no_prompts",
+            "{field} must name a thing of the corpus in one line at least («group: prompt = emoji»), and {value} names "
+            "none; add some",
+            field="prompts",
+            value=path,
+        )
     return prompts
 
 

@@ -83,6 +83,14 @@ def test_what_is_left_out_and_why() -> None:
     assert {one.key for one in judge(table, 0.4, 1.0, drop_near=False).values()} == {"a", "b"}
 
 
+def test_a_picture_without_a_score_is_below_every_threshold() -> None:
+    table = pyarrow.table({"key": ["a", "b", "c"], "similarity": pyarrow.array([0.5, None, float("nan")])})
+    assert list(judge(table, 0.1, 0.0, True)) == [1, 2]
+    some = np.array([0.5, np.nan, np.inf])
+    for similarity in (some, some[1:]):
+        assert draw_histogram(similarity, some[1:], 0.1).getbbox() is not None
+
+
 def test_a_score_is_the_mean_over_captions_by_their_weights_and_shuffled_is_anothers(tmp_path: Path) -> None:
     items = [Record(f"{n}.png", png((60 * n, 0, 0)), (f"猫{n}", "富士山"), (3.0, 1.0)) for n in range(3)]
     items.append(Record("3.png", png("blue"), ("海",)))

@@ -10,6 +10,7 @@ from jsd.training.batches import training_records
 from jsd.training.corpora.concepts import Concept
 from jsd.training.corpora.corpus import Corpus, is_unseen
 from jsd.training.corpora.styles import CORPUS_STYLES
+from jsd.training.evaluation.own import read_texts
 from jsd.training.evaluation.prompt_sets import MAX_PROMPTS_PER_GROUP, SPLITS, Prompt, make_prompts, read_prompts
 
 Key = tuple[str, frozenset[str], str | None]
@@ -115,3 +116,22 @@ def test_a_line_in_another_form_is_named(toy_corpus: Corpus, tmp_path: Path, lin
     (tmp_path / "prompts.txt").write_text(f"# one\n{line}\n", "utf-8")
     with pytest.raises(InvalidInputError, match="line 2"):
         read_prompts(tmp_path / "prompts.txt", toy_corpus)
+
+
+@pytest.mark.parametrize("text", ["", "nouns: 橋 = -\n"])
+def test_a_file_that_names_nothing_of_the_corpus_is_refused(toy_corpus: Corpus, tmp_path: Path, text: str) -> None:
+    (tmp_path / "prompts.txt").write_text(text, "utf-8")
+    with pytest.raises(InvalidInputError, match="at least"):
+        read_prompts(tmp_path / "prompts.txt", toy_corpus)
+
+
+def test_anybodys_prompts_are_read_whatever_they_hold(tmp_path: Path) -> None:
+    lines = ["猫　", "E=mc2の黒板", "science: E = mc2", "# 犬", " ", "two: 猫と犬 = 🐱 | 🐶\tboth", "春: 桜"]
+    (tmp_path / "prompts.txt").write_text("\n".join(lines), "utf-8")
+    assert read_texts(tmp_path / "prompts.txt") == [
+        ("all", "猫"),
+        ("all", "E=mc2の黒板"),
+        ("science", "E"),
+        ("two", "猫と犬"),
+        ("春", "桜"),
+    ]
