@@ -22,7 +22,9 @@ def replacing_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def replacing_folder(folder: Path) -> Iterator[Path]:
-    """An empty folder that takes the place of `folder` when the block ends well; else what was there stays."""
+    """An empty folder that takes the place of `folder`, or of what a link leads to, when the block ends well; else what
+    was there stays."""
+    folder = folder.resolve()
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     before = temporary.with_name(f"{temporary.name}.old")

@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
@@ -182,7 +183,8 @@ def _with_absolute_paths(row: Row) -> Row:
     """A worker's working folder is another."""
     paths = {name: getattr(row.options, name) for name in ("image", "mask")}
     absolute = {name: path.absolute() for name, path in paths.items() if path is not None}
-    return replace(row, options=replace(row.options, **absolute))
+    loras = tuple(str(Path(one).absolute()) for one in row.options.loras)
+    return replace(row, options=replace(row.options, **absolute, loras=loras))
 
 
 def _import_ray(*, is_alone: bool) -> Any:

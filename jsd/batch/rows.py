@@ -7,13 +7,14 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 from jsd.errors import InvalidInputError
 from jsd.i18n import _
 from jsd.options import OPTIONS, SamplingOptions, not_an_object
+from jsd.rules import split_weight
 
 # The csv module's own limit, 128 KiB, would stop the file where a row is too long.
 MAX_CELL_CHARACTERS = 2**20
@@ -56,17 +57,21 @@ def read_rows(
     rows: list[Row] = []
     wrong: dict[int, InvalidInputError] = {}
     seen: Counter[str] = Counter()
+    digest = cache(_digest)
     for number, read in readers[path.suffix.lower()](read_text(path)):
         try:
             options = SamplingOptions(**{"prompt": None, **(defaults or {}), **read()})
         except InvalidInputError as error:
             wrong[number] = error
             continue
-        asked = json.dumps({**_non_defaults(options), **(output or {})})
-        seen[asked] += 1  # rows that ask for the same get different keys, so that each is drawn
-        key = hashlib.sha256(f"{seen[asked]} {asked}".encode("utf-8", "surrogatepass")).hexdigest()[:16]
         pictures = {name: getattr(options, name) for name in ("image", "mask")}
         beside = {name: path.parent / picture for name, picture in pictures.items() if picture is not None}
+        files = [*beside.values(), *(Path(split_weight(one)[0]) for one in options.loras)]
+        # Another file of that name asks for another picture.
+        digests = {"files": list(map(digest, files))} if files else {}
+        asked = json.dumps({**_non_defaults(options), **digests, **(output or {})})
+        seen[asked] += 1  # rows that ask for the same get different keys, so that each is drawn
+        key = hashlib.sha256(f"{seen[asked]} {asked}".encode("utf-8", "surrogatepass")).hexdigest()[:16]
         rows.append(Row(number=number, key=key, options=replace(options, **beside)))
     if not rows and not wrong:
         raise InvalidInputError(
@@ -76,6 +81,17 @@ def read_rows(
             value=path,
         )
     return rows, wrong
+
+
+def _digest(path: Path) -> str | None:
+    """None where it cannot be read, which is told when the row is drawn."""
+    try:
+        if not path.is_file():
+            return None
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except (OSError, ValueError):  # a name may hold a NUL
+        return None
 
 
 def read_text(path: Path, field: str = "FILE") -> str:

@@ -2,6 +2,7 @@
 
 import argparse
 import errno
+import json
 import os
 import sys
 from collections.abc import Iterable, Mapping
@@ -83,6 +84,12 @@ def add_model_arguments(parser: argparse.ArgumentParser, *, has_engine: bool = T
     if has_engine:
         said = _("openvino: compiled for the CPU, by the extra of that name")
         add("--engine", metavar="|".join(ENGINES), help=f"{said} ({ENGINE}, {ENGINES[0]})")
+
+
+def as_json(value: object) -> str:
+    """Japanese as it is, where the output can hold it; what it cannot would be escaped as no reader of JSON knows."""
+    is_utf8 = (sys.stdout.encoding or "").lower().replace("_", "-") in ("utf-8", "utf8")
+    return json.dumps(value, ensure_ascii=not is_utf8, indent=2)
 
 
 def add_folder_arguments(parser: argparse.ArgumentParser) -> None:

@@ -4,6 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
+from jsd.cli.arguments import as_json
 from jsd.cli.columns import aligned
 from jsd.errors import ImageFileError
 from jsd.i18n import _
@@ -27,10 +28,10 @@ def run(args: argparse.Namespace) -> None:
             value=args.file,
         )
     # A stranger's file: nothing in it may steer the terminal.
-    print(_escaped(json.dumps(as_json(file), ensure_ascii=False, indent=2)) if args.json else as_text(file))
+    print(_escaped(as_json(what_is_said(file))) if args.json else as_text(file))
 
 
-def as_json(file: PictureFile) -> dict[str, object]:
+def what_is_said(file: PictureFile) -> dict[str, object]:
     """`source`: whose record the values are from; "parameters" is the text of A1111's form, of any tool."""
     source = "jsd" if file.record is not None else "parameters" if file.parameters is not None else None
     return {

@@ -1,10 +1,9 @@
 """`jsd prompt`: how a prompt is read, with the tokenizer alone."""
 
 import argparse
-import json
 import sys
 
-from jsd.cli.arguments import add_options, given_options
+from jsd.cli.arguments import add_options, as_json, given_options
 from jsd.cli.columns import aligned
 from jsd.i18n import _
 from jsd.models.folder import choose_folder
@@ -34,7 +33,7 @@ def run(args: argparse.Namespace) -> None:
     negative = prompts.negative_prompt if prompts.negative_prompt.text else None
     if args.json:
         report = prompts.prompt.to_json() | {"negative_prompt": None if negative is None else negative.to_json()}
-        print(json.dumps(report, ensure_ascii=False, indent=2))
+        print(as_json(report))
         return
     print(as_text(prompts.prompt))
     if negative is not None:

@@ -142,14 +142,6 @@ def run(args: argparse.Namespace) -> None:
         **{name: value for name, value in chosen.items() if value is not None},
     )
     recipe = dataclasses.replace(recipe, stages={**recipe.stages, args.stage: stage})
-    if stage.adapter is not None and args.start_from is not None:
-        raise InvalidInputError(
-            "train.adapter_base",
-            "{field} is of stages that train a model, and a LoRA is trained on that of --base; got {value}; pass it as "
-            "--base",
-            field="start_from",
-            value=args.start_from,
-        )
     device = processes.device or args.device or ("cuda" if torch.cuda.is_available() else "cpu")
     mixed_precision = args.mixed_precision if args.mixed_precision is not None else launched_precision()
     if mixed_precision is None:
@@ -198,7 +190,16 @@ def _stage(args: argparse.Namespace, recipe: "Recipe") -> "Stage":
             recipe=recipe.name,
             stages=", ".join(recipe.stages),
         )
-    return recipe.stages[args.stage]
+    stage = recipe.stages[args.stage]
+    if stage.adapter is not None and args.start_from is not None:
+        raise InvalidInputError(
+            "train.adapter_base",
+            "{field} is of stages that train a model, and a LoRA is trained on that of --base; got {value}; pass it as "
+            "--base",
+            field="start_from",
+            value=args.start_from,
+        )
+    return stage
 
 
 def _check_positive(values: Mapping[str, float | str | None]) -> None:

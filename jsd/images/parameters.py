@@ -81,6 +81,9 @@ def from_parameters(text: str) -> dict[str, object]:
         "prompt": "\n".join(lines[:start]).strip(),
         "negative_prompt": "\n".join(negative).strip(),
     }
+    both = f"{settings.get('Sampler')} {settings.get('Schedule type')}"  # apart since version 1.9
+    if both in SCHEDULERS:
+        settings = {name: value for name, value in settings.items() if name != "Schedule type"} | {"Sampler": both}
     for name, value in settings.items():
         size = re.fullmatch(r"(\d{1,5})x(\d{1,5})", value) if name == "Size" else None
         if size is not None:

@@ -1,5 +1,6 @@
 """Checkpoints of any age -> safetensors in the dtype that will run, so that loading is a memory map."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -49,6 +50,14 @@ def target_dtype(dtype: str | None) -> torch.dtype:
 
 def check_free(destination: Path) -> None:
     """Nothing is overwritten: a model folder may have cost hours."""
+    if destination.resolve() == Path.cwd() or os.path.ismount(destination):  # as of a container's volume
+        raise InvalidInputError(
+            "weights.cannot_be_moved",
+            "{field} must be a folder that can be put there whole, and {value} is where the command runs or where a "
+            "disk is mounted; name a new one in it",
+            field="FOLDER",
+            value=destination,
+        )
     if destination.exists() and (not destination.is_dir() or any(destination.iterdir())):
         raise InvalidInputError(
             "weights.in_the_way",
@@ -82,7 +91,8 @@ def told_unwritable(destination: Path) -> Iterator[None]:
 
 def _copy_the_rest(source: Path, partial: Path) -> None:
     """Configs, vocabulary, licence, model card; links (the hub's cache is full of them) become files."""
-    for path in sorted(source.rglob("*")):
+    components = (one for one in source.iterdir() if one.is_symlink() and one.is_dir())  # which rglob does not enter
+    for path in sorted([*source.rglob("*"), *(inner for one in components for inner in one.rglob("*"))]):
         relative = path.relative_to(source)
         of_weights = path.name.endswith((*WEIGHT_ENDINGS, ".index.json", ".index.fp16.json"))
         if path.is_file() and not of_weights and relative.parts[0] not in NOT_COPIED:

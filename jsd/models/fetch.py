@@ -76,6 +76,7 @@ def fetch_folder(
             repo=repository,
         )
     check_free(folder)
+    folder = folder.resolve()  # of a link, what it leads to
     # A fixed name, so that the next run finds what this one got.
     partial = folder.with_name(f".{folder.name}.partial")
     api = HfApi(endpoint=endpoint)

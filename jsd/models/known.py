@@ -29,7 +29,9 @@ class Known:
     def __init__(self, folder: Path) -> None:
         folder = folder.resolve()
         files = sorted(path for pattern in ("*", "*/*") for path in folder.glob(pattern) if path.exists())
-        states = {path.relative_to(folder).as_posix(): path.stat() for path in files}
+        # A name may be bytes that are no text.
+        names = (path.relative_to(folder).as_posix().encode("utf-8", "backslashreplace").decode() for path in files)
+        states = {name: path.stat() for name, path in zip(names, files, strict=True)}
         # The last is a time that no program can set.
         self._files = {name: [one.st_size, one.st_mtime_ns, one.st_ctime_ns] for name, one in states.items()}
         # What is whole for one version of these may not be for another.

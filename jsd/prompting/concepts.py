@@ -24,11 +24,14 @@ MAX_CANDIDATES = 20
 ALIKE = 0.45  # of difflib's ratio
 _SCRIPTS = _KANJI, _HIRAGANA, _KATAKANA = [re.compile(f"[{letters}]") for letters in ("々一-鿿", "ぁ-ゖ", "ァ-ヺー")]
 # What may follow a name in hiragana without being a part of the word.
-_AFTER_HIRAGANA = re.compile(r"[のをがはにでともへやだ]|さん|ちゃん|くん|さま|です|みたい|っぽ|など|たち")
+_AFTER_HIRAGANA = re.compile(
+    r"[のをがはにでともへやだ]|さん|ちゃん|くん|さま|です|みたい|っぽ|など|たち|から|まで|より|ひとつ|ふたつ|みっつ"
+)
 # A kanji of its own that others may stand before: 白猫 is a cat, 北海道 no road.
 _PREFIXES = frozenset("白黒赤青黄緑紫茶金銀大小子親古新生夜朝夕春夏秋冬海山森野雪雨星花和洋")
 # Kana that may stand before one: ends of adjectives and verbs, particles. 折り紙 is no paper.
 _BEFORE_KANJI = frozenset("のいなただんるうくすつぬむぐぶがをにとはへもでや")
+_ALL_HIRAGANA = "".join(map(chr, range(ord("ぁ"), ord("ゖ") + 1)))
 _NUMERALS = frozenset("一二三四五六七八九十数")  # 卵二個
 _WORD = re.compile("[々一-鿿]+[ぁ-ゖ]{0,2}|[ァ-ヺー]+|[ぁ-ゖー]{2,}|[a-z]+")
 
@@ -161,5 +164,7 @@ def _is_a_word(text: str, start: int, end: int) -> bool:
     if len(name) > 1 or before == "" or not _KANJI.match(name):
         return True
     if _HIRAGANA.match(before[-1]):
-        return before[-1] in _BEFORE_KANJI
+        # The end of a word in kanji, 折り紙, or one of its own: のら犬.
+        is_an_end = _KANJI.match(before.rstrip(_ALL_HIRAGANA)[-1:]) is not None
+        return not is_an_end or before[-1] in _BEFORE_KANJI
     return not _KANJI.match(before[-1]) or (before[-1] in _PREFIXES and not _KANJI.match(before[-2:-1]))

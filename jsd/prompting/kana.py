@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import groupby, pairwise
+from threading import Lock
 from typing import Any
 from unicodedata import normalize
 
@@ -66,7 +67,8 @@ def _words(analyser: Any, piece: str) -> Iterator[tuple[int, int, str]]:
 
     try:
         # The shortest units: as little as possible of the user's spelling is replaced.
-        units = list(analyser.tokenize(piece, SplitMode.A))
+        with _ANALYSING:  # it refuses a second caller
+            units = list(analyser.tokenize(piece, SplitMode.A))
     except SudachiError:  # the analyser has a limit of its own, 65535 bytes
         return
     # What belongs to the character before has no place of its own.
@@ -84,6 +86,9 @@ def _readable_kana(tokenizer: JapaneseTokenizer, katakana: str) -> str | None:
     both = [tokenizer.describe(kana) for kana in (katakana.translate(_TO_HIRAGANA), katakana)]
     readable = [report for report in both if not report.unread]
     return min(readable, key=lambda report: report.num_tokens).text if readable else None
+
+
+_ANALYSING = Lock()
 
 
 @cache

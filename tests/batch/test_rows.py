@@ -145,6 +145,25 @@ def test_what_all_rows_ask_for_is_part_of_what_each_asks_for(tmp_path: Path) -> 
     assert [row.options.style for row in rows] == ["水彩画", "油絵"] and rows[1].key == styled.key
 
 
+def test_another_file_of_the_same_name_asks_for_another_picture(tmp_path: Path) -> None:
+    row = json.dumps({"prompt": "猫", "image": "photo.png"})
+    keys = []
+    for content in (b"one", b"other", b"one", None):
+        photo = tmp_path / "photo.png"
+        photo.unlink(missing_ok=True)
+        if content is not None:
+            photo.write_bytes(content)
+        keys += [one.key for one in good(tmp_path, "a.jsonl", row)]
+    assert keys[0] == keys[2] and len(set(keys)) == 3
+    lora = tmp_path / "cat.safetensors"
+    row = json.dumps({"prompt": "猫", "loras": [f"{lora}:0.7"]})
+    keys = []
+    for data in (b"one", b"other"):
+        lora.write_bytes(data)
+        keys += [one.key for one in good(tmp_path, "a.jsonl", row)]
+    assert len(set(keys)) == 2
+
+
 def test_pictures_are_looked_for_beside_the_file(tmp_path: Path) -> None:
     row = {"prompt": "猫", "image": "in/a.png", "mask": "/m.png"}
     (found,) = good(tmp_path, "a.jsonl", json.dumps(row))

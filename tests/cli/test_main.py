@@ -74,6 +74,14 @@ def test_japanese_can_be_printed_where_the_locale_has_none(picture: Path) -> Non
     assert done.returncode == 0 and b"\\u732b" in done.stdout
 
 
+@pytest.mark.parametrize("encoding", ["latin-1", "cp932", "ascii", "utf-8"])
+def test_json_is_json_whatever_the_locale_can_hold(encoding: str, picture: Path) -> None:
+    for words in (("info", str(picture)), ("prompt", "🐱猫é")):
+        done = jsd(*words, "--json", env={"PYTHONIOENCODING": encoding})
+        said = json.loads(done.stdout.decode(encoding))
+        assert done.returncode == 0 and "猫" in json.dumps(said, ensure_ascii=False)
+
+
 STEERING = "\x1b]0;title\x07\x9b31m\u202e"
 
 

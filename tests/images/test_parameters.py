@@ -62,3 +62,17 @@ def test_hostile_settings_take_no_time(line: str) -> None:
     began = time.perf_counter()
     from_parameters("猫\n" + line)
     assert time.perf_counter() - began < 5
+
+
+@pytest.mark.parametrize(
+    ("said", "scheduler"),
+    [
+        ("Sampler: DPM++ 2M, Schedule type: Karras", "KarrasDPM"),
+        ("Sampler: DPM++ 2M, Schedule type: Automatic", "DPMSolverMultistep"),
+        ("Sampler: DPM++ 2M Karras", "KarrasDPM"),
+        ("Sampler: Euler a, Schedule type: Karras", "K_EULER_ANCESTRAL"),
+    ],
+)
+def test_a_schedule_that_is_named_apart_belongs_to_the_sampler(said: str, scheduler: str) -> None:
+    values = from_parameters(f"猫\nSteps: 20, {said}, CFG scale: 7, Seed: 1, Size: 512x512")
+    assert values["scheduler"] == scheduler and ("Schedule type" in values) == (scheduler[0] != "K" or "Euler" in said)

@@ -101,6 +101,35 @@ def test_links_of_the_hubs_cache_become_files(old_folder: Path, tmp_path: Path) 
     assert not (tmp_path / "new/tokenizer/spiece.model").is_symlink()
 
 
+def test_a_component_that_is_a_link_is_converted(old_folder: Path, tmp_path: Path) -> None:
+    linked = shutil.copytree(old_folder, tmp_path / "linked")
+    for name in ("tokenizer", "vae"):
+        shutil.rmtree(linked / name)
+        (linked / name).symlink_to(old_folder / name)
+    convert_folder(linked, tmp_path / "new", "float32")
+    convert_folder(old_folder, tmp_path / "other", "float32")
+    one, other = (
+        {path.relative_to(place) for path in place.rglob("*")} for place in (tmp_path / "new", tmp_path / "other")
+    )
+    assert one == other and Path("vae/config.json") in one
+
+
+def test_the_folder_that_a_command_runs_in_is_not_replaced(
+    old_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InvalidInputError, match="name a new one in it"):
+        convert_folder(old_folder, Path(), "float32")
+
+
+def test_what_a_link_leads_to_is_filled(old_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "new").symlink_to(tmp_path / "disk")
+    convert_folder(old_folder, tmp_path / "new", "float32")
+    assert (tmp_path / "new").is_symlink() and (tmp_path / "disk" / "vae" / "config.json").is_file()
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["disk", "new"]
+
+
 def test_values_beyond_half_precision_are_refused_and_nothing_stays(old_folder: Path, tmp_path: Path) -> None:
     source = shutil.copytree(old_folder, tmp_path / "source")
     path = source / WEIGHTS["unet/diffusion_pytorch_model"]

@@ -206,6 +206,13 @@ def test_a_model_that_arrives_incomplete_is_not_installed(hub: Hub, tmp_path: Pa
     assert not (tmp_path / "rinna").exists()
 
 
+def test_what_a_link_leads_to_is_filled(hub: Hub, tmp_path: Path) -> None:
+    (tmp_path / "disk" / "rinna").mkdir(parents=True)
+    (tmp_path / "rinna").symlink_to(tmp_path / "disk" / "rinna")
+    assert verify_folder(fetch_folder(tmp_path / "rinna", accept_licence=True, endpoint=hub.url)) == []
+    assert (tmp_path / "rinna").is_symlink() and [one.name for one in (tmp_path / "disk").iterdir()] == ["rinna"]
+
+
 def test_a_folder_in_the_way_is_kept(hub: Hub, tmp_path: Path) -> None:
     kept = tmp_path / "rinna" / "mine.txt"
     kept.parent.mkdir()

@@ -1,6 +1,7 @@
 """Kana spellings, with SudachiPy."""
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -72,3 +73,11 @@ def test_without_the_analyser_the_install_command_is_named(monkeypatch: pytest.M
     with pytest.raises(MissingExtraError) as caught:
         spellings(VOCABULARIES["embedded"](), UNREAD)
     assert caught.value.params["extra"] == "readings"
+
+
+def test_two_who_read_at_once_read_the_same(full: JapaneseTokenizer) -> None:
+    """The analyser refuses a second caller."""
+    text = "、".join(SPELT) * 20
+    alone = spellings(full, text)
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(lambda _: spellings(full, text), range(24))) == [alone] * 24 and alone

@@ -93,17 +93,27 @@ def test_the_visitor_who_was_longest_away_is_forgotten(
 ) -> None:
     visitors = Visitors(tmp_path)
     known = [visitors.of(None) for _ in range(3)]
-    for visitor in known:
-        visitors.keep(visitor, "kept.png", b"x", "")
+    kept = [visitors.keep(visitor, "kept.png", b"x", "") for visitor in known]
     passing = visitors.of(None)
     monkeypatch.setattr(visitors_module, name, value)
     assert visitors.of(known[0].token) is known[0], "who comes is the last to be forgotten"
     assert visitors.of(known[1].token) is not known[1]
-    assert known[0].pictures[0].path.is_file() and not known[1].pictures[0].path.exists()
+    assert known[0].pictures == kept[:1] and kept[0].path.is_file() and not kept[1].path.exists()
     if name == "MAX_VISITORS":
         assert visitors.of(passing.token) is not passing, "who has nothing to lose goes first"
     visitors.keep(known[1], "late.png", b"x", "")
     assert visitors.of(known[1].token) is known[1], "a picture that comes when its visitor was forgotten is found"
+    assert [one.path.name for one in known[1].pictures] == ["late.png"], "and the others are gone"
+
+
+def test_a_picture_whose_file_is_gone_is_no_longer_shown(tmp_path: Path) -> None:
+    """Gradio deletes what is older than a day."""
+    visitors = Visitors(tmp_path)
+    visitor = visitors.of(None)
+    old, new = (visitors.keep(visitor, name, b"x", "") for name in ("old.png", "new.png"))
+    old.path.unlink()
+    assert visitors.of(visitor.token).pictures == [new]
+    assert visitors.archive(visitor).is_file()
 
 
 def test_the_archive_has_every_picture_under_a_name_of_its_own(tmp_path: Path) -> None:

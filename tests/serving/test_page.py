@@ -64,6 +64,15 @@ said["best_first"] = [Path(path).name for path, _ in updates[-1][page.at.gallery
 said["judged"], page.scorer = [Judge.captions, updates[-1][page.at.status]], None
 visitor, updates = draw(page, prompt="猫", num_candidates=3, seed="5")
 said["of_three"] = [len(visitor.pictures), updates[-1][page.at.status]]
+visitor = page.visitors.of(None)
+begun = page._draw(visitor.token, *({**values, "prompt": "猫"}[name] for name in page.at.form))
+next(begun), next(begun)
+said["while_drawing"] = visitor.status()
+begun.close()
+said["left"] = visitor.status()
+visitor, updates = draw(page, prompt="猫")
+applied = page.pictures.apply(visitor.token, str(visitor.pictures[0].path))
+said["start"] = applied.get(page.at.form["drawing"], "kept")
 (folder / "stranger").mkdir(parents=True)
 (folder / "stranger" / "words.png").write_text("no picture")
 opened = page.pictures.open_file(visitor.token, str(folder / "stranger" / "words.png"))
@@ -168,3 +177,11 @@ def test_the_page_greets_in_the_set_language_else_in_the_browsers_first(
     language, word = said["greetings"][list(VISITORS).index(visitor)]
     assert language == VISITORS[visitor]
     assert word == DRAW[language], "the words must be in the language that is chosen"
+
+
+def test_a_page_that_was_left_tells_of_no_drawing_when_it_comes_back(said: dict[str, Any]) -> None:
+    assert said["while_drawing"] != said["left"] and "Cancelled" in said["left"], said["left"]
+
+
+def test_the_settings_of_a_picture_that_started_from_none_take_the_picture_away(said: dict[str, Any]) -> None:
+    assert said["start"] is None

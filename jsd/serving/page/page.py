@@ -230,6 +230,9 @@ class Page:
                     visitor.status = partial(tell, told, self.scorer.name if self.scorer and len(drawn) > 1 else None)
                 else:
                     yield self.pictures.say(visitor, partial(tell, told))
+        except GeneratorExit:  # of a page that was left or loaded anew
+            visitor.status = cancelled
+            raise
         except JsdError as error:
             visitor.status = partial(complain, error)
         idle: Updates = {at.cancel: gr.update(interactive=False)}

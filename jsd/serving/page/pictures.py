@@ -115,6 +115,8 @@ class Pictures:
         except JsdError as error:
             return self.say(visitor, partial(complain, error))
         updates: Updates = {self.at.form[name]: value for name, value in form.items()}
+        if values.get("image") is None:
+            updates |= {self.at.form["drawing"]: None, self.at.form["brush"]: False}
         names = not_taken_over(values, self.at.styles)
         return updates | (self.say(visitor, partial(complain_of, names)) if names else {})
 

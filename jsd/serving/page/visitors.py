@@ -72,6 +72,8 @@ class Visitors:
                 new = secrets.token_urlsafe(16)
                 visitor = self._known[new] = Visitor(new, self.folder / secrets.token_hex(16))
             visitor.seen = monotonic()
+            # Gradio deletes what is older than a day.
+            visitor.pictures = [one for one in visitor.pictures if one.path.is_file()]
             self._known.move_to_end(visitor.token)
             self._forget()
             return visitor
@@ -113,4 +115,5 @@ class Visitors:
             if is_idle or is_too_much or len(self._known) > MAX_VISITORS:
                 del self._known[one.token]
                 kept -= one.size_bytes
+                one.pictures = []  # it may be drawing, and come back
                 shutil.rmtree(one.folder, ignore_errors=True)
