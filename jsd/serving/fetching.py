@@ -28,7 +28,7 @@ def fetch_picture(url: str, field: str) -> bytes:
     prediction is cancelled, and so that the deadline holds for what dribbles in.
     """
     client = httpx.Client(
-        transport=_CheckedHosts(),
+        transport=CheckedHosts(),
         timeout=DEADLINE_SECONDS,
         follow_redirects=True,
         max_redirects=MAX_REDIRECTS,
@@ -78,7 +78,7 @@ def _reason(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-class _CheckedHosts(httpx.BaseTransport):
+class CheckedHosts(httpx.BaseTransport):
     """Connects to the address that was checked: a name that is looked up twice may lead elsewhere the second time."""
 
     def __init__(self) -> None:

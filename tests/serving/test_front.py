@@ -25,6 +25,7 @@ from jsd.serving.front.figures import Figures
 from jsd.serving.front.line import Line
 from jsd.serving.front.predictions import Predictions
 from jsd.serving.front.requests import read_request
+from jsd.serving.front.webhooks import Webhooks
 from jsd.serving.settings import NOTES
 
 LONG = {**PROMPT, "num_inference_steps": 500, "width": 64, "height": 64}
@@ -185,7 +186,7 @@ def test_what_the_values_alone_break_is_422_before_it_waits(
 
 def test_a_server_for_other_machines_calls_no_webhook_in_its_own_networks() -> None:
     cog, line, figures = CogServer(Path("nowhere")), Line(length=1, wait_seconds=1), Figures()
-    front = Front(cog, line, figures, Predictions(cog, line, figures), is_open=True)
+    front = Front(cog, line, figures, Predictions(cog, line, figures), Webhooks("http://127.0.0.1:5000"))
     answer = TestClient(build_app(front, None, lambda: None, None)).post(
         "/predictions", json={"webhook": "http://169.254.169.254/latest"}
     )

@@ -28,6 +28,7 @@ from jsd.serving.front.figures import Figures
 from jsd.serving.front.line import Line, Refused
 from jsd.serving.front.predictions import Answer, Prediction, Predictions
 from jsd.serving.front.requests import BadRequest, Bounded, read_request
+from jsd.serving.front.webhooks import Webhooks, origin
 from jsd.serving.guard import Guard, is_open, pages_of
 from jsd.serving.key import Key
 
@@ -53,7 +54,7 @@ class Front:
     line: Line
     figures: Figures
     predictions: Predictions
-    is_open: bool = False  # to other machines: whoever they are, they shall not reach into this one's networks
+    webhooks: Webhooks | None = None  # of strangers, who shall not reach into this machine's networks
 
     async def create(self, request: Request) -> ASGIApp:
         """POST /predictions, PUT /predictions/ID"""
@@ -61,13 +62,14 @@ class Front:
         if content and "json" not in request.headers.get("content-type", ""):
             raise HTTPException(415, _("a request must have Content-Type: application/json"))
         try:
-            asked = read_request(content, request.headers, request.path_params.get("prediction_id"))
-            if asked.webhook is not None and self.is_open:
+            told = None if self.webhooks is None else self.webhooks.address
+            asked = read_request(content, request.headers, request.path_params.get("prediction_id"), told)
+            if asked.webhook is not None and self.webhooks is not None:
                 await run_in_threadpool(_check_webhook, asked.webhook)
         except BadRequest as error:
             return JSONResponse({"detail": error.detail}, 422)
         if asked.id in self.predictions.under_way:
-            return await self._again(request, content, asked.id, wants_events=asked.wants_events)
+            return await self._again(request, asked.body, asked.id, wants_events=asked.wants_events)
         try:
             prediction = self.predictions.begin(asked)
         except Refused as refused:
@@ -238,7 +240,8 @@ def run(
 ) -> None:
     """Answer until interrupted, or told to by POST /shutdown."""
     figures = Figures()
-    front = Front(server, line, figures, Predictions(server, line, figures), is_open=is_open(host, names))
+    webhooks = Webhooks(origin(host, port)) if is_open(host, names) else None
+    front = Front(server, line, figures, Predictions(server, line, figures), webhooks)
     failures: list[BaseException] = []
 
     @asynccontextmanager
@@ -259,6 +262,7 @@ def run(
 
     app: ASGIApp = build_app(front, lifespan, shut_down, model)
     app = guarded(app, host=host, names=names, key=key)
+    app = app if webhooks is None else webhooks.before(app)
     web = uvicorn.Server(
         uvicorn.Config(
             app,

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -83,8 +83,11 @@ class PredictionRequest:
     wants_no_answer: bool  # but to ask for it later
 
 
-def read_request(content: bytes, headers: Mapping[str, str], named: str | None = None) -> PredictionRequest:
-    """`named`: the id in the request's path. BadRequest where it cannot be handed on."""
+def read_request(
+    content: bytes, headers: Mapping[str, str], named: str | None = None, told: Callable[[str], str] | None = None
+) -> PredictionRequest:
+    """`named`: the id in the request's path; `told`: the address that Cog is told for a webhook. BadRequest where it
+    cannot be handed on."""
     body = _object(content, "the body") if content.strip() else {}
     prediction_id = named if body.get("id") is None else body["id"]
     if named is not None and prediction_id != named:
@@ -104,12 +107,15 @@ def read_request(content: bytes, headers: Mapping[str, str], named: str | None =
     ]
     kept = {name: value for name, value in inputs.items() if name in INPUTS and value is not None}
     context = {**(body.get("context") or {}), NOTES: json.dumps(notes)}
+    webhook = body.get("webhook")
+    if webhook is not None and told is not None:
+        body = {**body, "webhook": told(webhook)}
     passed = {name: headers[name] for name in ("accept", "traceparent", "tracestate") if name in headers}
     return PredictionRequest(
         id=prediction_id,
         body=_written({**body, "id": prediction_id, "input": kept, "context": context}),
         headers={"content-type": "application/json", **passed},
-        webhook=body.get("webhook"),
+        webhook=webhook,
         wants_events="text/event-stream" in headers.get("accept", ""),
         wants_no_answer="respond-async" in headers.get("prefer", ""),
     )
