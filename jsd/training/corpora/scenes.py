@@ -7,6 +7,7 @@ one thing fills the picture; where one is named the thing still fills at least h
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,6 +74,12 @@ class Scenes:
         self.places = [place for place in read_places() if place != "plain"]
         self.relations = list(read_relations())
         self._last: dict[tuple[str, str, str], Sprite | None] = {}
+
+    @cached_property
+    def digest(self) -> str:
+        """Of what the scenes are composed of, and how often each is drawn; not of how they are painted."""
+        rules = (self.seed, self.kinds, self.shares.tolist(), self.codes, NAMED_SHARE, NAMED, UNNAMED, COUNTS)
+        return hashlib.sha256(f"{rules}/{self.sprites.digest}".encode()).hexdigest()
 
     def scene(self, number: int) -> tuple[Scene, np.random.Generator]:
         """What the scene shows, and the generator that goes on to paint it."""
