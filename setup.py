@@ -9,6 +9,8 @@ from setuptools.command.build_py import build_py
 
 class BuildWithBundle(build_py):
     def run(self) -> None:
+        if not self.editable_mode:
+            shutil.rmtree(self.build_lib, ignore_errors=True)  # it would keep files that are gone
         super().run()
         if not self.editable_mode:
             bundle = Path(self.build_lib) / "jsd" / "_bundle"

@@ -1,8 +1,11 @@
-"""The parts of a Markdown file that a command writes: between `<!-- NAME: ... -->` and `<!-- /NAME -->`."""
+"""What the scripts here share: the parts of a Markdown file that a command writes, between `<!-- NAME: ... -->` and
+`<!-- /NAME -->`, and folders that they make anew."""
 
 import re
+import shutil
 from pathlib import Path
 
+MARK = ".made-by-runs"
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
 README_JA = ROOT / "README.ja.md"  # its blocks are those of README.md
@@ -28,3 +31,15 @@ def write_block(path: Path, name: str, content: str) -> None:
     text = path.read_text("utf-8")
     read_block(text, name)
     path.write_text(_pattern(name).sub(lambda found: found[1] + content + found[2], text), "utf-8")
+
+
+def clear(folder: Path) -> None:
+    """Make `folder` anew; SystemExit where it holds what no script of this folder wrote."""
+    mark = folder / MARK
+    if folder.exists() and not (folder.is_dir() and (mark.is_file() or not any(folder.iterdir()))):
+        raise SystemExit(
+            f"{folder} must be a new folder or one of an earlier run, and holds something else; name another"
+        )
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    mark.touch()

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Fill the results table of docs/training.md and weights/mini/README.md: each stage at Stable Diffusion's guidance, the
-# editions of the embedded model at their own, on the prompts of the test split; these on natural prompts, the last by the
+# editions of the embedded model at their own (3, 3 and the folder's), on the prompts of the test split; these on natural prompts, the last by the
 # scorer, too.
 # After runs/train_mini.sh and python -m runs.export_mini. Arguments go to every evaluation.
 set -euo pipefail
@@ -18,13 +18,16 @@ evaluate base_ja checkpoints/mini/base/model ja --guidance-scale 7.5 "$@"
 evaluate stage1 checkpoints/mini/stage1/model ja --guidance-scale 7.5 "$@"
 evaluate stage2 checkpoints/mini/stage2/model ja --guidance-scale 7.5 "$@"
 evaluate decoder checkpoints/mini/decoder/model ja --guidance-scale 7.5 "$@"
-evaluate first checkpoints/mini/decoder/model ja "$@"
-evaluate text checkpoints/mini/text/model ja "$@"
+evaluate first checkpoints/mini/decoder/model ja --guidance-scale 3 "$@"
+evaluate text checkpoints/mini/text/model ja --guidance-scale 3 "$@"
 evaluate mini weights/mini ja "$@"
 prompts=jsd/training/evaluation/sets/natural.txt
-for row in first=checkpoints/mini/decoder/model text=checkpoints/mini/text/model mini=weights/mini; do
-  evaluate "natural_${row%%=*}" "${row#*=}" ja --prompts "$prompts" --seeds 2 --sprites data/scenes
-done
+natural() {  # NAME FOLDER
+  evaluate "natural_$1" "$2" ja --prompts "$prompts" --seeds 2 --sprites data/scenes "${@:3}"
+}
+natural first checkpoints/mini/decoder/model --guidance-scale 3 "$@"
+natural text checkpoints/mini/text/model --guidance-scale 3 "$@"
+natural mini weights/mini "$@"
 evaluate ja500_mini weights/mini ja --prompts jsd/training/evaluation/sets/ja-500.txt --scorer weights/clip_ja \
   --num-inference-steps 12 "$@"
 

@@ -8,11 +8,10 @@ Needs data/mini and data/scenes (jsd data build, jsd data sprites). Judged as do
 
 import argparse
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
-from runs.blocks import DOCS, ROOT
+from runs.blocks import DOCS, ROOT, clear
 
 PROMPTS = ROOT / "jsd" / "training" / "evaluation" / "sets" / "natural.txt"
 RATE, BATCH, SEED = "3e-4", "32", 1
@@ -88,7 +87,7 @@ def main() -> None:
             raise SystemExit(f"failed: jsd {' '.join(map(str, words))}")
 
     place: Path = args.folder
-    shutil.rmtree(place, ignore_errors=True)
+    clear(place)
     wrong = write_pictures(place / "pictures", args.exchanged)
     concepts = Corpus.load(ROOT / "data" / "mini").concepts
     japan = {f"{code}.png" for code, one in concepts.items() if one.japan}

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from runs.blocks import DOCS, ROOT, write_block
+from runs.blocks import DOCS, ROOT, clear, write_block
 
 RESULTS = DOCS / "results" / "scale.json"
 PAGES = (DOCS / "scale.md", DOCS / "scale.ja.md")
@@ -47,7 +47,7 @@ def measure_steps(folder: Path, count: int) -> dict[str, dict[str, float]]:
     from jsd.cli import main as jsd
     from jsd.models.folder import weights_root
 
-    shutil.rmtree(folder, ignore_errors=True)
+    clear(folder)
     write_pictures(folder / "pictures", count)
     mine, scores = folder / "mine", folder / "scores.parquet"
     mini = str(weights_root() / "mini")

@@ -20,10 +20,10 @@ def main() -> None:
     from jsd.models.folder import weights_root
     from jsd.prompting.tokenizer import JapaneseTokenizer
     from jsd.scoring import JapaneseClip, load_scorer, save_own
-    from jsd.training.clip import HELD_OUT, HIDDEN, PROJECTION, STAGE, Pairs, load_drawings, measure
+    from jsd.training.clip import HELD_OUT, HIDDEN, PROJECTION, STAGE, Pairs, load_drawings, made_of, measure
     from jsd.training.corpora.sprites import DESIGNS
     from jsd.training.logs import Log
-    from jsd.training.loop import train
+    from jsd.training.loop import CHECKPOINT_FILE, check_settings, train
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sources", type=Path, default=Path("data/sources"), help="default: %(default)s")
@@ -38,13 +38,19 @@ def main() -> None:
     model = JapaneseClip(tokenizer.vocab_size, tokenizer.pad_token_id, HIDDEN, PROJECTION)
     pairs = Pairs(drawings, designs, tokenizer, STAGE.train_batch_size, seed=0)
     pairs.start(model)
+    settings = {
+        "designs": " ".join(designs),
+        "concepts": len(drawings.concepts),
+        "made_of": made_of(drawings, vocabulary),
+    }
+    check_settings(args.output / CHECKPOINT_FILE, settings)
     with Log(args.output) as log:
         ema, _, seconds = train(
             STAGE,
             torch.nn.ModuleDict({"scorer": model}),
             lambda step: pairs.loss(model, step),
             args.output,
-            settings={"designs": " ".join(designs), "concepts": len(drawings.concepts)},
+            settings=settings,
             checkpointing_steps=100,
             autocast=torch.autocast("cpu", torch.bfloat16, enabled=False),
             log=log.write,

@@ -13,7 +13,7 @@ from PIL import Image
 from jsd.cli import build_parser
 from jsd.training.evaluation.prompt_sets import GROUPS
 from runs import results_table, strip
-from runs.blocks import ROOT, read_block, write_block
+from runs.blocks import ROOT, clear, read_block, write_block
 from runs.export_mini import export
 from runs.results_table import (
     COLUMNS,
@@ -69,7 +69,7 @@ def test_training_runs_every_stage_in_the_recipes_order(tmp_path: Path) -> None:
 
 
 def test_evaluation_fills_every_row(tmp_path: Path) -> None:
-    *evaluations, describe, table = calls_of("evaluate_mini.sh", tmp_path, "--seeds", "2")
+    *evaluations, describe, table = calls_of("evaluate_mini.sh", tmp_path, "--seeds", "3")
     parsed = [build_parser().parse_args(call) for call in evaluations]
     natural = [args for args in parsed if args.prompts is not None and args.scorer is None]
     (scored,) = [args for args in parsed if args.scorer is not None]
@@ -77,10 +77,11 @@ def test_evaluation_fills_every_row(tmp_path: Path) -> None:
     assert [args.output.name for args in split] == list(ROWS)
     assert [args.output.name for args in natural] == list(NATURAL_ROWS)
     assert [args.language for args in split] == ["en"] + ["ja"] * 7
-    assert [args.guidance_scale for args in split] == [7.5] * 5 + [None] * 3, "the editions are at their own"
-    assert {(args.seeds, args.split) for args in split} == {(2, "test")}
+    assert [args.guidance_scale for args in split] == [7.5] * 5 + [3, 3, None], "the editions are at their own"
+    assert [args.guidance_scale for args in natural] == [3, 3, None]
+    assert {(args.seeds, args.split) for args in (*split, *natural)} == {(3, "test")}
     assert {str(args.prompts) for args in natural} == {NATURAL} and (ROOT / NATURAL).is_file()
-    assert (scored.output.name, scored.seeds) == (SCORED, 2) and (ROOT / scored.prompts).is_file()
+    assert (scored.output.name, scored.seeds) == (SCORED, 3) and (ROOT / scored.prompts).is_file()
     assert describe == ["data", "describe"]
     assert table[:2] == ["-m", "runs.results_table"]
     assert table[2:] == [f"{args.output.name}={args.output}/report.json" for args in parsed]
@@ -223,3 +224,16 @@ def test_the_sheet_has_every_prompt_and_its_number(toy_folder: Path, tmp_path: P
         assert image.crop((0, 32, 32, 32 + strip.NUMBER_PX)).convert("L").getextrema()[0] < 100, "no number below"
     rows = [line for line in strip.sheet_block(path).splitlines() if line.startswith("* ")]
     assert rows[0].startswith("* 1「絵0」 2「絵1」") and rows[1] == f"* {strip.COLUMNS + 1}「絵{strip.COLUMNS}」"
+
+
+def test_a_script_makes_its_own_folder_anew_and_no_other(tmp_path: Path) -> None:
+    clear(tmp_path / "new")
+    (tmp_path / "new" / "left").touch()
+    clear(tmp_path / "new")
+    assert not (tmp_path / "new" / "left").exists()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "photo.png").touch()
+    for place in (tmp_path / "mine", tmp_path / "mine" / "photo.png"):
+        with pytest.raises(SystemExit, match="name another"):
+            clear(place)
+    assert (tmp_path / "mine" / "photo.png").is_file()

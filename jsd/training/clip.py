@@ -4,6 +4,7 @@ A step shows two designs of each concept, on other grounds, sizes and hues; both
 each other (Radford et al., arXiv 2103.00020; SLIP, arXiv 2112.12750, adds the second pull likewise).
 """
 
+import hashlib
 import math
 import random
 from collections.abc import Mapping, Sequence
@@ -20,7 +21,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from jsd.atomic import replacing_file
-from jsd.prompting.tokenizer import JapaneseTokenizer
+from jsd.prompting.tokenizer import VOCABULARY_FILE, JapaneseTokenizer
 from jsd.scoring import SIZE_PX, JapaneseClip, Scorer, read_captions, seen
 from jsd.training.corpora.concepts import Concept, distinctive_keywords, named_concepts
 from jsd.training.corpora.filtering import area_under_curve
@@ -56,11 +57,12 @@ class Drawings:
 def load_drawings(sources: Path, cache: Path) -> Drawings:
     """Of the packages in `sources`; kept in `cache`, since drawing them takes minutes."""
     concepts = named_concepts(sources)
-    if not cache.is_file():
+    key = hashlib.sha256(repr(concepts).encode()).hexdigest()
+    if not _is_of(cache, key):
         cache.parent.mkdir(parents=True, exist_ok=True)
         drawn = {design: _draw(design, concepts, sources) for design in DESIGNS}
         with replacing_file(cache) as temporary:
-            np.savez(temporary, **drawn)  # type: ignore[arg-type]
+            np.savez(temporary, made_of=np.array(key), **drawn)  # type: ignore[arg-type]
     with np.load(cache) as kept:
         sprites = {design: kept[design] for design in DESIGNS}
     present = {design: sprites[design][..., 3].any(axis=(1, 2)) for design in DESIGNS}
@@ -70,6 +72,20 @@ def load_drawings(sources: Path, cache: Path) -> Drawings:
         {design: one[chosen] for design, one in sprites.items()},
         {design: one[chosen] for design, one in present.items()},
     )
+
+
+def _is_of(cache: Path, key: str) -> bool:
+    if not cache.is_file():
+        return False
+    with np.load(cache) as kept:
+        return "made_of" in kept and str(kept["made_of"]) == key
+
+
+def made_of(drawings: Drawings, vocabulary: Path) -> str:
+    """A digest of what the scorer learns from."""
+    whole = hashlib.sha256(repr(drawings.concepts).encode())
+    whole.update((vocabulary / VOCABULARY_FILE).read_bytes())
+    return whole.hexdigest()
 
 
 def _draw(design: str, concepts: Sequence[Concept], sources: Path) -> NDArray[np.uint8]:
