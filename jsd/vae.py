@@ -36,16 +36,25 @@ def _shift(vae: Any) -> float:
     return 0.0 if shift is None else float(shift)
 
 
+def _dtype(vae: Any) -> torch.dtype:
+    """The VAE's; where a cancelled request left a part of it in float32, all of it is brought back first."""
+    dtypes = sorted({one.dtype for one in vae.parameters()}, key=lambda one: one.itemsize)
+    if len(dtypes) > 1:
+        torch.nn.Module.to(vae, dtypes[0])
+    dtype: torch.dtype = vae.dtype
+    return dtype
+
+
 def _run(vae: Any, run: Callable[[Tensor], Tensor], x: Tensor, upcast: bool) -> Tensor:
     """`run` in the VAE's dtype; in float32 where half precision overflowed, or is known to: `upcast`."""
-    dtype, device = vae.dtype, vae.device
+    dtype, device = _dtype(vae), vae.device
     result = torch.full((), torch.nan) if upcast and dtype == torch.float16 else run(x.to(device, dtype)).float()
     if bool(torch.isfinite(result).all()):
         return result
     if dtype != torch.float32:
-        # nn.Module's own `to`: diffusers' warns at every call.
-        torch.nn.Module.to(vae, torch.float32)
         try:
+            # nn.Module's own `to`: diffusers' warns at every call.
+            torch.nn.Module.to(vae, torch.float32)
             result = run(x.to(device, torch.float32))
         finally:
             torch.nn.Module.to(vae, dtype)

@@ -11,6 +11,7 @@ from PIL import Image
 from jsd.errors import GenerationError
 from jsd.options import SamplingOptions
 from jsd.pipeline import Pipeline
+from jsd.vae import decode_latents
 
 OPTIONS = SamplingOptions(prompt="サラリーマン 油絵", num_inference_steps=2, seed=0)
 
@@ -80,3 +81,14 @@ def test_another_runtime_error_is_not_called_one_of_memory(toy_folder: Path) -> 
     pipeline.unet.conv_in = torch.nn.Linear(1, 1)
     with pytest.raises(RuntimeError, match="shapes"):
         pipeline.generate(OPTIONS)
+
+
+def test_a_vae_that_was_left_half_in_float32_decodes_as_before(toy_folder: Path) -> None:
+    """Cog cancels between any two instructions."""
+    decoder = Pipeline.load(toy_folder, device="cpu", dtype="bfloat16").vae
+    latents = torch.randn((1, 4, 8, 8), generator=torch.Generator().manual_seed(0))
+    before = decode_latents(decoder, latents)
+    for parameter in list(decoder.parameters())[::2]:
+        parameter.data = parameter.data.float()
+    assert torch.equal(decode_latents(decoder, latents), before)
+    assert {one.dtype for one in decoder.parameters()} == {torch.bfloat16}

@@ -28,6 +28,7 @@ from jsd.models.weights import CHECKER, MODELS, SECOND_ENCODER, UPSCALER, WEIGHT
 ENDING = ".safetensors"
 FILES = "jsd.files"  # a key of the metadata: name -> base64
 KEPT = (".json", ".model", ".md", "LICENSE")
+INDEX_ENDINGS = (".index.json", ".index.fp16.json")
 MAX_KEPT_BYTES = 4 * 2**20
 # Remade for each folder, or of parts that the file has no place for.
 NOT_KEPT = ("tokenizer_2", CHECKER, "feature_extractor", UPSCALER, "page")
@@ -139,6 +140,7 @@ def _files(folder: Path) -> dict[str, bytes]:
     for path in sorted([*folder.glob("*"), *folder.glob("*/*")]):
         name = path.relative_to(folder).as_posix()
         is_kept = path.is_file() and path.name.endswith(KEPT) and name.partition("/")[0] not in NOT_KEPT
+        is_kept &= not path.name.endswith(INDEX_ENDINGS)  # of shards, which are one file then
         if is_kept and path.name != "tokenizer.json" and path.stat().st_size <= MAX_KEPT_BYTES:
             found[name] = path.read_bytes()
     return found
@@ -161,7 +163,7 @@ def _files_within(path: Path, metadata: Mapping[str, str]) -> dict[str, bytes]:
         parts = PurePosixPath(name).parts
         if len(parts) not in (1, 2) or ".." in parts or name.startswith("/") or not name.endswith(KEPT):
             raise _damaged(path)
-    return files
+    return {name: data for name, data in files.items() if not name.endswith(INDEX_ENDINGS)}
 
 
 def _damaged(path: Path) -> ModelFolderError:

@@ -30,9 +30,8 @@ def fetch_picture(url: str, field: str) -> bytes:
     client = httpx.Client(
         transport=CheckedHosts(),
         timeout=DEADLINE_SECONDS,
-        follow_redirects=True,
-        max_redirects=MAX_REDIRECTS,
-        headers={"User-Agent": f"jsd/{__version__}"},
+        # As it is: a few bytes may unpack to more than there is memory.
+        headers={"User-Agent": f"jsd/{__version__}", "Accept-Encoding": "identity"},
     )
     answers: SimpleQueue[bytes | Exception] = SimpleQueue()
     Thread(target=_read, args=(client, url, answers), daemon=True).start()
@@ -58,16 +57,31 @@ def fetch_picture(url: str, field: str) -> bytes:
 
 def _read(client: httpx.Client, url: str, answers: "SimpleQueue[bytes | Exception]") -> None:
     try:
-        with client.stream("GET", url) as response:
+        answers.put(_fetched(client, url))
+    except Exception as error:  # of httpx, of the name's look-up, of a connection that was closed above
+        answers.put(error)
+
+
+def _fetched(client: httpx.Client, url: str) -> bytes:
+    request = client.build_request("GET", url)
+    for _ in range(MAX_REDIRECTS + 1):
+        response = client.send(request, stream=True)
+        try:
+            if response.next_request is not None:  # its own body, of any length, is not read
+                request = response.next_request
+                continue
             response.raise_for_status()
+            if response.headers.get("content-encoding", "identity").lower() != "identity":
+                raise OSError("it is compressed, and was not to be")
             content = bytearray()
-            for chunk in response.iter_bytes():
+            for chunk in response.iter_raw():
                 content += chunk
                 if len(content) > MAX_BYTES:
                     raise OSError(f"it has more than {MAX_BYTES // 2**20} MiB")
-        answers.put(bytes(content))
-    except Exception as error:  # of httpx, of the name's look-up, of a connection that was closed above
-        answers.put(error)
+            return bytes(content)
+        finally:
+            response.close()
+    raise OSError(f"it leads on more than {MAX_REDIRECTS} times")
 
 
 def _reason(error: Exception) -> str:

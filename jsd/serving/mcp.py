@@ -83,6 +83,7 @@ class Artist:
                 line += f", {path}"
             lines.append(line)
             self.drawn[picture.seed] = picture.options
+            self.drawn.move_to_end(picture.seed)
         while len(self.drawn) > REMEMBERED:
             self.drawn.popitem(last=False)
         notes = [*notes, *said]

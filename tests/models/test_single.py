@@ -15,7 +15,7 @@ from toy_checker import write_toy_checker
 from jsd.errors import JsdError
 from jsd.models.components import expected_shapes
 from jsd.models.random import model_configs
-from jsd.models.single import FILES, read_single, write_single
+from jsd.models.single import FILES, _files, read_single, write_single
 from jsd.models.single_names import place
 from jsd.prompting.tokenizer import JapaneseTokenizer
 from tests.toy_sdxl import write_toy_sdxl_folder
@@ -90,6 +90,13 @@ def test_the_file_becomes_the_folder_again(folder: Path, file: Path, tmp_path: P
     assert again.keys() == before.keys() and all(torch.equal(again[name], before[name]) for name in before)
     ids = [JapaneseTokenizer.load(one / "tokenizer").encode("猫の肖像画") for one in (folder, tmp_path / "again")]
     assert ids[0] == ids[1]
+
+
+def test_an_index_of_shards_does_not_come_along(folder: Path, tmp_path: Path) -> None:
+    """diffusers would look for the shards."""
+    copied = shutil.copytree(folder, tmp_path / "copied")
+    (copied / "unet" / "diffusion_pytorch_model.safetensors.index.json").write_text("{}")
+    assert _files(copied) == _files(folder)
 
 
 def test_a_file_without_metadata_wants_the_folder_that_it_is_like(folder: Path, file: Path, tmp_path: Path) -> None:

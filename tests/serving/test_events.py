@@ -57,4 +57,26 @@ def test_a_client_that_reads_nothing_does_not_hold_up_what_draws_for_it() -> Non
     asyncio.run(relay(STREAM))
     large = b"event: output\ndata: " + bytes(MAX_UNREAD_BYTES // 3) + b"\n\n"
     with pytest.raises(Gone):
-        asyncio.run(relay(*3 * [large]))
+        asyncio.run(relay(*5 * [large]))
+
+
+def test_a_picture_larger_than_the_bound_goes_to_a_client_that_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jsd.serving.front.events.MAX_UNREAD_BYTES", 10)
+    output = b"event: output\ndata: " + b"x" * 100 + b"\n\n"
+    whole = output * 2 + b"event: completed\ndata: " + b"y" * 100 + b"\n\n"
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def stream() -> AsyncIterator[bytes]:
+        for place in range(0, len(whole), 7):
+            await asyncio.sleep(0)  # the client reads
+            yield whole[place : place + 7]
+
+    async def relay() -> None:
+        events = Events(send)
+        await events.end(await events.take(httpx.Response(200, content=stream())))
+
+    asyncio.run(relay())
+    assert b"".join(message.get("body", b"") for message in sent) == whole

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,45 @@ def test_an_answer_that_is_too_large_is_refused(tmp_path: Path, monkeypatch: pyt
     (tmp_path / "a.png").write_bytes(bytes(2**20 + 1))
     with serving(tmp_path) as url, pytest.raises(InvalidInputError, match="more than 1 MiB"):
         fetch_picture(f"{url}/a.png", "image")
+
+
+class Leading(BaseHTTPRequestHandler):
+    """/to-b leads to /b with a body that never ends, /round to itself."""
+
+    def do_GET(self) -> None:
+        leads = {"/to-b": "/b", "/round": "/round"}.get(self.path)
+        self.send_response(200 if leads is None else 302)
+        if leads is not None:
+            self.send_header("location", leads)
+        if self.path == "/packed":
+            self.send_header("content-encoding", "gzip, gzip")
+        self.end_headers()
+        with suppress(OSError):
+            while self.path == "/to-b":
+                self.wfile.write(bytes(2**16))
+            self.wfile.write(b"content")
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def leading() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Leading)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.mark.usefixtures("own_network")
+def test_nothing_is_read_but_what_the_address_leads_to_as_it_is(leading: str) -> None:
+    assert fetch_picture(f"{leading}/to-b", "image") == fetch_picture(f"{leading}/b", "image") == b"content"
+    for place, said in (("round", "more than 5 times"), ("packed", "compressed")):
+        with pytest.raises(InvalidInputError, match=said):
+            fetch_picture(f"{leading}/{place}", "image")
 
 
 def test_what_others_have_left_for_an_hour_is_swept_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

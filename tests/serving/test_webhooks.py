@@ -1,17 +1,20 @@
 """Webhooks of a server that strangers reach: the front calls what was checked, and nothing that it leads to."""
 
+import asyncio
 import json
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from cog_client import PROMPT, free_port, serving_process, wait_for
+from cog_client import PROMPT, Server, free_port, serving_process, wait_for
 from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
+from test_pictures import dribbling
 
-from jsd.serving.front.webhooks import Webhooks, origin
+from jsd.serving.front.webhooks import AGAIN, Webhooks, origin, post
 
 
 class Receiver(BaseHTTPRequestHandler):
@@ -65,6 +68,14 @@ def test_a_name_that_has_moved_into_a_network_of_its_own_is_not_called(
     assert client.post(webhooks.address(url), content=b"{}").status_code == 502 and received == []
 
 
+def test_a_host_that_dribbles_is_left_at_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JSD_ALLOW_PRIVATE_ADDRESSES", "1")
+    monkeypatch.setattr("jsd.serving.front.webhooks.DEADLINE_SECONDS", 0.5)
+    began = time.monotonic()
+    with dribbling(lambda connection: connection.sendall(b"H")) as url:
+        assert asyncio.run(post(url, b"{}", "")) == AGAIN and time.monotonic() - began < 2
+
+
 @pytest.mark.parametrize(
     ("host", "found"),
     [
@@ -90,3 +101,18 @@ def test_a_server_behind_a_proxy_calls_webhooks(
         wait_for(lambda: any(json.loads(content)["status"] == "succeeded" for _, content in received))
     assert {path for path, _ in received} == {"/done"}
     assert json.loads(received[-1][1])["output"] == answer["output"]
+
+
+def test_one_that_is_cancelled_while_it_waits_is_told_to_its_webhook(
+    receiver: tuple[str, list[tuple[str, bytes]]], server: Server
+) -> None:
+    url, received = receiver
+    asked = {"input": {**PROMPT, "num_inference_steps": 300}}
+    server.request("PUT", "/predictions/before", asked, Prefer="respond-async")
+    for name, wanted in (("told", ["completed"]), ("silent", ["start"])):
+        body = {**asked, "webhook": f"{url}/{name}", "webhook_events_filter": wanted}
+        assert server.request("PUT", f"/predictions/{name}", body, Prefer="respond-async")[0] == 202
+        server.request("POST", f"/predictions/{name}/cancel", {})
+    server.request("POST", "/predictions/before/cancel", {})
+    wait_for(lambda: bool(received))
+    assert [(path, json.loads(content)["status"]) for path, content in received] == [("/told", "canceled")]

@@ -42,7 +42,7 @@ class Events:
 
     async def end(self, content: bytes) -> None:
         """`content`: the prediction as it ended."""
-        self._put(COMPLETED + content + b"\n\n")
+        self._unread.put_nowait(COMPLETED + content + b"\n\n")
         self._unread.put_nowait(None)
         assert self._sending is not None
         await self._sending
@@ -52,9 +52,9 @@ class Events:
             self._sending.cancel()
 
     def _put(self, event: bytes) -> None:
-        self._unread_bytes += len(event)
-        if self._unread_bytes > MAX_UNREAD_BYTES:
+        if self._unread_bytes > MAX_UNREAD_BYTES:  # of those before: a large picture is no sign of a slow client
             raise Gone
+        self._unread_bytes += len(event)
         self._unread.put_nowait(event)
 
     async def _send_all(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
@@ -67,8 +67,11 @@ class Events:
 
 async def _whole(response: httpx.Response) -> AsyncIterator[bytes]:
     """Event by event, however they were cut on the way."""
-    rest = b""
+    rest = bytearray()
     async for chunk in response.aiter_raw():
-        *events, rest = (rest + chunk).split(b"\n\n")
-        for event in events:
-            yield event + b"\n\n"
+        looked_at = max(0, len(rest) - 1)
+        rest += chunk
+        while (end := rest.find(b"\n\n", looked_at)) >= 0:
+            yield bytes(rest[: end + 2])
+            del rest[: end + 2]
+            looked_at = 0

@@ -6,7 +6,7 @@ import logging
 import re
 import shutil
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +28,7 @@ KEPT_ANSWERS, KEPT_SECONDS, KEPT_BYTES = 100, 3600.0, 256 * 2**20
 # In Cog's answers, and in the last event of a stream.
 STATUS = re.compile(rb'"status"\s*:\s*"(\w+)"')
 TAIL_BYTES = 4096
+WEBHOOK_SECONDS = 40
 # Between two tries to cancel.
 CANCEL_SECONDS = 0.02
 # What Cog's server says where its worker or its slot is lost, not where a request is wrong.
@@ -109,7 +110,7 @@ class Predictions:
             async with self._with_cog(prediction) as response:
                 answer = await _unless(prediction.stop, _read(response, events))
         except (Canceled, Lost) as reason:
-            answer = _ended(prediction, reason)
+            answer = self._told(prediction.request, _ended(prediction, reason))
         answer = self._explained(answer)
         self._count(prediction, answer.content)
         return answer
@@ -123,14 +124,31 @@ class Predictions:
             except Refused as refused:
                 error = _("no turn within {seconds} seconds", seconds=self.line.wait_seconds)
                 self.figures.refused.labels(refused.reason).inc()
-                answer = Answer.of(200, id=prediction.request.id, status="failed", error=error, logs="", metrics={})
+                failed = Answer.of(200, id=prediction.request.id, status="failed", error=error, logs="", metrics={})
+                answer = self._told(prediction.request, failed)
+            self.kept.pop(prediction.request.id, None)  # of an earlier one, in an earlier place
             self.kept[prediction.request.id] = (monotonic(), answer)
             self._forget()
 
-        task = asyncio.ensure_future(keep())
+        self._go_on(keep())
+        return Answer.of(202, id=prediction.request.id, status="starting")
+
+    def _go_on(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
         self._unattended.add(task)
         task.add_done_callback(self._unattended.discard)
-        return Answer.of(202, id=prediction.request.id, status="starting")
+
+    def _told(self, request: PredictionRequest, answer: Answer) -> Answer:
+        """`answer`, of which Cog knows nothing, told to the webhook too."""
+
+        async def tell(url: str) -> None:
+            with suppress(httpx.HTTPError):
+                async with httpx.AsyncClient(timeout=WEBHOOK_SECONDS) as client:
+                    await client.post(url, content=answer.content, headers={"content-type": "application/json"})
+
+        if request.hears_of_the_end is not None:
+            self._go_on(tell(request.hears_of_the_end))
+        return answer
 
     @asynccontextmanager
     async def _with_cog(self, prediction: Prediction) -> AsyncIterator[httpx.Response]:

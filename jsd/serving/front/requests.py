@@ -79,6 +79,7 @@ class PredictionRequest:
     body: bytes  # for Cog, as the headers
     headers: dict[str, str]
     webhook: str | None
+    hears_of_the_end: str | None  # the webhook as Cog is told it, where it asks for that event
     wants_events: bool
     wants_no_answer: bool  # but to ask for it later
 
@@ -116,9 +117,15 @@ def read_request(
         body=_written({**body, "id": prediction_id, "input": kept, "context": context}),
         headers={"content-type": "application/json", **passed},
         webhook=webhook,
+        hears_of_the_end=body["webhook"] if webhook is not None and _wants_the_end(body) else None,
         wants_events="text/event-stream" in headers.get("accept", ""),
         wants_no_answer="respond-async" in headers.get("prefer", ""),
     )
+
+
+def _wants_the_end(body: Mapping[str, Any]) -> bool:
+    wanted = body.get("webhook_events_filter")
+    return not isinstance(wanted, list) or "completed" in wanted
 
 
 def _check(inputs: Mapping[str, Any]) -> None:
