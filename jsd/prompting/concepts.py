@@ -25,13 +25,18 @@ ALIKE = 0.45  # of difflib's ratio
 _SCRIPTS = _KANJI, _HIRAGANA, _KATAKANA = [re.compile(f"[{letters}]") for letters in ("々一-鿿", "ぁ-ゖ", "ァ-ヺー")]
 # What may follow a name in hiragana without being a part of the word.
 _AFTER_HIRAGANA = re.compile(
-    r"[のをがはにでともへやだ]|さん|ちゃん|くん|さま|です|みたい|っぽ|など|たち|から|まで|より|ひとつ|ふたつ|みっつ"
+    r"[のをがはにでともへやだねよ]|さん|ちゃん|くん|さま|です|みたい|っぽ|など|たち|から|まで|より|ひとつ|ふたつ|みっつ|"
+    r"ください|ちょうだい|ほしい|かいて|かわいい|おいしい|なの|って"
 )
+# What one may name a picture by, right after a name in its script: ペンギンイラスト, 猫水彩画.
+_MEDIUM = re.compile("イラスト|アイコン|スタンプ|キャラ|ロゴ|アニメ|写真|画像|油絵|水彩画|線画|ドット絵")
 # A kanji of its own that others may stand before: 白猫 is a cat, 北海道 no road.
 _PREFIXES = frozenset("白黒赤青黄緑紫茶金銀大小子親古新生夜朝夕春夏秋冬海山森野雪雨星花和洋")
 # Kana that may stand before one: ends of adjectives and verbs, particles. 折り紙 is no paper.
-_BEFORE_KANJI = frozenset("のいなただんるうくすつぬむぐぶがをにとはへもでや")
+_BEFORE_KANJI = frozenset("のいなただんるうくすつぬむぐぶがをにとはへもでやきて")
 _ALL_HIRAGANA = "".join(map(chr, range(ord("ぁ"), ord("ゖ") + 1)))
+# Words of two kanji of which the second is no thing in them, though the first may stand before one.
+_COMPOUNDS = frozenset(["朝顔", "夕顔", "山羊", "山車", "海猫", "海馬", "海牛", "大豆", "小豆"])
 _NUMERALS = frozenset("一二三四五六七八九十数")  # 卵二個
 _WORD = re.compile("[々一-鿿]+[ぁ-ゖ]{0,2}|[ァ-ヺー]+|[ぁ-ゖー]{2,}|[a-z]+")
 
@@ -152,12 +157,16 @@ def _is_a_word(text: str, start: int, end: int) -> bool:
     before, after = text[:start], text[start + len(name) :]
     if name == "":
         return False
+    if name in ("なし", "あり"):  # pear and ant, or none and some: 文字なし
+        return before == "" or before[-1] in " 　、"
+    if name.endswith("い") and (_KANJI.match(after) or _KATAKANA.match(after)):
+        return False  # of an adjective, before what it says something of: 冷たい豆腐
     if all(map(_HIRAGANA.match, name)):
         if len(name) == 1:
             return before.strip() == after.strip() == ""
         return not _HIRAGANA.match(after) or _AFTER_HIRAGANA.match(after) is not None
     for script in (_KATAKANA, _KANJI):
-        if script.match(name[-1]) and script.match(after) and after[0] not in _NUMERALS:
+        if script.match(name[-1]) and script.match(after) and after[0] not in _NUMERALS and not _MEDIUM.match(after):
             return False
     if _KATAKANA.match(name[0]):
         return not _KATAKANA.match(before[-1:])
@@ -167,4 +176,6 @@ def _is_a_word(text: str, start: int, end: int) -> bool:
         # The end of a word in kanji, 折り紙, or one of its own: のら犬.
         is_an_end = _KANJI.match(before.rstrip(_ALL_HIRAGANA)[-1:]) is not None
         return not is_an_end or before[-1] in _BEFORE_KANJI
+    if before[-1] + name in _COMPOUNDS:
+        return False
     return not _KANJI.match(before[-1]) or (before[-1] in _PREFIXES and not _KANJI.match(before[-2:-1]))

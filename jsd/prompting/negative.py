@@ -1,10 +1,11 @@
-"""Negative prompts on lines of the prompt that begin with ネガティブ: ."""
+"""Negative prompts on lines of the prompt that begin with ネガティブ: or ネガティブプロンプト: ."""
 
 import re
 import unicodedata
 
 # Composed, and decomposed as macOS writes file names.
-_NEGATIVE = "|".join(unicodedata.normalize(form, "ネガティブ") for form in ("NFC", "NFD"))
+_NAMES = ("ネガティブ", "ネガティブプロンプト")
+_NEGATIVE = "|".join(unicodedata.normalize(form, name) for name in _NAMES for form in ("NFC", "NFD"))
 _NEGATIVE_LINE = re.compile(rf"^[^\S\n]*(?:{_NEGATIVE})[^\S\n]*[:：](.*)\n?", re.MULTILINE)
 
 

@@ -87,6 +87,8 @@ class Around:
     def _verb(self, rng: random.Random, *kinds: str) -> str:
         """運ぶ, 運んだ or 運んでいる."""
         plain, past = rng.choice(self.verbs[rng.choice(kinds)])
+        if plain in ("いる", "ある"):  # they are themselves
+            return rng.choice((plain, past))
         return rng.choice((plain, past, past[:-1] + {"た": "て", "だ": "で"}[past[-1]] + "いる"))
 
 
