@@ -26,7 +26,7 @@ class InputPictures:
         if self.originals is None or not self.size[0] < enlarged.width <= self.originals[0].width:
             return enlarged
         image, mask = self.originals
-        mask = mask.resize(enlarged.size, Image.Resampling.NEAREST)
+        mask = shrink_mask(mask, enlarged.size)
         return Image.composite(enlarged, image.resize(enlarged.size, Image.Resampling.LANCZOS), mask)
 
 
@@ -48,11 +48,15 @@ def load_inputs(options: SamplingOptions, limits: SizeLimits, upscale: int = 1) 
                 image=_shown(image.size),
             )
         originals = (image, mask)
-        # A pixel is drawn anew where any of those that it stands for is: a thin stroke counts.
-        mask = mask.resize(size, Image.Resampling.BOX).point(lambda value: 255 if value > 0 else 0)
+        mask = shrink_mask(mask, size)
     notes = [*_scaled(image.size, (upscale * size[0], upscale * size[1])), *_unchanged(options, mask)]
     drawn = image.resize(size, Image.Resampling.LANCZOS)
     return InputPictures(size=size, image=drawn, mask=mask, notes=tuple(notes), originals=originals)
+
+
+def shrink_mask(mask: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """A pixel is white where any of those that it stands for is: a thin stroke counts."""
+    return mask.resize(size, Image.Resampling.BOX).point(lambda value: 255 if value > 0 else 0)
 
 
 def _scaled(size: tuple[int, int], fitted: tuple[int, int]) -> Iterator[Note]:

@@ -64,13 +64,13 @@ def paint(args: argparse.Namespace, corpus: str, output: Path, shards: int) -> N
 
 def stop(painted: SpawnProcess, folder: Path) -> int:
     """How many shards there are, once nobody adds any."""
-    while painted.is_alive() and not (folder / f"{FIRST_SHARDS - 1:05}.pt").exists():
+    while painted.is_alive() and not any(folder.glob(f"*/{FIRST_SHARDS - 1:05}.pt")):
         time.sleep(0.1)
     if painted.exitcode not in (None, 0):
         raise SystemExit("the scenes could not be painted; the reason is above")
     painted.terminate()
     painted.join()
-    return len(list(folder.glob("[0-9]*.pt")))
+    return len(list(folder.glob("*/[0-9]*.pt")))
 
 
 def pack(output: Path, result: Path) -> None:

@@ -159,14 +159,15 @@ def _is_a_word(text: str, start: int, end: int) -> bool:
         return False
     if name in ("なし", "あり"):  # pear and ant, or none and some: 文字なし
         return before == "" or before[-1] in " 　、"
-    if name.endswith("い") and (_KANJI.match(after) or _KATAKANA.match(after)):
+    goes_on = after != "" and after[0] not in _NUMERALS and not _MEDIUM.match(after)
+    if name.endswith("い") and goes_on and (_KANJI.match(after) or _KATAKANA.match(after)):
         return False  # of an adjective, before what it says something of: 冷たい豆腐
     if all(map(_HIRAGANA.match, name)):
         if len(name) == 1:
             return before.strip() == after.strip() == ""
         return not _HIRAGANA.match(after) or _AFTER_HIRAGANA.match(after) is not None
     for script in (_KATAKANA, _KANJI):
-        if script.match(name[-1]) and script.match(after) and after[0] not in _NUMERALS and not _MEDIUM.match(after):
+        if script.match(name[-1]) and script.match(after) and goes_on:
             return False
     if _KATAKANA.match(name[0]):
         return not _KATAKANA.match(before[-1:])

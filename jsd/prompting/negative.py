@@ -10,7 +10,7 @@ _NEGATIVE_LINE = re.compile(rf"^[^\S\n]*(?:{_NEGATIVE})[^\S\n]*[:：](.*)\n?", r
 
 
 def split_negative(prompt: str) -> tuple[str, str]:
-    """(prompt, what stands on lines that begin with ネガティブ: or ネガティブ：); without such a line, as it is."""
+    """(prompt, what stands on lines that begin so, the colon in half or full width); without such a line, as it is."""
     negatives = [text.strip() for text in _NEGATIVE_LINE.findall(prompt)]
     if not negatives:
         return prompt, ""

@@ -230,7 +230,7 @@ class Prompts:
 
 
 def read_prompts(tokenizer: JapaneseTokenizer, options: SamplingOptions) -> Prompts:
-    """The texts of a request; the prompt may hold negative ones, on lines that begin with ネガティブ: ."""
+    """The texts of a request; the prompt may hold negative ones (`jsd.prompting.negative`)."""
     check_style(readable_styles(tokenizer), options.style)
     prompt, negative = split_negative(with_style(options.prompt, options.style))
     negatives = [text for text in (options.negative_prompt, negative) if text]

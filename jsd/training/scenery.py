@@ -12,12 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from jsd.atomic import write_text
 from jsd.training.ahead import Ahead
 from jsd.training.batches import CaptionedLatents
 from jsd.training.corpora.phrases import Phrases
 from jsd.training.corpora.scenes import Scene, Scenes
-from jsd.training.latents import MADE_OF, add_weights, encode_pictures, holds
+from jsd.training.latents import add_weights, encode_pictures
 from jsd.training.loop import save_atomically
 
 SHARD = 1024  # scenes
@@ -34,13 +33,10 @@ class SceneLatents:
     """The scenes' latents (C, h, w), scaled, and what they show, by number."""
 
     def __init__(self, scenes: Scenes, vae: Any, size_px: int, folder: Path) -> None:
-        self.scenes, self.vae, self.size_px, self.folder = scenes, vae, size_px, folder
-        folder.mkdir(parents=True, exist_ok=True)
-        made_of = self._made_of()
-        if not holds(folder, made_of):  # what is kept is of other sprites, kinds of scenes, or another VAE
-            for path in folder.glob("*.pt"):
-                path.unlink()
-            write_text(folder / MADE_OF, made_of)
+        self.scenes, self.vae, self.size_px = scenes, vae, size_px
+        # Stages that draw other kinds of scenes, of other sprites or with another VAE, have their own.
+        self.folder = folder / self._made_of()[:12]
+        self.folder.mkdir(parents=True, exist_ok=True)
         self._shards: dict[int, dict[str, Any]] = {}
 
     def describe(self, number: int) -> Scene:

@@ -76,6 +76,10 @@ def image_encoder(recipe: Recipe) -> modules.ImageEncoder:
     return modules.ImageEncoder(unet["in_channels"], unet["sample_size"], 128, dim)
 
 
+def _vocabulary(stage: Stage) -> str | None:
+    return stage.language if stage.vocabulary is None else stage.vocabulary
+
+
 def run_stage(recipe: Recipe, name: str, options: TrainOptions) -> Path:
     """Train one stage, or go on where it stopped; returns its model folder, of LoRA its file."""
     stage = recipe.stages[name]
@@ -134,7 +138,7 @@ class Run:
         if "unet" in MODULES[stage.objective]:
             self.scheduler = scheduler_config(recipe, options)
             self.alphas_cumprod = alphas_cumprod(self.scheduler).to(options.device)
-        self.vocabulary = stage.language if stage.vocabulary is None else stage.vocabulary
+        self.vocabulary = _vocabulary(stage)
         self.tokenizer = None if self.vocabulary is None else self._tokenizer(self.vocabulary)
         self.modules = {name: self._module(name) for name in MODULES[stage.objective]}
         for module in self.modules.values():
@@ -209,7 +213,8 @@ class Run:
                 train_tokenizer(self.corpus, vocabulary, size, window, folder)
 
         output, start_from = self.options.output, self.options.start_from
-        is_read = any(output.glob(f"*/{CHECKPOINT_FILE}"))
+        readers = [name for name, stage in self.recipe.stages.items() if _vocabulary(stage) == vocabulary]
+        is_read = any((output / name / what).exists() for name in readers for what in (CHECKPOINT_FILE, "model"))
         made_of = corpus_digest(self.corpus if self.own is None else self.own)
         return kept_vocabulary(output / f"tokenizer_{vocabulary}", start_from, made_of, make, is_read=is_read)
 
@@ -293,6 +298,7 @@ class Run:
         folder, seed = self.options.output / f"enlarged_{self.options.seed}", self.options.seed
         digest = hashlib.sha256()
         add_weights(digest, self.vae)
+        digest.update(repr(list(self.corpus.concepts)).encode())
         if not holds(folder, digest.hexdigest()):
             build_enlarged(list(self.corpus.concepts), self.options.sources, self.vae, folder, seed)
             write_text(folder / MADE_OF, digest.hexdigest())

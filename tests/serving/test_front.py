@@ -145,6 +145,7 @@ def test_ids_in_the_address_follow_the_same_rule(server: Server) -> None:
         (b'{"context": {"a": 1}}', "context"),
         (b'{"webhook": "nowhere"}', "webhook"),
         (b'{"webhook": 5}', "webhook"),
+        (b'{"webhook": "http://a/\\ud800"}', "webhook"),
     ],
 )
 def test_a_body_that_is_no_request_is_422_with_what_is_wrong(server: Server, body: bytes, where: str) -> None:

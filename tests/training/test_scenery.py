@@ -53,15 +53,15 @@ def test_latents_are_those_of_the_scenes_and_made_once(scenes: Scenes, vae: torc
     pictures = np.stack([scenes.paint(*scenes.scene(12))])
     expected = scenery.encode_pictures(pictures, vae, 32) * 0.5
     torch.testing.assert_close(latents[1:], expected, atol=2e-2, rtol=0)
-    written = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
-    assert len(list(tmp_path.glob("*.pt"))) == 2
+    written = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.pt")}
+    assert len(list(tmp_path.rglob("*.pt"))) == 2
     with torch.autocast("cpu", torch.bfloat16):  # as in a step
         assert torch.equal(SceneLatents(scenes, vae, 32, tmp_path).get([3, 12]), latents)
     assert torch.equal(SceneLatents(scenes, vae, 32, tmp_path).get([3, 12]), latents)
-    assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == written
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.pt")} == written
 
 
-def test_what_was_made_of_something_else_is_made_anew(
+def test_what_was_made_of_something_else_is_another_stages(
     toy_corpus: Corpus, toy_sprites: Path, scenes: Scenes, vae: torch.nn.Module, tmp_path: Path
 ) -> None:
     """A stage that draws other kinds of scenes, or another VAE, in the same output folder."""
@@ -71,7 +71,9 @@ def test_what_was_made_of_something_else_is_made_anew(
     made = [(scenes, vae), (Scenes(toy_corpus.concepts, sprites, 0, ("pair",)), vae), (scenes, other_vae)]
     latents = [SceneLatents(one, encoder, 32, tmp_path).get(list(range(8))) for one, encoder in made]
     assert not torch.equal(latents[0], latents[1]) and not torch.equal(latents[0], latents[2])
+    painted = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.pt")}
     assert torch.equal(SceneLatents(scenes, vae, 32, tmp_path).get(list(range(8))), latents[0])
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.pt")} == painted, "and each stage keeps its own"
 
 
 def test_a_batch_may_hold_a_scene_alone(

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from PIL import Image
-from PIL.Image import Resampling
 from starlette.exceptions import HTTPException
 from starlette.requests import Request as HttpRequest
 
 from jsd.errors import InvalidInputError, Note
 from jsd.i18n import _
-from jsd.images import load_image
-from jsd.inputs import load_inputs
+from jsd.images import load_image, load_mask
+from jsd.inputs import load_inputs, shrink_mask
 from jsd.options import OPTIONS, SamplingOptions
 from jsd.prompting.styles import check_style
 from jsd.serving.clients.pictures import middle, to_base64
@@ -74,11 +73,12 @@ def _prepare(request: Request, limits: SizeLimits, upscale: int) -> tuple[dict[s
     inputs = {**request.inputs, "loras": loras, "upscale": upscale}
     inputs |= {"width": drawn.size[0], "height": drawn.size[1]}
     finished = upscale * drawn.size[0], upscale * drawn.size[1]
-    for name, picture, resample in (("image", image, Resampling.LANCZOS), ("mask", mask, Resampling.NEAREST)):
-        if picture is not None:
-            # What a mask keeps comes back with all these pixels; more of them reach no picture.
-            sent = picture.resize(finished, resample) if picture.width > finished[0] else picture
-            inputs[name] = f"data:image/png;base64,{to_base64(sent)}"
+    # What a mask keeps comes back with all these pixels; more of them reach no picture.
+    if image is not None and image.width > finished[0]:
+        mask = None if mask is None else shrink_mask(load_mask(mask), finished)
+        image = image.resize(finished, Image.Resampling.LANCZOS)
+    sent = {name: one for name, one in (("image", image), ("mask", mask)) if one is not None}
+    inputs |= {name: f"data:image/png;base64,{to_base64(one)}" for name, one in sent.items()}
     given = {name: value for name, value in inputs.items() if value is not None}
     return given, [str(note) for note in (*notes, *cropped, *drawn.notes)]
 

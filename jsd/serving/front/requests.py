@@ -144,7 +144,8 @@ def _check(inputs: Mapping[str, Any]) -> None:
 def _check_beside(body: Mapping[str, object]) -> None:
     """What Cog's server would refuse only in its turn, or find out when nobody listens any more."""
     webhook, context = body.get("webhook"), body.get("context")
-    if webhook is not None and not str(webhook).startswith(("https://", "http://")):
+    is_address = isinstance(webhook, str) and webhook.startswith(("https://", "http://")) and webhook.isprintable()
+    if webhook is not None and not is_address:
         raise BadRequest(f"webhook must be an https:// or http:// address, got {webhook!r:.200}", "webhook")
     is_texts = isinstance(context, dict) and all(isinstance(text, str) for text in context.values())
     if context is not None and not is_texts:

@@ -86,7 +86,7 @@ def _offered(loras: Sequence[str]) -> list[str]:
 
 
 def in_kana(tokenizer: JapaneseTokenizer, prompt: str) -> str:
-    """`prompt`, its lines that begin with ネガティブ: included, with kana for the words that cannot be read."""
+    """`prompt`, its negative lines included, with kana for the words that cannot be read."""
     read = read_prompts(tokenizer, SamplingOptions(prompt=prompt))
     if split_negative(prompt) == (prompt, ""):
         return read.prompt.suggestion()

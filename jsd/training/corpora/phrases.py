@@ -26,6 +26,7 @@ from jsd.training.corpora.words import (
 )
 
 SLOT = "{}"
+OF_COLOUR = frozenset("赤青黄緑紫茶黒白桃灰橙")  # of a name that says its own: no 青い赤提灯
 A_THING = Attributes("thing", ("つ", "個"), False, "stands", ("plain",))  # of a concept that concepts.tsv lacks
 # How often a spelling is drawn in phrases; alone all of them are drawn alike. The names of a concept are listed from
 # the most usual on: 車 is learnt behind every word, though many names end with it.
@@ -152,7 +153,8 @@ class Phrases:
         if self.coloured and rng.random() < COLOURED:
             code = rng.choice(self.coloured)
             word, asked = self.thing(code, rng)
-            colour = rng.choice(list(self.colours.values()))
+            fits = [one for one in self.colours.values() if self.emoji[code] not in one.concepts_left_out]
+            colour = rng.choice(fits)
             text, form = rng.choice(colour.templates).replace(SLOT, word), colour.templates[0].replace(SLOT, asked)
             return text, Asked(form, (asked,), (f"colour/{colour.name}",))
         word, asked = self.thing(code, rng)
@@ -284,6 +286,7 @@ class Phrases:
         code, text = scene.things[0], words[0]
         if scene.colour is not None:
             colour = self.colours[scene.colour]
+            text = self.words[code].name if OF_COLOUR & set(text) else text
             text = rng.choice(colour.near if colour.near and rng.random() < NEAR else colour.templates).replace(
                 SLOT, text
             )

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import chain
@@ -70,13 +71,20 @@ def _with_others(source: Path, drawn: list[Path], read: Iterator[Record | Noted]
     """What is `read` of captions that lie apart from their pictures; then the pictures that they do not name."""
     named: set[str] = set()
     for item in read:
-        if isinstance(item, Record) and isinstance(item.image, Path):
-            named.add(str(item.image))
+        if isinstance(item, Noted):
+            named.add(_same(source / item.key))
+        elif isinstance(item.image, Path):
+            named.add(_same(item.image))
         yield item
     for path in drawn:
         key = path.relative_to(source)
-        if str(path) not in named and _inside(source, key) is not None:
+        if _same(path) not in named and _inside(source, key) is not None:
             yield Noted(key.as_posix(), UNNAMED)
+
+
+def _same(path: Path) -> str:
+    """One for all spellings by which some file system finds a file."""
+    return unicodedata.normalize("NFC", str(path)).casefold()
 
 
 def _holds_records(path: Path) -> bool:
@@ -158,7 +166,7 @@ def _of_line(line: str, row: dict[str, Any] | str, source: Path, folder: Path, c
     if key is None:
         return Noted(line, OUTSIDE, name)
     item = _record(key, source / key, row, caption)
-    return replace(item, line=line) if isinstance(item, Record) else replace(item, key=line)
+    return replace(item, line=line) if isinstance(item, Record) else replace(item, detail=f"{line}: {item.detail}")
 
 
 def _splits(source: Path) -> dict[str, str]:

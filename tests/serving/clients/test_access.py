@@ -240,6 +240,15 @@ def test_a_picture_keeps_the_pixels_that_its_mask_keeps(side: int, sent: int) ->
     assert sizes == [(sent, sent)] * 2 and (inputs["width"], inputs["height"]) == (32, 32)
 
 
+def test_a_thin_stroke_of_a_mask_is_sent_on() -> None:
+    mask = Image.new("RGBA", (512, 512), "black")
+    mask.paste((0, 0, 0, 0), (101, 0, 102, 512))
+    files = {"image": ("a.png", png(Image.new("RGB", (512, 512)))), "mask": ("b.png", png(mask))}
+    inputs = reached_by("/v1/images/edits", data={"prompt": "猫", "size": "128x128"}, files=files)
+    sent = Image.open(BytesIO(base64.b64decode(inputs["mask"].partition(",")[2])))
+    assert sent.size == (128, 128) and sent.getbbox() == (25, 0, 26, 128)
+
+
 @pytest.mark.parametrize(
     ("path", "asked"), [("/v1/images/generations", {"style": "水墨画"}), ("/sdapi/v1/txt2img", {"styles": ["水墨画"]})]
 )

@@ -10,6 +10,7 @@ import pytest
 from jsd.training.corpora.concepts import Concept
 from jsd.training.corpora.corpus import Corpus, is_unseen
 from jsd.training.corpora.phrases import IN_COMPANY, UNREAD, USUAL, Phrases
+from jsd.training.corpora.scenes import Scene
 from jsd.training.corpora.styles import CORPUS_STYLES
 from jsd.training.corpora.words import read_phrases, read_vocabulary
 from jsd.training.recipes import DRAWN
@@ -187,3 +188,11 @@ def test_names_that_other_words_end_with_are_in_company_more_often(toy_corpus: C
     often = Counter(text for text, _ in (phrases.word(rng) for _ in range(200_000)))
     assert often["赤い山"] > 4 * often["赤い富士山"] > 0
     assert often["緑の山"] > 8 * often["緑っぽい山"] > 0, "a colour in its usual form"
+
+
+def test_what_takes_a_colour_is_called_by_no_other(toy_corpus: Corpus) -> None:
+    phrases = Phrases(toy_corpus, read_vocabulary(), drawn=("colour",))
+    code = next(iter(toy_corpus.concepts))
+    phrases.things[code], phrases.weights[code] = {"赤い風船": "風船"}, [1.0]
+    texts = {phrases.of_scene(Scene((code,), "3d", None, colour="青"), random.Random(seed)) for seed in range(50)}
+    assert all("赤" not in text for text in texts) and len(texts) > 1

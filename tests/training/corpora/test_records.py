@@ -270,9 +270,9 @@ def test_a_damaged_line_of_metadata_is_told_and_the_next_is_read(
     (found,) = pictures(read_source(place), noted)
     assert (found.record.key, found.record.columns["split"]) == ("b.png", "train")
     note, *others = noted
-    unnamed = [] if note.reason == "no caption" else [("a.png", "not among the captions")]
+    unnamed = [] if note.key == "a.png" else [("a.png", "not among the captions")]
     assert [(one.key, one.reason) for one in others] == unnamed
-    assert note.reason == BAD_LINES[bad] and "metadata.jsonl:2" in (note.key, note.detail)
+    assert note.reason == BAD_LINES[bad] and "metadata.jsonl:2" in f"{note.key} {note.detail}"
     assert secret.resolve() not in [Path(str(one)).resolve() for one in opened], "nothing outside is opened"
 
 
