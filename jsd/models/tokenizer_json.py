@@ -77,10 +77,10 @@ def write_tokenizer_json(folder: Path) -> None:
     write_json(
         path,
         {
-            "do_lower_case": tokenizer.do_lower_case,
-            **config,
-            # transformers writes 1e30 where none is set, which its own tokenizers cannot count to.
             "model_max_length": tokenizer.model_max_length,
+            "do_lower_case": tokenizer.do_lower_case,
+            # transformers writes 1e30 where no length is set, which its own tokenizers cannot count to.
+            **{name: value for name, value in config.items() if name != "model_max_length"},
             "tokenizer_class": TOKENIZER_CLASS,
             **{name: _piece_name(processor, id) for name, id in specials.items()},
         },
