@@ -21,9 +21,6 @@ from typing import Any
 import pytest
 import torch
 
-from jsd import SamplingOptions
-from jsd.batch.ray_engine import _with_absolute_paths
-from jsd.batch.rows import Row
 from jsd.cli import main
 
 needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="the extra ray is not installed")
@@ -344,12 +341,3 @@ def test_without_ray_it_says_how_to_install_it(
     monkeypatch.setitem(sys.modules, "ray", None)
     assert main([*command("absent"), "--engine", "ray"]) == 2
     assert "pip install -e '.[ray]'" in capsys.readouterr().err.splitlines()[-1]
-
-
-def test_every_file_of_a_row_is_named_by_its_whole_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker's working folder is another."""
-    monkeypatch.chdir(tmp_path)
-    options = SamplingOptions(prompt="猫", image=Path("a.png"), mask=Path("b.png"), loras=("c.safetensors:0.7",))
-    found = _with_absolute_paths(Row(number=1, key="k", options=options)).options
-    assert (found.image, found.mask) == (tmp_path / "a.png", tmp_path / "b.png")
-    assert found.loras == (f"{tmp_path}/c.safetensors:0.7",)

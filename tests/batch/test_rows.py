@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from jsd import SamplingOptions
+from jsd.batch.ray_engine import _with_absolute_paths
 from jsd.batch.rows import Row, read_rows
 from jsd.errors import InvalidInputError
 from jsd.rules import MAX_CHARACTERS
@@ -173,3 +175,12 @@ def test_pictures_are_looked_for_beside_the_file(tmp_path: Path) -> None:
 def test_a_prompt_that_is_too_long_is_its_rows_mistake(tmp_path: Path) -> None:
     rows, wrong = read(tmp_path, "a.txt", f"猫\n{'猫' * (MAX_CHARACTERS + 1)}\n")
     assert [row.options.prompt for row in rows] == ["猫"] and wrong[2].field == "prompt"
+
+
+def test_every_file_of_a_row_is_named_by_its_whole_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker's working folder is another."""
+    monkeypatch.chdir(tmp_path)
+    options = SamplingOptions(prompt="猫", image=Path("a.png"), mask=Path("b.png"), loras=("c.safetensors:0.7",))
+    found = _with_absolute_paths(Row(number=1, key="k", options=options)).options
+    assert (found.image, found.mask) == (tmp_path / "a.png", tmp_path / "b.png")
+    assert found.loras == (f"{tmp_path}/c.safetensors:0.7",)
