@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Fill the results table of docs/training.md and weights/mini/README.md: each stage at Stable Diffusion's guidance, the
-# editions of the embedded model at their own (3, 3 and the folder's), on the prompts of the test split; these on natural prompts, the last by the
-# scorer, too.
+# editions of the embedded model at their own (3, 3 and the folder's), on the prompts of the test split; these on natural
+# prompts, the last by the scorer, too.
 # After runs/train_mini.sh and python -m runs.export_mini. Arguments go to every evaluation.
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -32,7 +32,7 @@ def main() -> None:
     args = parser.parse_args()
     vocabulary = weights_root() / "mini" / "tokenizer"
     tokenizer = JapaneseTokenizer.load(vocabulary)
-    drawings = load_drawings(args.sources, args.output / "sprites.npz")
+    drawings = load_drawings(args.sources, args.output / "sprites.pt")
     designs = [design for design in DESIGNS if design != HELD_OUT]
     torch.manual_seed(0)
     model = JapaneseClip(tokenizer.vocab_size, tokenizer.pad_token_id, HIDDEN, PROJECTION)

@@ -20,7 +20,6 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
-from jsd.atomic import replacing_file
 from jsd.prompting.tokenizer import VOCABULARY_FILE, JapaneseTokenizer
 from jsd.scoring import SIZE_PX, JapaneseClip, Scorer, read_captions, seen
 from jsd.training.corpora.concepts import Concept, distinctive_keywords, named_concepts
@@ -30,6 +29,7 @@ from jsd.training.corpora.sources import SOURCES, SPRITE_SOURCES, fetch_source
 from jsd.training.corpora.sprites import DESIGNS, icon_names, read_drawings
 from jsd.training.corpora.styles import BACKGROUNDS
 from jsd.training.corpora.words import read_modifiers, read_style_templates, read_vocabulary
+from jsd.training.loop import load_cached
 from jsd.training.objectives import Losses
 from jsd.training.recipes import Stage
 
@@ -58,13 +58,11 @@ def load_drawings(sources: Path, cache: Path) -> Drawings:
     """Of the packages in `sources`; kept in `cache`, since drawing them takes minutes."""
     concepts = named_concepts(sources)
     key = hashlib.sha256(repr(concepts).encode()).hexdigest()
-    if not _is_of(cache, key):
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        drawn = {design: _draw(design, concepts, sources) for design in DESIGNS}
-        with replacing_file(cache) as temporary:
-            np.savez(temporary, made_of=np.array(key), **drawn)  # type: ignore[arg-type]
-    with np.load(cache) as kept:
-        sprites = {design: kept[design] for design in DESIGNS}
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    drawn = load_cached(
+        cache, key, lambda: torch.from_numpy(np.stack([_draw(design, concepts, sources) for design in DESIGNS]))
+    )
+    sprites = dict(zip(DESIGNS, drawn.numpy(), strict=True))
     present = {design: sprites[design][..., 3].any(axis=(1, 2)) for design in DESIGNS}
     chosen = np.flatnonzero(sum(one.astype(int) for one in present.values()) >= 2)
     return Drawings(
@@ -72,13 +70,6 @@ def load_drawings(sources: Path, cache: Path) -> Drawings:
         {design: one[chosen] for design, one in sprites.items()},
         {design: one[chosen] for design, one in present.items()},
     )
-
-
-def _is_of(cache: Path, key: str) -> bool:
-    if not cache.is_file():
-        return False
-    with np.load(cache) as kept:
-        return "made_of" in kept and str(kept["made_of"]) == key
 
 
 def made_of(drawings: Drawings, vocabulary: Path) -> str:

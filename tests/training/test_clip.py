@@ -83,7 +83,16 @@ def test_what_is_seen_follows_direction_place_and_colour() -> None:
     assert (red - blue).norm() > 1
 
 
-def test_every_emoji_with_a_name_is_drawn_from_the_packages(tmp_path: Path, sources: Path) -> None:
-    drawings = clip.load_drawings(sources, tmp_path / "sprites.npz")
+def test_every_emoji_with_a_name_is_drawn_from_the_packages(
+    tmp_path: Path, sources: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawings = clip.load_drawings(sources, tmp_path / "sprites.pt")
     assert len(drawings.concepts) >= 10 and {"🇯🇵", "✴", "🕐"} <= {one.emoji for one in drawings.concepts}
     assert drawings.sprites["3d"].shape[1:] == (64, 64, 4)
+    draw, drawn = clip._draw, list[str]()
+    monkeypatch.setattr(clip, "_draw", lambda design, *given: [drawn.append(design), draw(design, *given)][1])
+    assert (clip.load_drawings(sources, tmp_path / "sprites.pt").sprites["3d"] == drawings.sprites["3d"]).all()
+    assert drawn == [], "they are kept"
+    others = drawings.concepts[:12]
+    monkeypatch.setattr(clip, "named_concepts", lambda sources: others)
+    assert len(clip.load_drawings(sources, tmp_path / "sprites.pt").concepts) == 12 and drawn == list(clip.DESIGNS)

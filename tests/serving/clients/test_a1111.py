@@ -6,23 +6,14 @@ from typing import Any
 import pytest
 from cog_client import PROMPT, UNSAFE, Server, opened, wait_for
 from PIL import Image, ImageChops, ImageOps
+from test_access import MODEL
 from webuiapi import WebUIApi, b64_img
 
 from jsd.errors import InvalidInputError
 from jsd.images.parameters import SAMPLERS
 from jsd.options import SCHEDULERS
 from jsd.serving.clients.a1111_request import read_request
-from jsd.serving.clients.studio import ServedModel
-from jsd.sizes import SizeLimits
 
-MODEL = ServedModel(
-    name="toy",
-    limits=SizeLimits(factor=4, default=(32, 32)),
-    guidance_scale=7.5,
-    upscale=1,
-    styles=("油絵",),
-    created=0,
-)
 PIXEL = b64_img(Image.new("RGB", (1, 1)))
 
 
