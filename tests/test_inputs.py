@@ -43,7 +43,7 @@ def test_a_stroke_thinner_than_a_pixel_that_is_drawn_is_drawn_anew_and_nothing_b
 
 def test_what_is_drawn_through_a_thin_stroke_is_not_written_over() -> None:
     mask = Image.new("L", (256, 256), 0)
-    mask.paste(255, (101, 0, 102, 256))
+    mask.paste(255, (100, 0, 101, 256))
     options = SamplingOptions(prompt="", image=PICTURE.resize((256, 256)), mask=mask)
     restored = load_inputs(options, LIMITS, 2).restore(Image.new("RGB", (128, 128), "blue"))
     assert [x for x in range(128) if restored.getpixel((x, 9)) == (0, 0, 255)] == [50]
