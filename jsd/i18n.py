@@ -44,13 +44,19 @@ def in_language(name: str) -> Iterator[None]:
         _LISTENER.reset(token)
 
 
+def language_set() -> str | None:
+    """That of the environment, whatever the locale; None where it names none of ours."""
+    asked = os.environ.get("JSD_LANG", "").lower()[:2]
+    return asked if asked in LANGUAGES else None
+
+
 def language() -> str:
     """The user's language: "ja" or "en"."""
     listener = _LISTENER.get()
     if listener is not None:
         return listener
-    asked = os.environ.get("JSD_LANG", "").lower()[:2]
-    if asked in LANGUAGES:
+    asked = language_set()
+    if asked is not None:
         return asked
     named = next((value for name in ("LC_ALL", "LC_MESSAGES", "LANG") if (value := os.environ.get(name))), "")
     return "ja" if named.lower().startswith("ja") else "en"

@@ -7,7 +7,7 @@ from PIL import Image
 
 from jsd.errors import InvalidInputError, Note
 from jsd.images import load_image, load_mask
-from jsd.options import SamplingOptions
+from jsd.options import MAX_SIDE_PX, SamplingOptions
 from jsd.sizes import SizeLimits
 
 
@@ -22,8 +22,8 @@ class InputPictures:
     originals: tuple[Image.Image, Image.Image] | None = None  # image and mask as they came, of a part to be repainted
 
     def restore(self, enlarged: Image.Image) -> Image.Image:
-        """With what is not repainted as it came, where that has as many pixels."""
-        if self.originals is None or not self.size[0] < enlarged.width <= self.originals[0].width:
+        """With what is not repainted as it came, where that has more pixels than are drawn."""
+        if self.originals is None or not self.size[0] < min(enlarged.width, self.originals[0].width):
             return enlarged
         image, mask = self.originals
         mask = shrink_mask(mask, enlarged.size)
@@ -33,9 +33,12 @@ class InputPictures:
 def load_inputs(options: SamplingOptions, limits: SizeLimits, upscale: int = 1) -> InputPictures:
     """The pictures of a request, fitted to what the model draws; InvalidInputError where they cannot be."""
     if options.image is None:
-        return InputPictures(size=limits.fit(None, options.width, options.height))
+        size = limits.fit(None, options.width, options.height)
+        _check_format(options, upscale * max(size))
+        return InputPictures(size=size)
     image = load_image(options.image, "image")
     size = limits.fit(image.size, options.width, options.height, upscale)
+    _check_format(options, upscale * max(size))
     mask, originals = None, None
     if options.mask is not None:
         mask = load_mask(options.mask, "mask")
@@ -52,6 +55,20 @@ def load_inputs(options: SamplingOptions, limits: SizeLimits, upscale: int = 1) 
     notes = [*_scaled(image.size, (upscale * size[0], upscale * size[1])), *_unchanged(options, mask)]
     drawn = image.resize(size, Image.Resampling.LANCZOS)
     return InputPictures(size=size, image=drawn, mask=mask, notes=tuple(notes), originals=originals)
+
+
+def _check_format(options: SamplingOptions, side: int) -> None:
+    """Before minutes of work: a WebP is no larger than this."""
+    if options.output_format == "webp" and side > MAX_SIDE_PX:
+        raise InvalidInputError(
+            "image.webp_side",
+            "{field} must be png or jpg for a picture with a side of {side} px, got {value}, which holds at most "
+            "{high}; take one of these, or a smaller upscale",
+            field="output_format",
+            value=options.output_format,
+            side=side,
+            high=MAX_SIDE_PX,
+        )
 
 
 def shrink_mask(mask: Image.Image, size: tuple[int, int]) -> Image.Image:

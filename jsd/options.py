@@ -19,6 +19,7 @@ from jsd.rules import Option, Picture, did_you_mean
 from jsd.schedulers import SCHEDULERS, check_steps
 
 MAX_SEED = 2**32 - 1
+MAX_RANDOM_SEED = 2**31 - 1  # `cog run -i seed=` takes no larger one
 # WebP's limit, far above any size a model folder allows; the folder's own bounds are the pipeline's to check.
 MAX_SIDE_PX = 16383
 GUIDANCE_LIMITS = (1, 20)
@@ -47,8 +48,10 @@ class SamplingOptions:
     image: Picture | None = option(None, N_("Picture to start from."))
     mask: Picture | None = option(None, N_("White is repainted, black stays as in image."))
     prompt_strength: float = option(0.8, N_("With image: 0 keeps the picture, 1 nothing of it."), (0, 1))
-    width: int | None = option(None, N_("Width in pixels. Unset: the image's or the model's own."), (1, MAX_SIDE_PX))
-    height: int | None = option(None, N_("Height in pixels. Unset: the image's or the model's own."), (1, MAX_SIDE_PX))
+    width: int | None = option(None, N_("Width in px before upscale. Unset: the image's or model's."), (1, MAX_SIDE_PX))
+    height: int | None = option(
+        None, N_("Height in px before upscale. Unset: the image's or model's."), (1, MAX_SIDE_PX)
+    )
     upscale: int | None = option(
         None, N_("How many times as large. Unset: 4 where the model has an upscaler, else 1."), (1, 4)
     )
@@ -112,7 +115,7 @@ class SamplingOptions:
 
     def seeds(self, count: int) -> range:
         """Of so many pictures; from a random first one where it is unset."""
-        first = secrets.randbelow(MAX_SEED - count + 2) if self.seed is None else self.seed
+        first = secrets.randbelow(MAX_RANDOM_SEED - count + 2) if self.seed is None else self.seed
         return range(first, first + count)
 
     def to_json(self) -> str:

@@ -1,6 +1,7 @@
 """A model folder made ready, and a request made into pictures: prepare, denoise, finish."""
 
 import logging
+import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -150,19 +151,20 @@ class Pipeline:
         """Draw one request, or several as one batch; `values` are fields of `SamplingOptions` of each.
 
         Without the pictures that the safety checker flags; UnsafeImagesError where it flags all of them. Each note is a
-        warning too. `progress` None: a bar where standard error is a terminal.
+        warning too. `progress` None: a bar where standard error is a terminal. Threads draw one after another.
         """
-        job = self.prepare([replace(one, **values) for one in as_requests(options)])
-        self.run(job, progress=progress)
-        pictures = self.finish(job)
+        with self.adapters.lock:
+            job = self.prepare([replace(one, **values) for one in as_requests(options)])
+            self.run(job, progress=progress)
+            pictures = self.finish(job)
         for note in job.notes:
             warnings.warn(note, stacklevel=2)
         return pictures
 
     def run(self, job: Job, *, progress: bool | None = None) -> None:
         """All steps of `denoise`, with a bar: see `generate`."""
-        disable = None if progress is None else not progress
-        for _state in tqdm(self.denoise(job), total=len(job.start.timesteps), disable=disable, leave=False):
+        shown = progress if progress is not None else sys.stderr is not None and sys.stderr.isatty()
+        for _state in tqdm(self.denoise(job), total=len(job.start.timesteps), disable=not shown, leave=False):
             pass
 
     @out_of_memory()

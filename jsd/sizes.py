@@ -1,5 +1,6 @@
 """Which picture sizes a model folder allows, and which size fits an input picture."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import sqrt
@@ -11,6 +12,7 @@ from jsd.errors import InvalidInputError
 # too few latents to hold a picture.
 MAX_AREA_RATIO = 4
 MIN_SIDE_RATIO = 1 / 4
+OF_STABLE_DIFFUSION = 64
 
 
 def vae_factor(vae_config: Mapping[str, Any]) -> int:
@@ -18,6 +20,19 @@ def vae_factor(vae_config: Mapping[str, Any]) -> int:
     names = ("block_out_channels", "encoder_block_out_channels")
     blocks = next(vae_config[name] for name in names if name in vae_config)
     return 1 << (len(blocks) - 1)
+
+
+def sample_size(unet_config: Mapping[str, Any]) -> tuple[int, int]:
+    """(height, width) of the latents that a UNet was trained on.
+
+    Configs that were converted before diffusers 0.9 say 32 of Stable Diffusion v1's 64; diffusers' pipelines mend them.
+    """
+    size = unet_config.get("sample_size") or OF_STABLE_DIFFUSION
+    version = re.match(r"0\.(\d+)\.", str(unet_config.get("_diffusers_version", "")))
+    if isinstance(size, int) and version is not None and int(version[1]) < 9:
+        size = max(size, OF_STABLE_DIFFUSION)
+    height, width = (size, size) if isinstance(size, int) else size
+    return height, width
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,8 +46,7 @@ class SizeLimits:
     def of(cls, unet_config: Mapping[str, Any], vae_config: Mapping[str, Any]) -> "SizeLimits":
         """What the configs of a model folder say."""
         factor = vae_factor(vae_config)
-        size = unet_config["sample_size"]
-        height, width = (size, size) if isinstance(size, int) else size
+        height, width = sample_size(unet_config)
         return cls(factor=factor, default=(width * factor, height * factor))
 
     @property
@@ -71,7 +85,7 @@ class SizeLimits:
         if width * height > self.max_area:
             raise InvalidInputError(
                 "size.area",
-                "width x height must be at most {limit} px, got {width}x{height}; choose a smaller "
+                "width x height, before upscale, must be at most {limit} px, got {width}x{height}; choose a smaller "
                 "size, for example {default}",
                 field="width" if width >= height else "height",
                 limit=self.max_area,

@@ -79,5 +79,8 @@ def test_jsd_score_prints_the_similarity(jsd: Jsd, tmp_path: Path) -> None:
     said = jsd("score", tmp_path / "red.png", "赤", "--scorer", scorer)
     value, name = said.out[0].split()
     assert said.code == 0 and -1 <= float(value) <= 1 and name == "scorer"
+    Image.new("RGB", (70, 64), "blue").save(tmp_path / "blue.png")
+    files = [tmp_path / "red.png", tmp_path / "blue.png"]
+    assert [line.split()[0] for line in jsd("score", *files, "赤", "--scorer", scorer).out] == list(map(str, files))
     assert jsd("score", tmp_path / "nowhere.png", "赤", "--scorer", scorer).refuses("nowhere.png")
     assert jsd("score", tmp_path / "red.png", "赤", "--scorer", tmp_path).refuses("scorer", "config.json")

@@ -1,8 +1,10 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from PIL import Image
 
+from jsd.errors import InvalidInputError
 from jsd.inputs import load_inputs
 from jsd.options import SamplingOptions
 from jsd.sizes import SizeLimits
@@ -47,3 +49,24 @@ def test_what_is_drawn_through_a_thin_stroke_is_not_written_over() -> None:
     options = SamplingOptions(prompt="", image=PICTURE.resize((256, 256)), mask=mask)
     restored = load_inputs(options, LIMITS, 2).restore(Image.new("RGB", (128, 128), "blue"))
     assert [x for x in range(128) if restored.getpixel((x, 9)) == (0, 0, 255)] == [50]
+
+
+@pytest.mark.parametrize("image", [None, PICTURE])
+def test_a_webp_that_would_be_too_large_is_refused_before_it_is_drawn(image: Image.Image | None) -> None:
+    limits = SizeLimits(factor=8, default=(2048, 2048))
+    options = SamplingOptions(prompt="", image=image, width=4104, height=512, output_format="webp")
+    with pytest.raises(InvalidInputError, match="png or jpg for a picture with a side of 16416 px"):
+        load_inputs(options, limits, 4)
+    for allowed in (replace(options, output_format="png"), replace(options, width=4088)):
+        assert load_inputs(allowed, limits, 4).size[1] == 512
+
+
+def test_what_is_not_repainted_stays_as_it_came_of_a_picture_a_little_smaller_than_the_result() -> None:
+    mask = Image.new("L", (96, 96), 0)
+    mask.paste(255, (0, 0, 24, 24))
+    picture = Image.effect_noise((96, 96), 90).convert("RGB")
+    inputs = load_inputs(SamplingOptions(prompt="", image=picture, mask=mask), LIMITS, 4)
+    restored = inputs.restore(Image.new("RGB", (4 * inputs.size[0], 4 * inputs.size[1]), "blue"))
+    kept = picture.resize(restored.size, Image.Resampling.LANCZOS)
+    assert restored.getpixel((0, 0)) == (0, 0, 255)
+    assert restored.getpixel((100, 100)) == kept.getpixel((100, 100))

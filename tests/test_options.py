@@ -122,3 +122,9 @@ def test_every_option_is_a_flag_of_generate_and_a_column() -> None:
     parser = ArgumentParser()
     add_options(parser)
     assert set(OPTIONS) <= {action.dest for action in parser._actions}
+
+
+def test_a_random_seed_can_be_given_back_to_cogs_command_line() -> None:
+    """Its whole numbers have 32 bits with a sign."""
+    seeds = [SamplingOptions(prompt="", num_outputs=4).seeds(4) for _ in range(64)]
+    assert all(one[-1] < 2**31 for one in seeds) and len({one[0] for one in seeds}) > 60

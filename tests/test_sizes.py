@@ -1,7 +1,7 @@
 import pytest
 
 from jsd.errors import InvalidInputError
-from jsd.sizes import SizeLimits
+from jsd.sizes import SizeLimits, sample_size
 
 LIMITS = SizeLimits(factor=8, default=(512, 512))
 
@@ -56,6 +56,25 @@ def test_following_the_suggestions_gives_a_size_that_is_allowed(width: int, heig
         if all(side % 8 == 0 for side in size.values()):
             break
     LIMITS.check(**size)
+
+
+@pytest.mark.parametrize(
+    ("config", "sides"),
+    [
+        ({"sample_size": 64}, (64, 64)),
+        ({"sample_size": 32, "_diffusers_version": "0.4.0"}, (64, 64)),
+        ({"sample_size": 32, "_diffusers_version": "0.8.0.dev0"}, (64, 64)),
+        ({"sample_size": 96, "_diffusers_version": "0.8.0"}, (96, 96)),
+        ({"sample_size": 32, "_diffusers_version": "0.9.0"}, (32, 32)),
+        ({"sample_size": 16, "_diffusers_version": "0.42.1"}, (16, 16)),
+        ({"sample_size": [48, 80]}, (48, 80)),
+        ({}, (64, 64)),
+    ],
+)
+def test_configs_of_2022_say_half_of_what_the_unet_was_trained_on(
+    config: dict[str, object], sides: tuple[int, int]
+) -> None:
+    assert sample_size(config) == sides
 
 
 def test_the_largest_and_smallest_sizes_are_allowed() -> None:

@@ -74,7 +74,7 @@ def test_without_an_upscaler_a_filter_enlarges_and_that_is_said(toy_folder: Path
     assert np.abs(np.asarray(large.image.resize((32, 32), Image.Resampling.BOX), float) - drawn.image).mean() < 8
 
 
-@pytest.mark.parametrize("side", [32, 128])
+@pytest.mark.parametrize("side", [32, 96, 128])
 def test_what_is_not_repainted_stays_where_it_is_large_enough_else_is_enlarged(folder: Path, side: int) -> None:
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8))
     mask = Image.new("L", (side, side))
@@ -82,7 +82,11 @@ def test_what_is_not_repainted_stays_where_it_is_large_enough_else_is_enlarged(f
     pipeline = Pipeline.load(folder, "cpu", "float32")
     (drawn,) = pipeline.generate(OPTIONS, image=picture, mask=mask)
     assert drawn.image.size == (128, 128)
-    expected = np.asarray(picture if side == 128 else upscaling.enlarge_image(pipeline.upscaler, picture, 4))
+    expected = np.asarray(
+        upscaling.enlarge_image(pipeline.upscaler, picture, 4)
+        if side == 32
+        else picture.resize((128, 128), Image.Resampling.LANCZOS)
+    )
     assert np.array_equal(np.asarray(drawn.image)[96:, 96:], expected[96:, 96:])
 
 

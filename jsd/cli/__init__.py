@@ -7,6 +7,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 
 from jsd import __version__
 from jsd.cli.parser import Parser
@@ -52,6 +53,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Read when torch is loaded. Threads that spin while they wait draw ten times slower beside a busy process.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     warnings.showwarning = _show_warning  # type: ignore[assignment]  # without the two arguments that nobody passes
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed, or a program without a console
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
     # File names and strangers' files hold half surrogate pairs, and not every locale has Japanese.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")

@@ -9,7 +9,7 @@ from jsd.cli.arguments import check_folder, say
 from jsd.cli.columns import aligned
 from jsd.cli.numbers import check_whole, whole
 from jsd.cli.sharded import add_sharded, run_filter, run_latents, run_score, tell_noted
-from jsd.i18n import N_, _
+from jsd.i18n import _
 
 if TYPE_CHECKING:
     from jsd.training.corpora.records import Noted, Record
@@ -156,26 +156,6 @@ def _describe(args: argparse.Namespace) -> None:
     shards = Shards.load_filled(args.folder)
     print(aligned(list(describe(shards, choose_folder(args.weights).tokenizer))))
     print(write_sheet(shards, args.folder / SHEET))
-
-
-# What `jsd data import` and `filter` say of pictures.
-REASONS = (
-    N_("missing"),
-    N_("damaged"),
-    N_("tiny"),
-    N_("no caption"),
-    N_("duplicate name"),
-    N_("no file_name"),
-    N_("outside the folder"),
-    N_("not among the captions"),
-    N_("animated"),
-    N_("CMYK"),
-    N_("rotated"),
-    N_("16 bit"),
-    N_("caption does not fit"),
-    N_("unsafe"),
-    N_("near duplicate"),
-)
 
 
 def _built(args: argparse.Namespace) -> None:

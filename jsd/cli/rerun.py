@@ -158,10 +158,21 @@ def _load(folder: ModelFolder, record: dict[str, Any], force: bool) -> "Pipeline
     engine = OPENVINO if OPENVINO in record else TORCH
     try:
         return load_alone(folder, str(record.get("device")), str(record.get("dtype")), engine)
-    except (InvalidInputError, MissingExtraError):
+    except InvalidInputError as error:
+        if not force:
+            raise InvalidInputError(
+                "rerun.device",
+                "the picture was drawn on {device} in {dtype}, and this machine cannot ({reason}); use --force to draw "
+                "it with what there is",
+                field="device",
+                device=record.get("device"),
+                dtype=record.get("dtype"),
+                reason=str(error),
+            ) from error
+    except MissingExtraError:
         if not force:
             raise
-        return load_alone(folder)
+    return load_alone(folder)
 
 
 def _draw(pipeline: "Pipeline", options: SamplingOptions, record: dict[str, Any], force: bool) -> "GeneratedImage":

@@ -164,6 +164,7 @@ def run_filter(args: argparse.Namespace) -> None:
 def run_latents(args: argparse.Namespace) -> None:
     from jsd.models.configs import read_json
     from jsd.models.folder import choose_folder
+    from jsd.sizes import sample_size
     from jsd.training import modules
     from jsd.training.corpora.shards import Shards
     from jsd.training.streaming import LatentsTask, latents_paths
@@ -180,7 +181,9 @@ def run_latents(args: argparse.Namespace) -> None:
         )
     vae = modules.load("vae", model)
     factor = 2 ** (len(vae.config.block_out_channels) - 1)
-    size = read_json(model / "unet" / "config.json")["sample_size"] * factor if args.size is None else args.size
+    size = args.size
+    if size is None:
+        size = factor * min(sample_size(read_json(model / "unet" / "config.json")))
     check_whole("size", size, MIN_PX, MAX_PX)
     paths = latents_paths(shards, vae, size)
     paths[0].parent.mkdir(parents=True, exist_ok=True)

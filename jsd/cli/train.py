@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -93,9 +94,8 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     add(
         "--checkpointing-steps",
         type=whole,
-        default=200,
         metavar="N",
-        help=_("steps from one checkpoint and its samples to the next") + " (%(default)s)",
+        help=_("steps from one checkpoint and its samples to the next (200, of a short stage a quarter)"),
     )
     said = _("of 1,024 composed scenes each, at most") + " (%(default)s)"
     add("--scene-shards", type=whole, default=384, metavar="N", help=said)
@@ -114,7 +114,6 @@ def run(args: argparse.Namespace) -> None:
     import torch
 
     from jsd.devices import choose_placement, fast_dtype
-    from jsd.models.folder import choose_folder
     from jsd.options import MAX_SEED
     from jsd.training.plan import plan
     from jsd.training.processes import Processes, launched_accumulation, launched_precision
@@ -151,12 +150,12 @@ def run(args: argparse.Namespace) -> None:
         output=output,
         sprites=args.sprites,
         sources=args.sources,
-        base=args.base if stage.adapter is None else choose_folder(args.base).path,
+        base=args.base if stage.adapter is None else _base(args),
         start_from=args.start_from,
         trigger=args.trigger.strip(),
         class_prompt=args.class_prompt.strip(),
         seed=args.seed,
-        checkpointing_steps=args.checkpointing_steps,
+        checkpointing_steps=args.checkpointing_steps or min(200, max(1, stage.max_train_steps // 4)),
         max_train_seconds=args.max_train_seconds,
         scene_shards=args.scene_shards,
         dataloader_num_workers=args.dataloader_num_workers,
@@ -167,6 +166,15 @@ def run(args: argparse.Namespace) -> None:
     said = aligned(plan(recipe, args.stage, options)) if args.dry_run else run_stage(recipe, args.stage, options)
     if processes.is_first:
         print(said)
+
+
+def _base(args: argparse.Namespace) -> Path:
+    """What LoRA is trained for: of the embedded model's own recipe that model, whatever else has been fetched."""
+    from jsd.models.folder import EMBEDDED, choose_folder, folder_named
+    from jsd.training.recipes import LORA
+
+    is_open = args.base is None and os.environ.get("JSD_WEIGHTS", "") == ""
+    return choose_folder(folder_named(EMBEDDED) if is_open and args.recipe == LORA.name else args.base).path
 
 
 def _starts_from(stage: "Stage", recipe: "Recipe", from_scratch: Sequence[str]) -> dict[str, str]:

@@ -114,7 +114,8 @@ def _read(place: Path, component: str, device: torch.device, dtype: torch.dtype)
 
 def _fill(model: Any, tensors: dict[str, Tensor]) -> Any:
     model.load_state_dict(tensors, assign=True)
-    return model.eval()
+    # Buffers that no file holds, as position ids, are not there yet.
+    return model.to(next(iter(tensors.values())).device).eval()
 
 
 class _Unallocated(TorchFunctionMode):

@@ -20,7 +20,7 @@ from jsd.i18n import N_, _
 from jsd.models.configs import guidance_scale, read_json
 from jsd.models.known import Known
 from jsd.models.verify import check_vae, verify_folder, verify_part
-from jsd.models.weights import CHECKER, FACTOR, UPSCALER, has_safety_checker
+from jsd.models.weights import CHECKER, FACTOR, SECOND_ENCODER, UPSCALER, has_safety_checker
 from jsd.prompting.tokenizer import JapaneseTokenizer
 from jsd.rules import not_one_of
 from jsd.sizes import SizeLimits
@@ -67,9 +67,10 @@ class ModelFolder:
 
     @cached_property
     def zero_empty_negative(self) -> bool:
-        """SDXL's force_zeros_for_empty_prompt: without a negative prompt the UNet is told zeros."""
+        """SDXL's force_zeros_for_empty_prompt: without a negative prompt the UNet is told zeros; diffusers' default."""
         path = self.path / "model_index.json"
-        return path.is_file() and bool(read_json(path).get("force_zeros_for_empty_prompt", False))
+        named = read_json(path).get("force_zeros_for_empty_prompt") if path.is_file() else None
+        return (self.path / SECOND_ENCODER).is_dir() if named is None else bool(named)
 
     @cached_property
     def scheduler_config(self) -> dict[str, Any]:
@@ -132,6 +133,14 @@ def _chosen_parts(given: Mapping[str, Path | str | None]) -> Iterator[tuple[str,
         yield name, Path(value).absolute()
 
 
+def _snapshot(folder: Path) -> Path:
+    """Of the hub's cache of a model (snapshots/, refs/) what it last fetched; any other folder as it is."""
+    snapshots = sorted((folder / "snapshots").glob("*")) if not (folder / "unet").exists() else []
+    main = folder / "refs" / "main"
+    named = folder / "snapshots" / main.read_text("utf-8").strip() if main.is_file() else None
+    return named if named in snapshots else snapshots[-1] if len(snapshots) == 1 else folder
+
+
 def _chosen(explicit: Path | str | None) -> ModelFolder:
     named = os.environ.get("JSD_WEIGHTS", "")
     for source, value in (("weights", explicit), ("JSD_WEIGHTS", named if named != "" else None)):
@@ -144,7 +153,7 @@ def _chosen(explicit: Path | str | None) -> ModelFolder:
                     field=source,
                     value=value,
                 )
-            return ModelFolder(Path(value), _("--weights") if source == "weights" else _("JSD_WEIGHTS"))
+            return ModelFolder(_snapshot(Path(value)), _("--weights") if source == "weights" else _("JSD_WEIGHTS"))
     for name in (*FULL_SIZE, EMBEDDED):
         path = folder_named(name)
         if path is not None:

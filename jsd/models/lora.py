@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
+from threading import RLock
 from typing import Any
 
 import torch
@@ -63,12 +64,17 @@ class Adapters:
         self.networks = networks
         self.records: list[dict[str, object]] = []  # of each: name, weight, SHA-256
         self._applied: object = ()
+        self.lock = RLock()  # of what draws with them: pipelines are called from pools of threads
         self._originals: dict[tuple[str, str], Tensor] = {}
 
     @torch.inference_mode()
     def apply(self, loras: Sequence[str]) -> None:
         """Merge `loras` ("FILE" or "FILE:WEIGHT") and no others; InvalidInputError, and nothing changed, where one
         cannot be."""
+        with self.lock:
+            self._apply(loras)
+
+    def _apply(self, loras: Sequence[str]) -> None:
         if loras and any(isinstance(one, CompiledUNet) for one in self.networks.values()):
             raise InvalidInputError(
                 "lora.engine",

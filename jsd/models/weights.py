@@ -39,6 +39,7 @@ WEIGHT_STEMS = {
     CHECKER: ("model", "pytorch_model"),
 }
 # What is read at once, so that no more than this lies in memory beside the tensors that were read before.
+MAX_POINTER_BYTES = 1024  # of git-lfs
 GROUP_BYTES = 64 * 2**20
 
 Shapes = dict[str, tuple[int, ...]]
@@ -214,9 +215,23 @@ def _groups(shapes: Shapes) -> Iterator[list[str]]:
         yield group
 
 
+def check_no_pointer(path: Path) -> None:
+    """ModelFolderError where git-lfs has not fetched the file: a clone without it has 130 bytes of text instead."""
+    if not path.is_file() or path.stat().st_size > MAX_POINTER_BYTES:
+        return
+    if path.read_bytes().startswith(b"version https://git-lfs"):
+        raise ModelFolderError(
+            "folder.pointer",
+            "{path} must be the file itself, and is only git-lfs' word for it; run git lfs pull in the folder, or jsd "
+            "weights fetch",
+            path=path,
+        )
+
+
 @contextmanager
 def _told(path: Path) -> Iterator[None]:
     """Whatever is wrong with a file of weights as one ModelFolderError."""
+    check_no_pointer(path)
     try:
         yield
     except UnpicklingError as error:

@@ -9,7 +9,7 @@ import json
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass
 from difflib import SequenceMatcher
 from functools import cached_property
@@ -21,7 +21,9 @@ from jsd.errors import ModelFolderError
 CONCEPTS_FILE = "concepts.json"
 MAX_SEARCHED = 40  # characters of a prompt for which near names are looked for
 MAX_CANDIDATES = 20
+MAX_NEAR = 3
 ALIKE = 0.45  # of difflib's ratio
+EMOJI_STYLE = "\ufe0f"  # that keyboards put behind an emoji
 _SCRIPTS = _KANJI, _HIRAGANA, _KATAKANA = [re.compile(f"[{letters}]") for letters in ("々一-鿿", "ぁ-ゖ", "ァ-ヺー")]
 # What may follow a name in hiragana without being a part of the word.
 _AFTER_HIRAGANA = re.compile(
@@ -29,15 +31,29 @@ _AFTER_HIRAGANA = re.compile(
     r"ください|ちょうだい|ほしい|かいて|かわいい|おいしい|なの|って"
 )
 # What one may name a picture by, right after a name in its script: ペンギンイラスト, 猫水彩画.
-_MEDIUM = re.compile("イラスト|アイコン|スタンプ|キャラ|ロゴ|アニメ|写真|画像|油絵|水彩画|線画|ドット絵")
+_MEDIUM = re.compile(
+    "イラスト|アイコン|スタンプ|キャラ|ロゴ|アニメ|写真|画像|壁紙|素材|油絵|水彩画|線画|ドット絵|達|姿|畑|柄|型|"
+    # Verbs and adjectives that a particle was left out before: 猫描いて, 花咲く.
+    "描|書いて|作って|出して|見せて|見たい|下さい|欲し|食べ|飲みたい|飼いたい|大?好き|可愛|綺麗|走[るっ]|飛[ぶん]|咲[くい]|降[るっり]"
+)
+# Words that names stand in and are not: wishes and other phrases, and things of their own.
+_OTHERS = re.compile(
+    "(?<=[きしちにみりびぎえけせてべめれ見寝着])たい|(?<=[会買使歌笑洗飼]い)たい|(?:くだ|下|な)さい|お?願い(?=し|いたし|致し|でき)|"
+    "(?<=[がは])大好き|元気な(?![のどら])|(?:世界|日本)一|"
+    "にんにく|わかめ|しいたけ|こたつ|あじさい|いちょう|つくし|なわとび|うみねこ|にほん|あさがお|たけのこ|かものはし|"
+    "たつのおとしご|歯ブラシ|肉まん|肉じゃが|たい焼き|焼き鳥|けん玉|ビー玉|ゴミ箱|トラウマ|カモシカ|ヤマネコ|カメムシ|クマムシ|"
+    "マンホール|ドラゴンフルーツ|スターフルーツ"
+)
 # A kanji of its own that others may stand before: 白猫 is a cat, 北海道 no road.
 _PREFIXES = frozenset("白黒赤青黄緑紫茶金銀大小子親古新生夜朝夕春夏秋冬海山森野雪雨星花和洋")
 # Kana that may stand before one: ends of adjectives and verbs, particles. 折り紙 is no paper.
 _BEFORE_KANJI = frozenset("のいなただんるうくすつぬむぐぶがをにとはへもでやきて")
+_ENDS = frozenset("手目口木金紙道")  # of words whose kana belong to them
 _ALL_HIRAGANA = "".join(map(chr, range(ord("ぁ"), ord("ゖ") + 1)))
 # Words of two kanji of which the second is no thing in them, though the first may stand before one.
 _COMPOUNDS = frozenset(["朝顔", "夕顔", "山羊", "山車", "海猫", "海馬", "海牛", "大豆", "小豆"])
 _NUMERALS = frozenset("一二三四五六七八九十数")  # 卵二個
+_KATAKANA_RUN = re.compile("[ァ-ヺー]+")
 _WORD = re.compile("[々一-鿿]+[ぁ-ゖ]{0,2}|[ァ-ヺー]+|[ぁ-ゖー]{2,}|[a-z]+")
 
 
@@ -99,35 +115,40 @@ class KnownConcepts:
     def find(self, text: str, ends: Iterable[int]) -> list[Concept]:
         """The concepts that `text` names, from left to right. `ends` are the places in it where a token begins or ends:
         a name begins and ends there, or where the script changes."""
+        others = [one.span() for one in _OTHERS.finditer(text) if normal(one.group()) not in self.by_spelling]
         cuts = sorted({*ends, *(i for i in range(1, len(text)) if _script(text[i - 1]) != _script(text[i]))})
         found: dict[Concept, None] = {}
         position = 0
         for number, start in enumerate(cuts):
             # A space may stand on each side, and one sign of a unit is two letters.
             near = [end for end in cuts[number + 1 : number + 3 + self._longest] if end <= start + 2 + self._longest]
-            for end in reversed(near) if start >= position else ():
+            is_other = any(first <= start < last for first, last in others)
+            for end in reversed(near) if start >= position and not is_other else ():
                 concept = self.by_spelling.get(normal(text[start:end]))
-                if concept is not None and _is_a_word(text, start, end):
+                if concept is not None and _is_a_word(text, start, end, self.by_spelling):
                     found.setdefault(concept)
                     position = end
                     break
         return list(found)
 
-    def near(self, text: str, limit: int = 3) -> list[str]:
+    def near(self, text: str) -> list[str]:
         """Names that look like one of the first words of `text`, the nearest first."""
+        shown = [concept.name for concept in self.concepts if concept.emoji in text[:MAX_SEARCHED]]
         close = []
         for word in _WORD.findall(normal(text[:MAX_SEARCHED])):
             shared = Counter(spelling for part in _parts(word) for spelling in self._by_part.get(part, ()))
-            candidates = [spelling for spelling, _ in shared.most_common(MAX_CANDIDATES)]
+            # The shortest of those that share as much: 花 before 花束.
+            candidates = sorted(shared, key=lambda one: (-shared[one], len(one), one))[:MAX_CANDIDATES]
             close += [
                 (SequenceMatcher(None, word, spelling).ratio(), self.by_spelling[spelling].name)
                 for spelling in candidates
             ]
-        return list(dict.fromkeys(name for ratio, name in sorted(close, reverse=True) if ratio >= ALIKE))[:limit]
+        alike = [name for ratio, name in sorted(close, reverse=True) if ratio >= ALIKE]
+        return list(dict.fromkeys([*shown, *alike]))[:MAX_NEAR]
 
     def search(self, word: str) -> list[Concept]:
         """The concepts with a spelling that holds `word`."""
-        wanted = normal(word)
+        wanted = normal(word).replace(EMOJI_STYLE, "")
         return [c for c in self.concepts if any(wanted in normal(s) for s in (c.name, *c.spellings, c.emoji))]
 
 
@@ -150,8 +171,9 @@ def _parts(word: str) -> set[str]:
     return {*_KANJI.findall(word), *(word[i : i + 2] for i in range(len(word) - 1))}
 
 
-def _is_a_word(text: str, start: int, end: int) -> bool:
-    """A name is not the inside of a longer word of the same script."""
+def _is_a_word(text: str, start: int, end: int, known: Collection[str]) -> bool:
+    """A name is not the inside of a longer word of the same script; in katakana beside another name that is `known` it
+    is, リンゴジュース."""
     name = text[start:end].strip()
     start += text[start:end].find(name)
     before, after = text[:start], text[start + len(name) :]
@@ -166,17 +188,25 @@ def _is_a_word(text: str, start: int, end: int) -> bool:
         if len(name) == 1:
             return before.strip() == after.strip() == ""
         return not _HIRAGANA.match(after) or _AFTER_HIRAGANA.match(after) is not None
-    for script in (_KATAKANA, _KANJI):
-        if script.match(name[-1]) and script.match(after) and goes_on:
+    if name in ("風", "的") and re.search("[ァ-ヺーa-zA-Z0-9]$", before):
+        return False  # アニメ風
+    if _KANJI.match(name[-1]) and _KANJI.match(after) and goes_on:
+        return False
+    if _KATAKANA.match(name[-1]) and goes_on:
+        rest = _KATAKANA_RUN.match(after)
+        if rest is not None and normal(rest.group()) not in known:
             return False
     if _KATAKANA.match(name[0]):
-        return not _KATAKANA.match(before[-1:])
+        rest = _KATAKANA_RUN.match(before[::-1])
+        return rest is None or normal(rest.group()[::-1]) in known
     if len(name) > 1 or before == "" or not _KANJI.match(name):
         return True
     if _HIRAGANA.match(before[-1]):
         # The end of a word in kanji, 折り紙, or one of its own: のら犬.
         is_an_end = _KANJI.match(before.rstrip(_ALL_HIRAGANA)[-1:]) is not None
-        return not is_an_end or before[-1] in _BEFORE_KANJI
+        return not is_an_end or before[-1] in _BEFORE_KANJI or name not in _ENDS
     if before[-1] + name in _COMPOUNDS:
         return False
+    if before.endswith(("風", "調", "白黒")):
+        return True  # 油絵風猫
     return not _KANJI.match(before[-1]) or (before[-1] in _PREFIXES and not _KANJI.match(before[-2:-1]))

@@ -52,6 +52,7 @@ class PromptReading:
     tail: str  # of the user's text, what does not reach the model
     empty: Window  # what pads to a number of windows
     near: tuple[str, ...] | None = None  # of a prompt in which nothing is known: known names that look alike
+    is_a_name: bool = False  # all of it, of something known: UFO
 
     @property
     def read(self) -> str:
@@ -138,7 +139,7 @@ class PromptReading:
         return notes
 
     def _language_notes(self) -> list[Note]:
-        if not any(character.isalpha() for character in self.read) or _JAPANESE.search(self.read):
+        if self.is_a_name or not any(character.isalpha() for character in self.read) or _JAPANESE.search(self.read):
             return []
         return [
             Note(
@@ -302,6 +303,7 @@ def read_prompt(
         tail=tail,
         empty=_window(tokenizer, source, tokenizer.describe(""), 0),
         near=None if field != "prompt" else _near(tokenizer.known, source.text, windows),
+        is_a_name=tokenizer.known is not None and normal(source.text) in tokenizer.known.by_spelling,
     )
 
 

@@ -198,7 +198,8 @@ class JapaneseTokenizer:
                 value=value,
                 position=position,
             )
-        return text.lower() if self.do_lower_case else text
+        # A letter at a time, as what trained the vocabulary did it: a Σ at the end of a word is σ then, not ς.
+        return "".join(letter.lower() for letter in text) if self.do_lower_case else text
 
     def _unread_spans(self, lowered: str, pieces: list[Piece], origins: list[int]) -> Iterator[tuple[int, int]]:
         """The spans of the user's text behind each normalised character that is in no piece."""

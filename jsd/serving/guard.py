@@ -2,7 +2,10 @@
 
 import json
 import re
+import socket
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -10,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from jsd.i18n import _
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
+NEAR = (".local", ".internal", ".localhost", ".lan", ".home.arpa")
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 
@@ -18,7 +22,8 @@ class Guard:
 
     A server that listens on this machine alone is called by this machine's names: another name in `Host` is a page
     whose address was made to point here. What changes something must come from the server's own pages or, without
-    `Origin`, from no page at all. A browser that is told the type of an answer must not guess another.
+    `Origin`, from no page at all; where other machines reach the server its pages are at an address, a name of this
+    network, or one of `names`. A browser that is told the type of an answer must not guess another.
     """
 
     def __init__(self, app: ASGIApp, *, host: str, names: Iterable[str] = ()) -> None:
@@ -43,7 +48,7 @@ class Guard:
         if origin is None or method in SAFE_METHODS:
             return None
         place = origin.partition("://")[2]
-        if place == host or _hostname(place) in self.names:
+        if _hostname(place) in self.names or (place == host and (self.own_names is not None or _is_near(place))):
             return None
         if place == "":  # "null": of a file, or of a page whose browser does not tell
             return _("a page that has no address may not ask this server; open the server's own")
@@ -61,7 +66,7 @@ def is_open(host: str, names: Sequence[str]) -> bool:
 
 def pages_of(names: Sequence[str]) -> str:
     """A regular expression of the origins with one of these names, on any port."""
-    return rf"https?://(?:{'|'.join(map(re.escape, names))})(?::\d+)?"
+    return rf"[a-z][a-z0-9+.-]*://(?:{'|'.join(map(re.escape, names))})(?::\d+)?"
 
 
 async def answer_json(send: Send, status: int, body: object, headers: Iterable[tuple[bytes, bytes]] = ()) -> None:
@@ -70,6 +75,14 @@ async def answer_json(send: Send, status: int, body: object, headers: Iterable[t
     lines = [(b"content-type", b"application/json"), length, *headers]
     await send({"type": "http.response.start", "status": status, "headers": lines})
     await send({"type": "http.response.body", "body": content})
+
+
+def _is_near(place: str) -> bool:
+    """Whether it is a name that no stranger can have pointed here: an address, or one of this network alone."""
+    name = _hostname(place)
+    with suppress(ValueError):
+        return bool(ip_address(name))
+    return "." not in name or name.endswith(NEAR) or name == socket.gethostname().lower()
 
 
 def _hostname(place: str) -> str:

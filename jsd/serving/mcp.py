@@ -42,6 +42,8 @@ OFFERED = {name: rule for name, rule in OPTIONS.items() if name not in NOT_OFFER
 JSON_TYPES = {str: "string", int: "integer", float: "number"}
 # How many of the last pictures can be named by their seeds.
 REMEMBERED = 100
+# Claude Desktop refuses an answer of more than 1 MiB, and base64 makes four bytes of three.
+MAX_SENT_BYTES = 700_000
 INSTRUCTIONS = N_(
     "Draws pictures from Japanese prompts. Ask describe first for what the model knows and which sizes it draws. "
     "Prompts are short Japanese phrases: what is seen, then the style."
@@ -55,6 +57,15 @@ DESCRIPTIONS = {
     "describe": N_("What the model is, knows and draws: sizes, styles, options with their limits, licence."),
 }
 Report = Callable[[float, float], Coroutine[Any, Any, None]]
+
+
+def _fitting(picture: "GeneratedImage", png: bytes, limit: int) -> tuple[bytes, str]:
+    """The PNG, or where it has more than `limit` bytes a WebP, shrunk until it has not; and which."""
+    data, kind, image = png, "png", picture.image
+    while len(data) > limit and min(image.size) > 1:
+        image = image if kind == "png" else image.resize((image.width // 2, image.height // 2))
+        data, kind = encode_image(image, Path("picture.webp"), metadata=picture.metadata), "webp"
+    return data, kind
 
 
 @dataclass
@@ -75,8 +86,10 @@ class Artist:
         lines, files = [], []
         for picture in pictures:
             data = encode_image(picture.image, Path("picture.png"), metadata=picture.metadata)
-            content.append(types.ImageContent(data=base64.b64encode(data).decode(), mime_type="image/png"))
+            sent, kind = _fitting(picture, data, MAX_SENT_BYTES // len(pictures))
+            content.append(types.ImageContent(data=base64.b64encode(sent).decode(), mime_type=f"image/{kind}"))
             line = f"seed {picture.seed}, {picture.image.width}x{picture.image.height} px"
+            line += "" if kind == "png" else _(", sent as {kind}: it was too large", kind=kind)
             if self.output_dir is not None:
                 path = save_unused(data, self.output_dir, f"jsd-{picture.seed}", ".png")
                 files.append(str(path))

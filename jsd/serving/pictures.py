@@ -25,17 +25,26 @@ LEFT_SECONDS = 3600
 
 def read_picture(value: str, field: str) -> bytes:
     """A picture that a client sent or named: it may have no file of this machine read."""
-    if value.startswith(("https://", "http://")):
+    check_address(value, field)
+    if not value.startswith("data:"):
         return fetch_picture(value, field)
-    if value.startswith("data:"):
-        with suppress(ValueError), urlopen(value) as response:
-            return bytes(response.read())
-    raise InvalidInputError(
+    with suppress(ValueError), urlopen(value) as response:
+        return bytes(response.read())
+    raise _no_address(value, field)
+
+
+def check_address(value: object, field: str) -> None:
+    if not isinstance(value, str) or not value.startswith(("https://", "http://", "data:")):
+        raise _no_address(value, field)
+
+
+def _no_address(value: object, field: str) -> InvalidInputError:
+    return InvalidInputError(
         "image.address",
         "{field} must be an https:// or http:// address or a data: URI, got {value}; send "
         "the picture itself as a data: URI",
         field=field,
-        value=value,
+        value=value if isinstance(value, str) else repr(value),
     )
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import random
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,8 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from jsd.atomic import write_json
-from jsd.errors import CorpusError
+from jsd.errors import CorpusError, Note
+from jsd.i18n import _
 from jsd.images.tensors import image_to_tensor
 from jsd.models.record import folder_digest
 from jsd.options import SamplingOptions
@@ -38,6 +40,7 @@ PRIOR_FILE = "prior.pt"  # latents that the base drew
 PRIOR_SEED = 1 << 20  # of its pictures, and on
 CLASS_SHARE = 0.25  # of the prior pictures, where a class prompt is given
 MAX_SAMPLES = 4
+MAX_NAMED = 6  # of the pictures that are left out
 
 
 def run_lora(recipe: Recipe, stage: Stage, options: TrainOptions) -> Path:
@@ -46,8 +49,7 @@ def run_lora(recipe: Recipe, stage: Stage, options: TrainOptions) -> Path:
     import_peft()  # before minutes of work
     check_apart(options.corpus, options.output / "samples")
     own = own_pictures(options.corpus, options.trigger)
-    digest = hashlib.sha256(repr([one.record for one in own]).encode()).hexdigest()[:10]
-    settings = run_settings(stage, options, digest) | {"base": folder_digest(options.base)}
+    settings = run_settings(stage, options, _digest(own)) | {"base": folder_digest(options.base)}
     options.output.mkdir(parents=True, exist_ok=True)
     check_settings(options.output / CHECKPOINT_FILE, settings)
     with options.processes.first_before_others():
@@ -83,7 +85,7 @@ def run_lora(recipe: Recipe, stage: Stage, options: TrainOptions) -> Path:
 
 
 def own_pictures(source: Path, trigger: str) -> list[Picture]:
-    """Every usable picture; one without a caption is called by the trigger words."""
+    """Every usable picture; one without a caption is called by the trigger words. What is left out is warned of."""
     noted: list[Noted] = []
     named = (
         replace(one, captions=(trigger,))
@@ -100,7 +102,27 @@ def own_pictures(source: Path, trigger: str) -> list[Picture]:
             source=source,
             reasons=", ".join(sorted({one.reason for one in noted})),
         )
+    left_out = [one for one in noted if not one.taken]
+    if left_out:
+        reasons = [f"{one.key} ({_(one.reason)})" for one in left_out]
+        warnings.warn(
+            Note(
+                "lora.left_out",
+                "{count} of {total} pictures are left out: {reasons}",
+                count=len(left_out),
+                total=len(found) + len(left_out),
+                reasons=", ".join(reasons[:MAX_NAMED]) + (" …" if len(reasons) > MAX_NAMED else ""),
+            ),
+            stacklevel=2,
+        )
     return found
+
+
+def _digest(own: Sequence[Picture]) -> str:
+    digest = hashlib.sha256()
+    for one in own:
+        digest.update(repr(replace(one.record, image=Path())).encode())  # its columns have the digest of the pixels
+    return digest.hexdigest()[:10]
 
 
 def said_caption(record: Record, adapter: Adapter, trigger: str, rng: random.Random) -> str:

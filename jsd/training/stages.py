@@ -17,6 +17,7 @@ from jsd.errors import CheckpointError
 from jsd.models.tokenizer_json import open_to_diffusers
 from jsd.pipeline import Pipeline
 from jsd.prompting.tokenizer import JapaneseTokenizer
+from jsd.sizes import sample_size
 from jsd.training import modules
 from jsd.training.batches import crops, decoded_pictures, training_records
 from jsd.training.corpora.corpus import Corpus
@@ -160,7 +161,14 @@ class Run:
                 assert self.tokenizer is not None
                 unet = self.modules["unet"].config if "unet" in self.modules else recipe.components["unet"]
                 self.batch = dataloader(
-                    recipe, stage, options, corpus, self.vae, unet["sample_size"], self.tokenizer, lambda: self.phrases
+                    recipe,
+                    stage,
+                    options,
+                    corpus,
+                    self.vae,
+                    min(sample_size(unet)),
+                    self.tokenizer,
+                    lambda: self.phrases,
                 )
         if stage.objective == "decoding":
             size_px = self.corpus.pictures.shape[1]

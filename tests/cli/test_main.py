@@ -107,3 +107,23 @@ def test_a_strangers_files_never_steer_the_terminal(
         assert not set(said.out + said.err) & set("\x1b\x07\x9b\u202e"), words
         if words[0] == "info":
             assert json.loads(said.out)["values"]["prompt"] == STEERING
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_closed_streams_are_as_good_as_any(closed: str, toy_folder: Path, tmp_path: Path) -> None:
+    words = f"generate 猫 --weights {toy_folder} --device cpu --num-inference-steps 1 --output-dir {tmp_path}/out"
+    command = f'"{sys.executable}" -m jsd {words} {closed}'
+    done = subprocess.run(["sh", "-c", command], env={**os.environ, "JSD_LANG": "en"}, capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"") or "2>" not in closed
+    assert done.returncode == 0 and b"Traceback" not in done.stderr
+    assert len(list((tmp_path / "out").iterdir())) == 1
+
+
+def test_a_tilde_that_the_shell_left_is_the_home_folder(
+    picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert main(["info", "~/a.png"]) == 0 and "猫 油絵" in capsys.readouterr().out
+    assert main(["info", "~nobody/a.png"]) == 2 and "~nobody/a.png" in capsys.readouterr().err
+    assert not (tmp_path / "~").exists()

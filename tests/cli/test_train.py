@@ -1,6 +1,7 @@
 """`jsd train`, as a user runs it."""
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -76,11 +77,29 @@ def test_own_pictures_need_no_stage(
     plan = jsd(command, "--dry-run").out
     assert any(line.startswith("LoRA (trains)") for line in plan) and not (tmp_path / "out").exists()
     monkeypatch.setattr("jsd.training.lora.prior_prompts", lambda *_: ["猫"])
-    monkeypatch.setattr("jsd.training.lora.LoraRun.sample", lambda self, path: None)
-    said = jsd(command, "--max-train-steps", 1, "--mixed-precision", "no")
+    sampled: list[str] = []
+    monkeypatch.setattr("jsd.training.lora.LoraRun.sample", lambda self, path: sampled.append(path.stem))
+    said = jsd(command, "--max-train-steps", 8, "--mixed-precision", "no")
     assert said.code == 0 and said.out[-1] == str(tmp_path / "out" / "lora.safetensors")
+    assert sampled == ["000002", "000004", "000006", "000008"], "a short stage has checkpoints too"
     monkeypatch.setitem(sys.modules, "peft", None)
     assert jsd(command).refuses("peft", "pip install")
+
+
+def test_own_pictures_are_learnt_by_the_embedded_model_whatever_else_has_been_fetched(
+    jsd: Jsd, toy_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("JSD_WEIGHTS", raising=False)
+    monkeypatch.setattr("jsd.models.folder.weights_root", lambda: tmp_path)
+    for name in ("mini", "rinna"):
+        shutil.copytree(toy_folder, tmp_path / name)
+    bases: list[Path] = []
+    monkeypatch.setattr("jsd.training.stages.run_lora", lambda recipe, stage, options: bases.append(options.base))
+    write(tmp_path / "own", 1)
+    words = ["train", "--corpus", tmp_path / "own", "--output", tmp_path / "out", "--recipe"]
+    for recipe in ("lora", "lora-full"):
+        jsd(words, recipe)
+    assert [base.name for base in bases] == ["mini", "rinna"]
 
 
 @pytest.mark.parametrize(

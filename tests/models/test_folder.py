@@ -1,5 +1,6 @@
 """Which model folder is chosen, and what is remembered of one until it changes."""
 
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from jsd.errors import InvalidInputError, ModelFolderError
 from jsd.models.folder import ModelFolder, choose_folder, open_model_folder, weights_root
 from jsd.models.record import folder_digest
 
+FORCE = "force_zeros_for_empty_prompt"
 UNET = "unet/diffusion_pytorch_model.safetensors"
 
 
@@ -54,6 +56,34 @@ def test_a_named_folder_that_is_not_there_is_refused(root: Path, value: str, mon
     monkeypatch.setenv("JSD_WEIGHTS", str(root / "nowhere"))
     with pytest.raises(InvalidInputError, match="JSD_WEIGHTS"):
         choose_folder()
+
+
+def test_the_hubs_cache_of_a_model_is_what_it_last_fetched(root: Path, toy_folder: Path) -> None:
+    cache = root / "models--rinna--japanese-stable-diffusion"
+    for name in ("older", "newer"):
+        (cache / "snapshots" / name).mkdir(parents=True)
+    assert choose_folder(cache).path == cache, "nobody says which"
+    (cache / "refs").mkdir()
+    (cache / "refs" / "main").write_text("newer\n", "utf-8")
+    assert choose_folder(cache).path == cache / "snapshots" / "newer"
+    (cache / "refs" / "main").write_text("gone", "utf-8")
+    (cache / "snapshots" / "newer").rmdir()
+    assert choose_folder(cache).path == cache / "snapshots" / "older"
+    assert choose_folder(toy_folder).path == toy_folder
+
+
+@pytest.mark.parametrize(
+    ("index", "zeroes"), [({}, True), ({FORCE: False}, False), ({FORCE: True}, True), (None, True)]
+)
+def test_sdxl_without_a_negative_prompt_is_told_zeros_unless_its_folder_says_no(
+    index: dict[str, bool] | None, zeroes: bool, tmp_path: Path
+) -> None:
+    (tmp_path / "text_encoder_2").mkdir()
+    if index is not None:
+        (tmp_path / "model_index.json").write_text(json.dumps(index), "utf-8")
+    assert ModelFolder(tmp_path).zero_empty_negative is zeroes
+    (tmp_path / "text_encoder_2").rmdir()
+    assert ModelFolder(tmp_path).zero_empty_negative is (index == {FORCE: True})
 
 
 def test_no_model_at_all_says_how_to_name_one(root: Path) -> None:

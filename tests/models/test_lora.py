@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -285,3 +286,20 @@ def test_a_client_names_only_what_the_operator_offers(tmp_path: Path, monkeypatc
     monkeypatch.delenv("JSD_LORAS")
     with pytest.raises(InvalidInputError, match="--loras"):
         served_loras("a.safetensors")
+
+
+def test_threads_that_draw_with_and_without_a_file_leave_each_others_pictures_alone(
+    trained: tuple[dict[str, Tensor], Tensor], pipeline: Pipeline, tmp_path: Path
+) -> None:
+    path = write(tmp_path / "cat.safetensors", trained[0])
+
+    def draw(loras: tuple[str, ...]) -> bytes:
+        (drawn,) = pipeline.generate(SamplingOptions(prompt="猫", loras=loras, **OPTIONS), progress=False)
+        return drawn.image.tobytes()
+
+    plain, changed = draw(()), draw((path,))
+    assert plain != changed
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(draw, [(), (path,)] * 12))
+    assert found == [plain, changed] * 12
+    assert draw(()) == plain

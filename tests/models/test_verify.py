@@ -275,3 +275,12 @@ def test_an_error_stays_one_short_line_when_everything_is_missing(folder: Path, 
     assert caught.value.params["count"] == len(verify_folder(folder)) > 100
     assert len(str(caught.value)) < 2000 and "\n" not in str(caught.value)
     assert [problem.code for problem in verify_folder(tmp_path / "nowhere")] == ["folder.missing"]
+
+
+@pytest.mark.parametrize("name", [UNET, TEXT, "text_encoder/pytorch_model.bin"])
+def test_a_file_that_git_lfs_has_not_fetched_is_called_that(name: str, folder: Path) -> None:
+    (folder / name).with_name("model.safetensors").unlink(missing_ok=True)
+    (folder / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 492265879\n", "utf-8")
+    with pytest.raises(ModelFolderError, match="git lfs pull") as caught:
+        open_model_folder(folder)
+    assert str(folder / name) in str(caught.value)

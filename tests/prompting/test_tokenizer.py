@@ -262,3 +262,11 @@ def test_what_a_config_leaves_open_depends_on_the_family(
     tokenizer = JapaneseTokenizer.load(tmp_path / "tokenizer")
     pad_id = SentencePieceProcessor(model_file=str(tmp_path / "tokenizer" / "spiece.model")).piece_to_id(expected[1])
     assert (tokenizer.do_lower_case, tokenizer.pad_token_id) == (expected[0], pad_id)
+
+
+def test_a_letter_is_made_small_by_itself(tmp_path: Path) -> None:
+    """A Σ at the end of a word is σ to what trained the vocabularies, ς to `str.lower`."""
+    train_vocabulary(tmp_path, ["σας", "Σ", "σ", "ς"] * 9, model_type="char", character_coverage=1.0, vocab_size=12)
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"do_lower_case": True}), "utf-8")
+    tokenizer = JapaneseTokenizer.load(tmp_path)
+    assert ids(tokenizer, "ΣΑΣ") == ids(tokenizer, "σασ") != ids(tokenizer, "σας")

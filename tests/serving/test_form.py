@@ -11,11 +11,22 @@ from PIL import Image
 
 from jsd.errors import InvalidInputError, Sentence
 from jsd.i18n import CATALOGUE, in_language
+from jsd.images import load_mask
 from jsd.options import OPTIONS, SamplingOptions
 from jsd.prompting.prompts import read_prompts
 from jsd.prompting.tokenizer import JapaneseTokenizer
 from jsd.serving.page import markup
-from jsd.serving.page.form import CANVAS, FORM, from_record, in_kana, not_taken_over, pictures, restored, to_options
+from jsd.serving.page.form import (
+    CANVAS,
+    FORM,
+    from_record,
+    in_kana,
+    not_taken_over,
+    pictures,
+    refused,
+    restored,
+    to_options,
+)
 from jsd.serving.page.words import LABELS, sentence
 from runs.blocks import ROOT
 
@@ -77,6 +88,20 @@ def test_what_the_page_cannot_take_over_is_named() -> None:
     record = {"prompt": "猫", "seed": 0, "image": "photo.png", "mask": None, "loras": ["ink.safetensors"]}
     assert not_taken_over(record, STYLES) == ["image", "loras"]
     assert not_taken_over({"prompt": "猫", "long_prompt": "chunk", "image": None, "loras": []}, STYLES) == []
+
+
+def test_of_another_tools_picture_what_the_page_cannot_take_is_left_out() -> None:
+    record = {"prompt": "猫", "scheduler": "UniPC", "seed": 2**40, "guidance_scale": 25.0, "num_inference_steps": 20}
+    assert refused(record) == ["num_inference_steps", "guidance_scale", "scheduler", "seed"][1:]
+    assert refused({"prompt": "猫", "scheduler": "DDIM", "seed": 7}) == []
+
+
+def test_a_see_through_brush_paints_over_all_that_it_touches() -> None:
+    layer = Image.new("RGBA", (8, 8))
+    layer.paste((255, 0, 0, 60), (0, 0, 4, 8))
+    image, mask = pictures(editor(Image.new("RGB", (8, 8), "red"), layer), brush=False)
+    assert image is not None and mask is not None
+    assert load_mask(mask).tobytes() == load_mask(painted()).tobytes()
 
 
 def test_no_file_and_no_switch_of_the_checker_is_a_strangers_to_name() -> None:

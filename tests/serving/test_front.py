@@ -1,5 +1,6 @@
 """The front before the real Cog server: many clients, faults of the server, what is refused, what is counted."""
 
+import asyncio
 import json
 import os
 import re
@@ -22,7 +23,7 @@ from test_pictures import dribbling
 from jsd.serving.cog_server import CogServer
 from jsd.serving.front.app import Front, build_app
 from jsd.serving.front.figures import Figures
-from jsd.serving.front.line import Line
+from jsd.serving.front.line import Line, Refused
 from jsd.serving.front.predictions import Predictions
 from jsd.serving.front.requests import read_request
 from jsd.serving.front.webhooks import Webhooks
@@ -167,6 +168,10 @@ def test_names_of_inputs_that_do_not_exist_steer_no_terminal_and_can_be_sent() -
         ({"safety_threshold": 0.05}, "safety_threshold"),
         ({"loras": "a.safetensors"}, "loras"),
         ({"loras": "a.safetensors:9"}, "loras"),
+        ({"loras": ["a.safetensors"]}, "loras"),
+        ({"preview_every": 501}, "preview_every"),
+        ({"image": "photo.png"}, "image"),
+        ({"image": ["https://example.org/a.png"]}, "image"),
         ({"mask": "https://example.org/a.png"}, "mask"),
         ({"num_candidates": 2, "num_outputs": 3}, "num_candidates"),
         ({"seed": 2**32 - 1, "num_outputs": 2}, "seed"),
@@ -194,9 +199,32 @@ def test_a_server_for_other_machines_calls_no_webhook_in_its_own_networks() -> N
     assert answer.status_code == 422 and answer.json()["detail"][0]["loc"] == ["body", "webhook"]
 
 
-def test_what_cog_says_in_plain_text_is_the_detail(server: Server) -> None:
-    status, answer = server.request("POST", "/predictions", {"webhook_events_filter": ["no event"]})
-    assert status == 422 and "no event" in answer["detail"]
+@pytest.mark.parametrize("wanted", [["no event"], "completed", [["completed"]]])
+def test_a_webhook_is_asked_for_events_that_there_are(server: Server, wanted: object) -> None:
+    status, answer = server.request("POST", "/predictions", {"webhook_events_filter": wanted})
+    assert status == 422 and answer["detail"][0]["loc"] == ["body", "webhook_events_filter"]
+
+
+def test_a_picture_that_a_form_left_empty_is_none(server: Server) -> None:
+    assert server.predict(image="", mask="")["output"]
+
+
+def test_many_that_come_at_once_are_no_more_than_the_line_is_long() -> None:
+    """Before any of them has come to its place in it."""
+
+    async def come() -> list[str]:
+        cog, line, figures = CogServer(Path("nowhere")), Line(length=2, wait_seconds=1), Figures()
+        predictions, said = Predictions(cog, line, figures), list[str]()
+        for number in range(4):
+            request = read_request(b"{}", {}, f"at-once-{number}")
+            try:
+                predictions.begin(request)
+                said.append("begun")
+            except Refused as refused:
+                said.append(refused.reason)
+        return said
+
+    assert asyncio.run(come()) == ["begun", "begun", "begun", "full"]
 
 
 def test_there_is_no_way_around_the_front(server: Server) -> None:

@@ -53,6 +53,12 @@ def ask(guard: Guard, method: str, **headers: str) -> tuple[int, bytes, dict[byt
         ("127.0.0.1", "POST", "127.0.0.1:5000", "https://draw.example", True),  # a proxy that keeps its own name
         ("0.0.0.0", "POST", "192.0.2.7:5000", "http://192.0.2.7:5000", True),
         ("0.0.0.0", "POST", "192.0.2.7:5000", "https://evil.example", False),
+        ("0.0.0.0", "POST", "[2001:db8::7]:5000", "http://[2001:db8::7]:5000", True),
+        ("0.0.0.0", "POST", "studio:5000", "http://studio:5000", True),
+        ("0.0.0.0", "POST", "studio.local:5000", "http://studio.local:5000", True),
+        ("0.0.0.0", "POST", "evil.example:5000", "http://evil.example:5000", False),  # whose name was pointed here
+        ("0.0.0.0", "POST", "evil.example:5000", None, True),  # no page
+        ("0.0.0.0", "POST", "draw.example", "https://draw.example", True),
     ],
 )
 def test_only_the_servers_own_callers_pass(

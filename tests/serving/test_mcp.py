@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,10 @@ from PIL import Image
 
 from jsd import Pipeline, SamplingOptions
 from jsd.cli import main
-from jsd.images.saving import save_image
+from jsd.images.saving import encode_image, save_image
 from jsd.models.folder import ModelFolder
 from jsd.options import OPTIONS
-from jsd.serving.mcp import Artist
+from jsd.serving.mcp import Artist, _fitting
 
 TWO_STEPS = {"prompt": "猫", "num_inference_steps": 2}
 
@@ -159,3 +160,15 @@ def test_a_client_that_is_gone_ends_the_server_without_a_word(toy_folder: Path) 
         server.stdin.close()
         said = server.stderr.read().decode()
     assert (said, server.returncode) == ("", 0)
+
+
+def test_pictures_too_large_for_a_client_are_sent_as_webp_smaller_until_they_fit(tmp_path: Path) -> None:
+    (drawn,) = Pipeline.load(None, "cpu").generate("猫", num_inference_steps=1, upscale=1)
+    noise = replace(drawn, image=Image.effect_noise((512, 512), 90).convert("RGB"))
+    png = encode_image(noise.image, tmp_path / "a.png")
+    assert _fitting(noise, png, len(png)) == (png, "png")
+    for limit, sides in ((len(png) - 1, (512, 512)), (20_000, None)):
+        sent, kind = _fitting(noise, png, limit)
+        with Image.open(BytesIO(sent)) as opened:
+            assert (kind, opened.format) == ("webp", "WEBP") and len(sent) <= limit
+            assert sides in (None, opened.size) and opened.width == opened.height

@@ -14,6 +14,11 @@ from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
 from test_pictures import dribbling
 
+from jsd.serving.cog_server import CogServer
+from jsd.serving.front.figures import Figures
+from jsd.serving.front.line import Line
+from jsd.serving.front.predictions import Predictions
+from jsd.serving.front.requests import read_request
 from jsd.serving.front.webhooks import AGAIN, Webhooks, origin, post
 
 
@@ -116,3 +121,28 @@ def test_one_that_is_cancelled_while_it_waits_is_told_to_its_webhook(
     server.request("POST", "/predictions/before/cancel", {})
     wait_for(lambda: bool(received))
     assert [(path, json.loads(content)["status"]) for path, content in received] == [("/told", "canceled")]
+
+
+@pytest.mark.parametrize("of_strangers", [False, True])
+def test_a_server_that_ends_tells_the_webhooks_of_those_that_wait(
+    of_strangers: bool, receiver: tuple[str, list[tuple[str, bytes]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JSD_ALLOW_PRIVATE_ADDRESSES", "1")
+    url, received = receiver
+
+    async def end() -> None:
+        cog, line, figures = CogServer(Path("nowhere")), Line(length=2, wait_seconds=9), Figures()
+        predictions = Predictions(cog, line, figures, of_strangers=of_strangers)
+        await line.enter()  # somebody is drawn for
+        body = json.dumps({"webhook": f"{url}/done"}).encode()
+        # What Cog is told is an address of a server that no longer listens.
+        told = (lambda _: "http://127.0.0.1:9/") if of_strangers else None
+        predictions.draw_unattended(predictions.begin(read_request(body, {}, "waits", told)))
+        await asyncio.sleep(0.1)
+        await predictions.close()
+        assert predictions.under_way == {}
+
+    asyncio.run(end())
+    ((path, content),) = received
+    said = json.loads(content)
+    assert (path, said["id"], said["status"]) == ("/done", "waits", "failed") and "ending" in said["error"]

@@ -7,7 +7,8 @@ from typing import Any
 from PIL import Image, ImageOps
 
 from jsd.errors import InvalidInputError, Note
-from jsd.images import load_mask
+from jsd.images import load_image, load_mask
+from jsd.images.opening import open_image
 from jsd.images.parameters import SAMPLERS
 from jsd.options import OPTIONS
 from jsd.rules import not_one_of, whole_number
@@ -88,8 +89,13 @@ def _images(given: Mapping[str, Any]) -> tuple[bytes, Image.Image | None]:
         )
     if not given.get("mask"):
         return from_base64(images[0], "init_images"), None
-    mask = load_mask(from_base64(given["mask"], "mask"), "mask")
-    return from_base64(images[0], "init_images"), ImageOps.invert(mask) if given.get("inpainting_mask_invert") else mask
+    image, mask = from_base64(images[0], "init_images"), from_base64(given["mask"], "mask")
+    # As the web UI reads it: what is painted on a see-through ground, else what is bright; as large as the picture.
+    with open_image(mask, "mask") as opened:
+        alpha = opened.convert("RGBA").getchannel("A")
+    painted = load_mask(mask if alpha.getextrema() == (255, 255) else alpha, "mask")
+    painted = ImageOps.invert(painted) if given.get("inpainting_mask_invert") else painted
+    return image, painted.resize(load_image(image, "init_images").size, Image.Resampling.NEAREST)
 
 
 def _count(given: Mapping[str, Any], name: str) -> int:

@@ -116,7 +116,8 @@ async def _events(
 
 
 def _request(given: Mapping[str, Any], notes: Sequence[Note], *, edits: bool) -> Request:
-    inputs = {INPUTS.get(name, name): value for name, value in given.items() if name not in READ_HERE}
+    files = [name for name, value in given.items() if name not in READ_HERE and _is_file(value)]
+    inputs = {INPUTS.get(name, name): value for name, value in given.items() if name not in (*READ_HERE, *files)}
     inputs |= _size(given.get("size", "auto"))
     inputs["output_format"] = FORMATS[_choice(given, "output_format", tuple(FORMATS))]
     if given.get("background") == "transparent":
@@ -133,7 +134,7 @@ def _request(given: Mapping[str, Any], notes: Sequence[Note], *, edits: bool) ->
         inputs["preview_every"] = -(-rule.check(inputs.get(rule.name, rule.default)) // (num_previews + 1))
     image = _file(given, "image") if edits else None
     mask = transparent_parts(_file(given, "mask"), "mask") if edits and "mask" in given else None
-    said = (*notes, *(without_effect(name, given[name]) for name in ignored))
+    said = (*notes, *(without_effect(name, _("a file") if name in files else given[name]) for name in ignored + files))
     return Request(inputs, image, mask, crops=True, notes=said)
 
 
@@ -152,6 +153,10 @@ async def _read_form(http: HttpRequest) -> dict[str, Any]:
             )
             found.setdefault(name, []).append(read)
     return {name: values[0] if len(values) == 1 else values for name, values in found.items()}
+
+
+def _is_file(value: object) -> bool:
+    return any(isinstance(one, bytes) for one in (value if isinstance(value, list) else [value]))
 
 
 def _file(given: Mapping[str, Any], name: str) -> bytes:

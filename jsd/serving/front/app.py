@@ -241,7 +241,8 @@ def run(
     """Answer until interrupted, or told to by POST /shutdown."""
     figures = Figures()
     webhooks = Webhooks(origin(host, port)) if is_open(host, names) else None
-    front = Front(server, line, figures, Predictions(server, line, figures), webhooks)
+    predictions = Predictions(server, line, figures, of_strangers=webhooks is not None)
+    front = Front(server, line, figures, predictions, webhooks)
     failures: list[BaseException] = []
 
     @asynccontextmanager
@@ -254,6 +255,7 @@ def run(
         running = asyncio.create_task(server.keep_running(lambda: line.is_idle))
         running.add_done_callback(end)
         yield
+        await front.predictions.close()
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
 

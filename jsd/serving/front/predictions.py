@@ -21,6 +21,7 @@ from jsd.serving.front.events import Events
 from jsd.serving.front.figures import Figures
 from jsd.serving.front.line import Line, Refused
 from jsd.serving.front.requests import PredictionRequest
+from jsd.serving.front.webhooks import post
 from jsd.serving.pictures import COG_FOLDERS
 
 # Of predictions that nobody waited for: how many, how long and how much is kept.
@@ -29,6 +30,7 @@ KEPT_ANSWERS, KEPT_SECONDS, KEPT_BYTES = 100, 3600.0, 256 * 2**20
 STATUS = re.compile(rb'"status"\s*:\s*"(\w+)"')
 TAIL_BYTES = 4096
 WEBHOOK_SECONDS = 40
+CLOSING_SECONDS = 3
 # Between two tries to cancel.
 CANCEL_SECONDS = 0.02
 # What Cog's server says where its worker or its slot is lost, not where a request is wrong.
@@ -71,7 +73,9 @@ class Prediction:
 
 
 class Predictions:
-    def __init__(self, server: CogServer, line: Line, figures: Figures) -> None:
+    def __init__(self, server: CogServer, line: Line, figures: Figures, *, of_strangers: bool = False) -> None:
+        """`of_strangers`: their webhooks shall not reach into this machine's networks."""
+        self.of_strangers = of_strangers
         self.server = server
         self.line = line
         self.figures = figures
@@ -81,7 +85,8 @@ class Predictions:
         self._was_cut = False  # the last prediction, so that Cog may still be in a step of it
 
     def begin(self, request: PredictionRequest) -> Prediction:
-        self.line.check_room()
+        if len(self.under_way) > self.line.length:  # of whom one is drawn; some may not have come to the line yet
+            raise self.line.refusal("full")
         prediction = self.under_way[request.id] = Prediction(request)
         return prediction
 
@@ -133,6 +138,15 @@ class Predictions:
         self._go_on(keep())
         return Answer.of(202, id=prediction.request.id, status="starting")
 
+    async def close(self) -> None:
+        """End what is under way, and tell who listens of it."""
+        for prediction in list(self.under_way.values()):
+            prediction.end(Lost(_("the server is ending")))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSING_SECONDS):
+                while self._unattended:
+                    await asyncio.wait(self._unattended)
+
     def _go_on(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(work)
         self._unattended.add(task)
@@ -142,6 +156,9 @@ class Predictions:
         """`answer`, of which Cog knows nothing, told to the webhook too."""
 
         async def tell(url: str) -> None:
+            if self.of_strangers:
+                await post(url, answer.content, "application/json")
+                return
             with suppress(httpx.HTTPError):
                 async with httpx.AsyncClient(timeout=WEBHOOK_SECONDS) as client:
                     await client.post(url, content=answer.content, headers={"content-type": "application/json"})

@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from itertools import islice
 from typing import Any
@@ -18,13 +18,16 @@ from jsd.errors import InvalidInputError
 from jsd.i18n import _
 from jsd.options import OPTIONS, SamplingOptions
 from jsd.prompting.tokenizer import printable
+from jsd.rules import whole_number
 from jsd.serving.cog_server import SCHEMA
 from jsd.serving.loras import served_loras
+from jsd.serving.pictures import check_address
 from jsd.serving.settings import NOTES
 from jsd.strictness import check_strict
 
 MAX_BODY_BYTES = 100 * 2**20
 MAX_NAME, MAX_UNKNOWN = 80, 20  # of inputs that are none
+MAX_PREVIEW_EVERY = 500
 # Cog's server makes a folder of this name, and loses its slot where it cannot.
 ID = re.compile(r"(?!\.+$)[A-Za-z0-9._-]{1,128}")
 # Names that other programs have for our inputs.
@@ -42,6 +45,10 @@ SYNONYMS = {
     "quality": "output_quality",
     "text": "prompt",
 }
+
+
+EVENTS = ("start", "output", "logs", "completed")  # that a webhook may ask for
+UNSET = dict.fromkeys(("image", "mask"), (None, ""))  # tools with forms send an empty text for a picture that is none
 
 
 class Bounded:
@@ -79,7 +86,7 @@ class PredictionRequest:
     body: bytes  # for Cog, as the headers
     headers: dict[str, str]
     webhook: str | None
-    hears_of_the_end: str | None  # the webhook as Cog is told it, where it asks for that event
+    hears_of_the_end: str | None  # the webhook, where it asks for that event
     wants_events: bool
     wants_no_answer: bool  # but to ask for it later
 
@@ -90,6 +97,7 @@ def read_request(
     """`named`: the id in the request's path; `told`: the address that Cog is told for a webhook. BadRequest where it
     cannot be handed on."""
     body = _object(content, "the body") if content.strip() else {}
+    body = {name: value for name, value in body.items() if (name, value) != ("webhook_events_filter", None)}
     prediction_id = named if body.get("id") is None else body["id"]
     if named is not None and prediction_id != named:
         raise BadRequest("the id in the body must be that of the address", "id")
@@ -106,7 +114,7 @@ def read_request(
         _unknown(printable(name[:MAX_NAME]))
         for name in islice((one for one in inputs if one not in INPUTS), MAX_UNKNOWN)
     ]
-    kept = {name: value for name, value in inputs.items() if name in INPUTS and value is not None}
+    kept = {name: value for name, value in inputs.items() if name in INPUTS and value not in UNSET.get(name, (None,))}
     context = {**(body.get("context") or {}), NOTES: json.dumps(notes)}
     webhook = body.get("webhook")
     if webhook is not None and told is not None:
@@ -117,7 +125,7 @@ def read_request(
         body=_written({**body, "id": prediction_id, "input": kept, "context": context}),
         headers={"content-type": "application/json", **passed},
         webhook=webhook,
-        hears_of_the_end=body["webhook"] if webhook is not None and _wants_the_end(body) else None,
+        hears_of_the_end=webhook if _wants_the_end(body) else None,
         wants_events="text/event-stream" in headers.get("accept", ""),
         wants_no_answer="respond-async" in headers.get("prefer", ""),
     )
@@ -131,19 +139,30 @@ def _wants_the_end(body: Mapping[str, Any]) -> bool:
 def _check(inputs: Mapping[str, Any]) -> None:
     """All that can be known without model and pictures, before the request has waited in vain; the worker checks once
     more."""
-    given = {name: value for name, value in inputs.items() if name in OPTIONS and value is not None}
-    loras = given.pop("loras", "")
+    given = {
+        name: value
+        for name, value in inputs.items()
+        if name in (*OPTIONS, "preview_every") and value not in UNSET.get(name, (None,))
+    }
+    loras, preview_every = given.pop("loras", ""), given.pop("preview_every", 0)
     try:
+        for name in ("image", "mask"):
+            if name in given:
+                check_address(given[name], name)
         check_strict(SamplingOptions(**{"prompt": "", **given}))
-        if isinstance(loras, str):  # else Cog's server refuses it
-            served_loras(loras)
+        whole_number("preview_every", preview_every, 0, MAX_PREVIEW_EVERY)
+        served_loras(replace(OPTIONS["prompt"], name="loras").check(loras))
     except InvalidInputError as error:
         raise BadRequest(str(error), "input", error.field) from error
 
 
 def _check_beside(body: Mapping[str, object]) -> None:
     """What Cog's server would refuse only in its turn, or find out when nobody listens any more."""
-    webhook, context = body.get("webhook"), body.get("context")
+    webhook, context, wanted = body.get("webhook"), body.get("context"), body.get("webhook_events_filter", [])
+    if not isinstance(wanted, list) or not all(one in EVENTS for one in wanted):
+        raise BadRequest(
+            f"webhook_events_filter must be a list of {', '.join(EVENTS)}, got {wanted!r:.200}", "webhook_events_filter"
+        )
     is_address = isinstance(webhook, str) and webhook.startswith(("https://", "http://")) and webhook.isprintable()
     if webhook is not None and not is_address:
         raise BadRequest(f"webhook must be an https:// or http:// address, got {webhook!r:.200}", "webhook")

@@ -54,6 +54,18 @@ def from_record(record: Mapping[str, Any], styles: Sequence[str]) -> dict[str, A
     return form | {"unknown_words": options.unknown_words == OPTIONS["unknown_words"].choices[1]}
 
 
+def refused(record: Mapping[str, Any]) -> list[str]:
+    """Of another tool's record what no request of ours may have: samplers of its own, larger numbers."""
+    return [name for name in PLAIN if name in record and not _is_allowed(name, record[name])]
+
+
+def _is_allowed(name: str, value: Any) -> bool:
+    with suppress(InvalidInputError):
+        OPTIONS[name].check(value)
+        return True
+    return False
+
+
 def restored(form: Mapping[str, Any], styles: Sequence[str]) -> dict[str, Any]:
     """Of what a browser kept of the form, all that the form could have held."""
     kept: dict[str, Any] = {}
@@ -119,10 +131,10 @@ def _whole(text: str) -> int | str | None:
 
 
 def _strokes(layers: list[Image.Image]) -> Image.Image | None:
-    """The layers' opaque parts, white on black; None where there is no stroke."""
+    """Whatever is painted over, through a brush of any opacity: white on black; None where there is no stroke."""
     mask: Image.Image | None = None
     for layer in layers:
-        alpha = layer.convert("RGBA").getchannel("A")
+        alpha = layer.convert("RGBA").getchannel("A").point(lambda value: 255 if value > 0 else 0)
         mask = alpha if mask is None else ImageChops.lighter(mask, alpha.resize(mask.size))
     return None if mask is None or mask.getbbox() is None else mask
 

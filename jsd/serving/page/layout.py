@@ -1,11 +1,13 @@
 """What stands where on the page. On a phone the columns stand below one another: words, settings (folded),
 pictures, what the model knows."""
 
+from io import BytesIO
 from typing import Any
 
 import gradio as gr
+from PIL import Image
 
-from jsd.i18n import N_
+from jsd.i18n import N_, _
 from jsd.options import OPTIONS
 from jsd.pipeline import Pipeline
 from jsd.prompting.styles import readable_styles
@@ -21,6 +23,7 @@ BRUSHES: list[str | tuple[str, float]] = ["#d33f2e", "#2e6fd3", "#3a9d4a", "#e8c
 SUFFIXES = [".png", ".jpg", ".jpeg", ".webp"]
 # Of a drawing whose blobs have come and which was not yet asked for: see `gradio.ImageEditor.accept_blobs`.
 MAX_DRAWINGS, MAX_LAYERS = 16, 8
+MAX_DRAWN_PX = 16_000_000  # the page's own pictures are shrunk by the browser to far fewer
 # A tile tells which it is: {"kind", "index"}.
 TELL = """
 element.addEventListener('click', (event) => {
@@ -199,7 +202,7 @@ def _bound(drawing: gr.ImageEditor) -> None:
     from gradio.components.base import server
     from gradio.utils import LRUCache
 
-    accept = drawing.accept_blobs
+    accept, preprocess, convert = drawing.accept_blobs, drawing.preprocess, drawing.convert_and_format_image
     drawing.blob_storage = LRUCache(MAX_DRAWINGS)
 
     def accept_blobs(data: Any) -> None:
@@ -208,4 +211,19 @@ def _bound(drawing: gr.ImageEditor) -> None:
             raise ValueError(f"a drawing has at most {MAX_LAYERS} layers, got {index}")
         accept(data)
 
+    def of_few_layers(payload: Any) -> Any:
+        if payload is not None and len(payload.layers) > MAX_LAYERS:
+            raise gr.Error(_("a drawing has at most {layers} layers", layers=MAX_LAYERS))
+        return preprocess(payload)
+
+    def of_few_pixels(file: Any, **arguments: Any) -> Any:
+        """From its header: decoded, a small file may have more pixels than there is memory."""
+        if file is not None:
+            with Image.open(BytesIO(file) if isinstance(file, bytes) else file.path) as opened:
+                if opened.width * opened.height > MAX_DRAWN_PX:
+                    raise gr.Error(_("a picture on the canvas has at most {count:,} pixels", count=MAX_DRAWN_PX))
+        return convert(file, **arguments)
+
+    drawing.preprocess = of_few_layers  # type: ignore[method-assign]
+    drawing.convert_and_format_image = of_few_pixels  # type: ignore[assignment]
     drawing.accept_blobs = server(accept_blobs)  # type: ignore[no-untyped-call]

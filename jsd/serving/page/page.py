@@ -2,7 +2,6 @@
 
 import inspect
 import json
-import os
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -12,7 +11,7 @@ import gradio as gr
 
 from jsd.candidates import caption_of
 from jsd.errors import JsdError
-from jsd.i18n import _, in_language
+from jsd.i18n import _, in_language, language_set
 from jsd.images import encode_image
 from jsd.job import GeneratedImage
 from jsd.options import SamplingOptions
@@ -268,11 +267,6 @@ class Page:
 
     def _take_prompt(self, prompts: Any, chosen: gr.EventData) -> str:
         return _texts(prompts)[int(chosen.index)]
-
-
-def language_set() -> str | None:
-    value = os.environ.get("JSD_LANG", "")
-    return None if value == "" else "ja" if value.lower().startswith("ja") else "en"
 
 
 def _texts(value: Any) -> list[str]:

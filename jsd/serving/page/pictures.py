@@ -12,7 +12,7 @@ from jsd.errors import InvalidInputError, JsdError, Sentence
 from jsd.i18n import _, in_language
 from jsd.images.metadata import read_picture_file
 from jsd.serving.page import markup
-from jsd.serving.page.form import from_record, not_taken_over
+from jsd.serving.page.form import from_record, not_taken_over, refused
 from jsd.serving.page.layout import SUFFIXES, Layout
 from jsd.serving.page.telling import complain, complain_of
 from jsd.serving.page.visitors import Picture, Visitor, Visitors
@@ -109,7 +109,9 @@ class Pictures:
         picture = visitor.picture(shown)
         if picture is None:
             return {self.at.status: gr.skip()}
-        values = read_picture_file(picture.path).values
+        file = read_picture_file(picture.path)
+        lost = refused(file.values) if file.record is None else []
+        values = {name: value for name, value in file.values.items() if name not in lost}
         try:
             form = from_record(values, self.at.styles)
         except JsdError as error:
@@ -117,7 +119,7 @@ class Pictures:
         updates: Updates = {self.at.form[name]: value for name, value in form.items()}
         if values.get("image") is None:
             updates |= {self.at.form["drawing"]: None, self.at.form["brush"]: False}
-        names = not_taken_over(values, self.at.styles)
+        names = [*lost, *not_taken_over(values, self.at.styles)]
         return updates | (self.say(visitor, partial(complain_of, names)) if names else {})
 
     def reuse_seed(self, token: str, shown: str) -> Any:

@@ -14,6 +14,7 @@ from jsd.training.corpora.sources import SOURCES, Source, fetch_source, read_mem
 GENDER_SIGN = re.compile("\u200d[♀♂]")
 CLOCK_FACE = re.compile("[\U0001f550-\U0001f567]")
 # Groups that cost capacity and teach little: flags, and signs that are drawn the same but for a glyph.
+SHARED_BY = 3  # concepts: a keyword of more tells none of them
 GROUPS_LEFT_OUT = ("Flags", "Symbols")
 
 
@@ -117,10 +118,8 @@ def _annotations(sources: Path, language: str) -> dict[str, tuple[str, tuple[str
     return found
 
 
-def distinctive_keywords(
-    concepts: list[Concept], language: str, shared_by_at_most: int = 3
-) -> dict[str, tuple[str, ...]]:
-    """emoji -> the keywords that at most so many concepts share, and all its onomatopoeia and Japanglish.
+def distinctive_keywords(concepts: list[Concept], language: str) -> dict[str, tuple[str, ...]]:
+    """emoji -> the keywords that few concepts share, and all its onomatopoeia and Japanglish.
 
     「顔」 names two hundred pictures, 「ムキムキ」 one.
     """
@@ -128,9 +127,7 @@ def distinctive_keywords(
     counts = Counter(word for words in keywords.values() for word in words)
     return {
         concept.emoji: tuple(
-            word
-            for word in keywords[concept.emoji]
-            if counts[word] <= shared_by_at_most or word in concept.onomatopoeia
+            word for word in keywords[concept.emoji] if counts[word] <= SHARED_BY or word in concept.onomatopoeia
         )
         for concept in concepts
     }

@@ -167,15 +167,10 @@ def _paint(
 
 def _check_replaceable(folder: Path) -> None:
     """Building replaces a corpus, and nothing else that may be in a folder."""
-    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-        raise InvalidInputError(
-            "corpus.occupied",
-            "{field} must be a new folder or one made by jsd data build, and {value} holds "
-            "something else; name another",
-            field="corpus",
-            value=folder,
-        )
-    if folder.is_dir() and {path.name for path in folder.iterdir()} - set(FILES):
+    is_folder = folder.is_dir() and not folder.is_symlink()
+    if is_folder and {path.name for path in folder.iterdir()} <= set(FILES):
+        return
+    if folder.is_symlink() or folder.exists():
         raise InvalidInputError(
             "corpus.occupied",
             "{field} must be a new folder or one made by jsd data build, and {value} holds "

@@ -20,7 +20,7 @@ from PIL import Image, ImageDraw
 
 from jsd.devices import choose_placement
 from jsd.errors import InvalidInputError
-from jsd.i18n import _
+from jsd.i18n import N_, _
 from jsd.images.opening import load_image
 from jsd.models.folder import ModelFolder
 from jsd.safety import find_checker
@@ -33,7 +33,7 @@ BATCH_SIZE = 32
 HASH_PX, HASH_SIDE = 32, 8
 BANDS = 4  # of 16 bits: hashes that differ in fewer bits than bands agree in one
 NEAR_BITS = BANDS - 1
-BELOW, UNSAFE, NEAR = "caption does not fit", "unsafe", "near duplicate"
+BELOW, UNSAFE, NEAR = N_("caption does not fit"), N_("unsafe"), N_("near duplicate")
 BINS, PLOT = 60, (720, 360)
 TRUE, SHUFFLED = (46, 110, 190), (220, 120, 40)
 

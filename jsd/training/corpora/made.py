@@ -6,7 +6,6 @@ from pathlib import Path
 
 from PIL import Image
 
-from jsd.training.corpora.captions import LANGUAGES
 from jsd.training.corpora.corpus import Corpus
 from jsd.training.corpora.phrases import Phrases
 from jsd.training.corpora.records import Record, encoded
@@ -18,18 +17,17 @@ from jsd.training.corpora.words import read_vocabulary
 NAME, KEYWORD = 3.0, 1.0  # weights of captions, as `jsd.training.corpora.captions` draws them
 
 
-def read_corpus(folder: Path, language: str = "ja") -> Iterator[Record]:
-    """A corpus of jsd data build; concept, style, split and the rest are columns."""
+def read_corpus(folder: Path) -> Iterator[Record]:
+    """A corpus of jsd data build, its captions in Japanese; concept, style, split and the rest are columns."""
     corpus = Corpus.load(folder)
-    words = corpus.words(language)
-    at = LANGUAGES.index(language)
+    words = corpus.words("ja")
     for record in corpus.records:
         style, known = CORPUS_STYLES[record.style], words[record.code]
         around = "{}"
         if record.background is not None:
-            around = f"{{}}、{BACKGROUNDS[record.background][at]}"
+            around = f"{{}}、{BACKGROUNDS[record.background][0]}"
         if record.style != DEFAULT_STYLE:
-            around += f"、{(style.names_ja if language == 'ja' else style.names_en)[0]}"
+            around += f"、{style.names_ja[0]}"
         spoken = {known.name: NAME, **{word: KEYWORD / len(known.keywords) for word in known.keywords}}
         columns = {
             "concept": record.code,

@@ -17,11 +17,13 @@ from jsd.errors import CorpusError, MissingExtraError
 from jsd.i18n import _
 from jsd.training.corpora.arrow import import_arrow
 from jsd.training.corpora.lines import numbered, typed
-from jsd.training.corpora.records import DAMAGED, DUPLICATE, NO_NAME, OUTSIDE, UNNAMED, Noted, Record
+from jsd.training.corpora.records import DAMAGED, DUPLICATE, NO_NAME, NOT_READ, OUTSIDE, UNNAMED, Noted, Record
 
-PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".gif", ".bmp", ".tif", ".tiff")
+PICTURES = (".png", ".jpg", ".jpeg", ".jfif", ".webp", ".avif", ".gif", ".bmp", ".tif", ".tiff")
 SHARDS = (".parquet", ".tar")
 METADATA = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
+BESIDE = (".txt", ".TXT", ".caption")  # a picture
+UNREAD = (".heic", ".heif", ".jxl")  # pictures that Pillow alone does not open
 CAPTIONS = ("captions", "text", "caption", "txt", "prompt")  # columns, the first that is there
 IMAGES = ("image", "jpg", "png", "webp", "image_path", "path", "file_name")
 KEYS = ("key", "__key__", "file_name", "path", "image_path")
@@ -41,13 +43,15 @@ def read_source(source: Path, image: str | None = None, caption: str | None = No
     holders = [one for one in files if one.is_symlink() and (one.is_dir() or _holds_records(one))]
     outside = {one for one in holders if one != source and _inside(source, one.relative_to(source)) is None}
     noted = [Noted(one.relative_to(source).as_posix(), OUTSIDE, os.path.realpath(one)) for one in sorted(outside)]
+    unread = [one for one in files if one.suffix.lower() in UNREAD]
+    noted += [Noted(one.relative_to(source.parent if one == source else source).as_posix(), NOT_READ) for one in unread]
     return chain(noted, _read(source, [one for one in files if one not in outside], image, caption, bool(noted)))
 
 
 def _read(
     source: Path, files: list[Path], image: str | None, caption: str | None, is_part: bool
 ) -> Iterator[Record | Noted]:
-    """`is_part`: what else is there lies outside."""
+    """`is_part`: there is more, which lies outside or is not read."""
     found = {suffix: [one for one in files if one.suffix == suffix and one.name not in METADATA] for suffix in SHARDS}
     drawn = [one for one in files if one.suffix.lower() in PICTURES and not one.is_dir()]
     if metadata := [one for one in files if one.name in METADATA]:
@@ -108,7 +112,7 @@ def _folder(source: Path, drawn: list[Path]) -> Iterator[Record | Noted]:
     """A caption a line of the .txt; kohya's NN_name counts for NN pictures and is called `name` where no .txt says."""
     for path in drawn:
         key = path.relative_to(source).as_posix()
-        beside = next((one for one in (path.with_suffix(".txt"), path.with_suffix(".caption")) if one.is_file()), None)
+        beside = next((one for suffix in BESIDE if (one := path.with_suffix(suffix)).is_file()), None)
         read = [path] if beside is None else [path, beside]
         if outside := [one for one in read if _inside(source, one.relative_to(source)) is None]:
             yield Noted(key, OUTSIDE, os.path.realpath(outside[0]))

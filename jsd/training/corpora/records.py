@@ -14,16 +14,18 @@ from typing import Any
 from PIL import ExifTags, Image
 
 from jsd.errors import ImageFileError
+from jsd.i18n import N_
 from jsd.images.opening import exif_value, load_image, open_image
 from jsd.models.record import pixel_digest
 
 MIN_SIDE_PX = 64
 FAITHFUL = ("PNG", "JPEG", "WEBP")  # kept byte for byte where nothing has to be changed
 # Reasons that leave a picture out, and changes that make one usable.
-MISSING, DAMAGED, TINY, NO_CAPTION, DUPLICATE = "missing", "damaged", "tiny", "no caption", "duplicate name"
-NO_NAME, OUTSIDE = "no file_name", "outside the folder"  # of a metadata file's line
-UNNAMED = "not among the captions"  # of a picture that no line or shard of such a source names
-ANIMATED, CMYK, ROTATED, DEEP = "animated", "CMYK", "rotated", "16 bit"
+MISSING, DAMAGED, TINY = N_("missing"), N_("damaged"), N_("tiny")
+NO_CAPTION, DUPLICATE, NOT_READ = N_("no caption"), N_("duplicate name"), N_("a format that is not read")
+NO_NAME, OUTSIDE = N_("no file_name"), N_("outside the folder")  # of a metadata file's line
+UNNAMED = N_("not among the captions")  # of a picture that no line or shard of such a source names
+ANIMATED, CMYK, ROTATED, DEEP = N_("animated"), N_("CMYK"), N_("rotated"), N_("16 bit")
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ RECORDS_A_SHARD, BYTES_A_SHARD = 1000, 200_000_000
 FIXED = ("key", "image", "captions", "weights")
 LEFT_OUT_FILE, SHARDS = "left_out.jsonl", "shards"
 OURS = {STATE_FILE, LEFT_OUT_FILE, SHARDS, "latents", "sheet", "histogram.png"}  # what may be removed
+LEFT_BY_DESKTOPS = {".DS_Store", "Thumbs.db", "desktop.ini", ".directory"}  # that somebody looked with
 ABOUT = b"jsd"  # in a shard's own metadata: how much of the source it covers, and what was left out
 
 
@@ -153,8 +154,9 @@ def read_state(folder: Path) -> dict[str, Any] | None:
 def open_output(folder: Path, description: dict[str, Any]) -> None:
     """A folder that is new, or one that the same work was begun in; what another import left in it goes."""
     state = read_state(folder)
-    strange = folder.exists() and (not folder.is_dir() or {path.name for path in folder.iterdir()} - OURS)
-    if strange or (folder.is_dir() and any(folder.iterdir()) and (state is None or "description" not in state)):
+    found = {path.name for path in folder.iterdir()} - LEFT_BY_DESKTOPS if folder.is_dir() else set()
+    strange = (folder.exists() and not folder.is_dir()) or found - OURS
+    if strange or (found and (state is None or "description" not in state)):
         raise InvalidInputError(
             "shards.occupied",
             "{field} must be a new folder or one made by jsd data, and {value} holds something else; name another",
@@ -227,7 +229,7 @@ def import_pictures(
         tell(num_read)
         records += [one.record for one in found if isinstance(one, Picture)]
         new += [one for one in found if isinstance(one, Noted)]
-        size_bytes = sum(len(one.image) for one in records if isinstance(one.image, bytes)) if len(records) > 50 else 0
+        size_bytes = sum(len(one.image) for one in records if isinstance(one.image, bytes))
         if len(records) >= records_a_shard or len(new) >= records_a_shard or size_bytes > BYTES_A_SHARD:
             flush()
             records, new, before = [], [], num_read

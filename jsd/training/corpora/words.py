@@ -46,7 +46,6 @@ class Vocabulary:
     names: dict[str, str] = field(repr=False)  # concept -> how it is called
     spellings: dict[str, tuple[Spelling, ...]] = field(repr=False)  # concept -> its spellings
     meanings: dict[str, tuple[str, ...]] = field(repr=False)  # spelling -> its concepts, the likeliest first
-    shared: dict[str, str] = field(repr=False)  # spelling of several concepts -> "same", "group" or "homograph"
 
 
 @dataclass(frozen=True)
@@ -101,66 +100,45 @@ def kana_twin(word: str) -> str | None:
 
 
 @lru_cache
-def read_vocabulary(drawn: frozenset[str] | None = None) -> Vocabulary:
-    """The words of the concepts that are drawn: by default those of spellings.tsv.
-
-    Where two of them have a word, it is the one's that it fits better, by its level: 山 is ⛰, and 🗻 if there is no ⛰.
-    """
+def read_vocabulary() -> Vocabulary:
+    """Where two concepts have a word, it is the one's that it fits better, by its level."""
     names, files_written = _written()
-    concepts = drawn if drawn is not None else frozenset(concept for concept, *_ in read_table("spellings"))
-    shared: dict[str, str] = {}
     found: dict[str, dict[str, Spelling]] = {}  # text -> concept -> spelling
-    for kind, words, cell in read_table("shared"):
-        owners = [concept for concept in cell.split() if concept in concepts]
+    for kind, words, owners in read_table("shared"):
         level = "name" if kind == "same" else "near"
         for text in dict.fromkeys(text for word in words.split() for text in (word, kana_twin(word) or word)):
-            if owners:
-                shared[text] = kind
-                found[text] = {concept: Spelling(text, concept, level) for concept in owners}
+            found[text] = {concept: Spelling(text, concept, level) for concept in owners.split()}
     for level, written in itertools.product(LEVELS, files_written):
         taken = frozenset(found)
         for one in written:
-            if one.level == level and one.text not in taken and one.concept in concepts:
+            if one.level == level and one.text not in taken:
                 found.setdefault(one.text, {}).setdefault(one.concept, Spelling(one.text, one.concept, level))
     for one in itertools.chain(*files_written):
         twin = kana_twin(one.text)
-        if twin is not None and twin not in found and one.concept in concepts:
+        if twin is not None and twin not in found:
             found[twin] = {one.concept: Spelling(twin, one.concept, "kana")}
-    spellings: dict[str, list[Spelling]] = {concept: [] for concept in names if concept in concepts}
+    spellings: dict[str, list[Spelling]] = {concept: [] for concept in names}
     for by_concept in found.values():
         for concept, spelling in by_concept.items():
             spellings[concept].append(spelling)
     meanings = {text: tuple(by_concept) for text, by_concept in found.items()}
-    return Vocabulary(
-        {concept: names[concept] for concept in spellings},
-        {concept: tuple(texts) for concept, texts in spellings.items()},
-        meanings,
-        {text: kind for text, kind in shared.items() if len(meanings[text]) > 1},
-    )
+    return Vocabulary(names, {concept: tuple(texts) for concept, texts in spellings.items()}, meanings)
 
 
 def _written() -> tuple[dict[str, str], list[list[Spelling]]]:
-    """Each concept's name, and the spellings of three files; where two have a word, it is the earlier one's."""
+    """Each concept's name, and the spellings of two files; where both have a word, it is the earlier one's."""
     names: dict[str, str] = {}
-    found: list[list[Spelling]] = []
-    for file in ("spellings_new", "spellings"):
-        written: list[Spelling] = []
-        for concept, *cells in read_table(file):
-            columns = [cell.split() for cell in cells]
-            names[concept] = columns[0][0]
-            for level, words in zip(LEVELS, columns, strict=False):
-                written += [Spelling(text, concept, level) for word in words for text in _expand(word, columns[0])]
-        found.append(written)
+    written: list[Spelling] = []
+    for concept, *cells in read_table("spellings"):
+        columns = [cell.split() for cell in cells]
+        names[concept] = columns[0][0]
+        for level, words in zip(LEVELS, columns, strict=False):
+            written += [Spelling(text, concept, level) for word in words for text in _expand(word, columns[0])]
     automatic: list[Spelling] = []
     for concept, readings, keywords in read_table("spellings_auto"):
         automatic += [Spelling(text, concept, "kana") for text in readings.split()]
         automatic += [Spelling(text, concept, "keyword") for text in keywords.split()]
-    return names, [*found, automatic]
-
-
-def read_drawings() -> dict[str, tuple[str, ...]]:
-    """Concept -> pictures of it in sets that are not of emoji, as "set/name"."""
-    return {concept: tuple(drawings.split()) for concept, drawings in read_table("drawings")}
+    return names, [written, automatic]
 
 
 def _expand(word: str, names: list[str]) -> list[str]:
@@ -255,12 +233,3 @@ def read_attributes() -> dict[str, Attributes]:
 def _spaced(cell: str) -> tuple[str, ...]:
     """The texts of a cell; an underscore in them is a space."""
     return tuple(text.replace("_", " ") for text in cell.split())
-
-
-def read_kept_out() -> frozenset[str]:
-    """The prompts of jsd/training/evaluation/sets/, which no caption may repeat, bare spellings excepted."""
-    found: set[str] = set()
-    for path in (files("jsd.training.evaluation") / "sets").iterdir():
-        lines = path.read_text(encoding="utf-8").splitlines()
-        found |= {line.split(": ", 1)[1].split("\t")[0].split(" = ")[0] for line in lines if not line.startswith("#")}
-    return frozenset(found - set(read_vocabulary().meanings))

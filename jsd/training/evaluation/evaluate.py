@@ -1,6 +1,5 @@
 """Draw prompts x seeds, ask the judge, write a report: JSON, a table, a contact sheet."""
 
-import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -10,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 from tqdm import tqdm
 
-from jsd.atomic import write_text
+from jsd.atomic import write_json
 from jsd.i18n import _
 from jsd.images import save_image
 from jsd.images.tensors import image_to_tensor, tensor_to_images
@@ -179,7 +178,7 @@ def evaluate(
     }
     output.mkdir(parents=True, exist_ok=True)
     save_image(contact_sheet(corpus, drawings, found), output / "contact_sheet.png")
-    write_text(output / "report.json", json.dumps(report, ensure_ascii=False, indent=1) + "\n")
+    write_json(output / "report.json", report)
     return report
 
 

@@ -1,6 +1,5 @@
 """How well a model draws the captions of somebody's own pictures, judged by a scorer of pictures and captions."""
 
-import json
 import re
 import warnings
 from collections.abc import Iterator, Sequence
@@ -13,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
-from jsd.atomic import write_text
+from jsd.atomic import write_json
 from jsd.batch.rows import read_text
 from jsd.errors import CorpusError, InvalidInputError, Note
 from jsd.i18n import _
@@ -43,7 +42,7 @@ def evaluate_own(
     """
     records = _spaced(shards)
     texts = [one.captions[0] for one in records]
-    drawn = list(_draw(pipeline, options, list(map(without_emphasis, texts)), seeds))
+    drawn = list(draw_texts(pipeline, options, list(map(without_emphasis, texts)), seeds))
     captions = scorer.text_features(texts)  # (N, D)
     rows = [number // seeds for number in range(len(drawn))]
     pictures = scorer.image_features([load_image(one.image) for one in records])
@@ -59,7 +58,7 @@ def evaluate_own(
     }
     output.mkdir(parents=True, exist_ok=True)
     save_grid(drawn[:: max(1, seeds)], output / "contact_sheet.png", COLUMNS)
-    write_text(output / "report.json", json.dumps(report, ensure_ascii=False, indent=1) + "\n")
+    write_json(output / "report.json", report)
     return report
 
 
@@ -118,7 +117,7 @@ def evaluate_prompts(
     texts = list(dict.fromkeys(text for _, text in prompts))
     features = scorer.text_features(texts)  # (N, D)
     shown, seen = [], []
-    for image in _draw(pipeline, options, [prompt[1] for prompt in prompts], seeds):
+    for image in draw_texts(pipeline, options, [prompt[1] for prompt in prompts], seeds):
         seen.append(scorer.image_features([image]))
         shown.append(image.resize((SHOWN_PX, SHOWN_PX)))
     similarity = torch.cat(seen) @ features.T  # (P * seeds, N)
@@ -139,16 +138,18 @@ def evaluate_prompts(
     }
     output.mkdir(parents=True, exist_ok=True)
     save_grid(shown[:: max(1, seeds)], output / "contact_sheet.png", COLUMNS)
-    write_text(output / "report.json", json.dumps(report, ensure_ascii=False, indent=1) + "\n")
+    write_json(output / "report.json", report)
     return report
 
 
-def _draw(pipeline: Pipeline, options: SamplingOptions, texts: Sequence[str], seeds: int) -> Iterator[Image.Image]:
+def draw_texts(
+    pipeline: Pipeline, options: SamplingOptions, texts: Sequence[str], seeds: int, first_seed: int = FIRST_SEED
+) -> Iterator[Image.Image]:
     """The seeds of a text one after the other. The model is measured, not the safety checker that it may have."""
     options = replace(options, long_prompt="truncate", disable_safety_checker=True)
     for number, text in enumerate(tqdm(texts, desc=_("drawing"))):
         for k in range(seeds):
-            one = replace(options, prompt=text, seed=FIRST_SEED + number * seeds + k)
+            one = replace(options, prompt=text, seed=first_seed + number * seeds + k)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", Note)
                 drawn = pipeline.generate(one, progress=False)

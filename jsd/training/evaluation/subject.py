@@ -1,15 +1,12 @@
 """What a LoRA file has learnt, and what it has left alone: drawings with it and without it, by the same seeds."""
 
-import json
-import warnings
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
 
-from jsd.atomic import write_text
-from jsd.errors import Note
+from jsd.atomic import write_json
 from jsd.models.lora import lora_digest
 from jsd.options import SamplingOptions
 from jsd.pipeline import Pipeline
@@ -17,6 +14,7 @@ from jsd.rules import split_weight
 from jsd.training.corpora.records import Picture
 from jsd.training.evaluation.drawings import how
 from jsd.training.evaluation.judge import Judge
+from jsd.training.evaluation.own import draw_texts
 from jsd.training.logs import save_grid
 
 FIRST_SEED = 2_000_000  # of no training picture, and of no other evaluation
@@ -43,8 +41,13 @@ def evaluate_lora(
     """
     options = replace(options, upscale=1, long_prompt="truncate", disable_safety_checker=True)
     both = (("without", replace(options, loras=())), ("with", replace(options, loras=(lora,))))
-    subject = {name: _draw(pipeline, one, texts, seeds) for name, one in both}
-    other = {name: _draw(pipeline, one, others, seeds) for name, one in both}
+    subject, other = (
+        {
+            name: np.stack([np.asarray(drawn) for drawn in draw_texts(pipeline, one, said, seeds, FIRST_SEED)])
+            for name, one in both
+        }
+        for said in (texts, others)
+    )
     size = pipeline.default_size
     pictures = np.stack([np.asarray(ImageOps.fit(one.image, size, Image.Resampling.LANCZOS)) for one in own])
     judge = Judge.fit(np.concatenate([pictures, other["without"]]))
@@ -76,7 +79,7 @@ def evaluate_lora(
     output.mkdir(parents=True, exist_ok=True)
     rows = [*_rows(pictures), *_rows(subject["without"], subject["with"]), *_rows(other["without"], other["with"])]
     save_grid(rows, output / "contact_sheet.png", COLUMNS)
-    write_text(output / "report.json", json.dumps(report, ensure_ascii=False, indent=1) + "\n")
+    write_json(output / "report.json", report)
     return report
 
 
@@ -86,21 +89,6 @@ def _moved(of_with: np.ndarray, of_without: np.ndarray, seeds: int) -> np.ndarra
     between = of_without.reshape(num, seeds, num, seeds).mean(axis=(1, 3))[~np.eye(num, dtype=bool)].mean()
     moved: np.ndarray = np.diag(of_with).reshape(num, seeds).mean(axis=1) / between
     return moved
-
-
-def _draw(pipeline: Pipeline, options: SamplingOptions, prompts: list[str], seeds: int) -> np.ndarray:
-    """(N * seeds, H, W, 3), the seeds of a prompt side by side."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Note)  # the model does not know the trigger words
-        drawn = [
-            picture.image
-            for number, prompt in enumerate(prompts)
-            for k in range(seeds)
-            for picture in pipeline.generate(
-                replace(options, prompt=prompt, seed=FIRST_SEED + number * seeds + k), progress=False
-            )
-        ]
-    return np.stack([np.asarray(one) for one in drawn])
 
 
 def _rows(*groups: np.ndarray) -> list[Image.Image]:

@@ -168,6 +168,16 @@ def test_loras_of_the_prompt() -> None:
     assert (request.inputs["prompt"], request.inputs["loras"]) == ("猫", "ink.safetensors:1")
 
 
+def test_a_mask_is_what_is_painted_on_a_see_through_ground_and_as_large_as_the_picture() -> None:
+    strokes = Image.new("RGBA", (16, 16))
+    strokes.paste((0, 0, 0, 255), (0, 0, 8, 16))  # black: its colour says nothing
+    picture = b64_img(Image.new("RGB", (32, 32)))
+    for mask, inverted in ((strokes, 0), (ImageOps.invert(strokes.getchannel("A")), 1)):
+        asked = {"init_images": [picture], "mask": b64_img(mask), "inpainting_mask_invert": inverted}
+        read = read_request(asked, MODEL, has_image=True)
+        assert read.mask is not None and (read.mask.size, read.mask.getbbox()) == ((32, 32), (0, 0, 16, 32))
+
+
 def test_a_style_and_a_mask_that_are_empty_are_none() -> None:
     request = read_request({"styles": [""], "mask": "", "init_images": [PIXEL]}, MODEL, has_image=True)
     assert "style" not in request.inputs and request.mask is None

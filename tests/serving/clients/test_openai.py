@@ -78,6 +78,12 @@ def test_what_is_not_here_is_said_and_the_picture_drawn(client: openai.OpenAI, a
     assert response.model_extra is not None and response.model_extra["model"] == "toy"
 
 
+def test_a_file_in_a_field_that_is_not_read_changes_nothing_and_that_is_said(client: openai.OpenAI) -> None:
+    files = {"image": png(Image.new("RGB", (32, 32), "red")), "markup": png(Image.new("RGB", (8, 8)))}
+    response = client.images.edit(prompt="猫", **files, extra_body=TWO_STEPS)  # type: ignore[arg-type]
+    assert len(pictures(response)) == 1 and "markup" in notes(response)
+
+
 @pytest.mark.parametrize(
     ("output_format", "format", "wish"),
     [

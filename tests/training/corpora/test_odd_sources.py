@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow
 import pyarrow.parquet
 import pytest
+from PIL import Image
 
 from jsd.prompting.tokenizer import JapaneseTokenizer
 from jsd.training.corpora.describing import describe
@@ -53,6 +54,19 @@ def test_notepads_unicode_is_read_and_what_is_no_text_leaves_its_picture_out(sou
     assert [one.captions for one in records] == [("富士山と猫",)]
     assert [(one.key, one.reason) for one in noted] == [("b.png", "damaged"), ("c.png", "damaged")]
     assert "b.txt" in noted[0].detail
+
+
+def test_what_phones_and_windows_save_is_read_or_named(source: Path, tmp_path: Path) -> None:
+    picture = io.BytesIO()
+    Image.new("RGB", (80, 80)).save(picture, "JPEG")
+    (source / "IMG_1.JPG").write_bytes(picture.getvalue())
+    (source / "IMG_1.TXT").write_text("猫", "utf-8")
+    (source / "web.jfif").write_bytes(picture.getvalue())
+    (source / "web.txt").write_text("犬", "utf-8")
+    (source / "IMG_2.HEIC").write_bytes(b"\0\0\0\x18ftypheic")
+    records, noted = imported(source, tmp_path / "mine")
+    assert [(one.key, one.captions) for one in records] == [("IMG_1.JPG", ("猫",)), ("web.jfif", ("犬",))]
+    assert [(one.key, one.reason) for one in noted] == [("IMG_2.HEIC", "a format that is not read")]
 
 
 @pytest.mark.parametrize(("name", "repeats"), [("20240615_京都", 1), ("2024_旅行", 1), ("100_太郎", 100)])

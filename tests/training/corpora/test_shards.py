@@ -71,6 +71,7 @@ def test_a_killed_import_goes_on_where_it_was(tmp_path: Path, after: int) -> Non
 
 def test_another_source_takes_the_place_of_the_first_and_a_strange_folder_stays(tmp_path: Path) -> None:
     run(tmp_path / "mine")
+    (tmp_path / "mine" / ".DS_Store").touch()  # of somebody who looked with Finder
     assert run(tmp_path / "mine", source(2), {"source": "others"}).counts == (2,)
     for name, about in (("letter.txt", ABOUT), ("letter.txt", None), ("corpus.json", None)):
         place = tmp_path / f"{name}-{about is None}"
