@@ -125,5 +125,5 @@ def test_a_tilde_that_the_shell_left_is_the_home_folder(
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     assert main(["info", "~/a.png"]) == 0 and "猫 油絵" in capsys.readouterr().out
-    assert main(["info", "~nobody/a.png"]) == 2 and "~nobody/a.png" in capsys.readouterr().err
+    assert main(["info", "~no-such-user/a.png"]) == 2 and "~no-such-user/a.png" in capsys.readouterr().err
     assert not (tmp_path / "~").exists()
