@@ -49,7 +49,7 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, **settings: Any) -> None:
         # An abbreviation would change its meaning as soon as another option begins like it.
         super().__init__(allow_abbrev=False, add_help=False, formatter_class=_Formatter, **settings)
-        # A shell leaves ~ as it is behind "=", and the clients of `jsd mcp` have none. Path's own fails at the name of nobody.
+        # A shell leaves ~ as it is behind "=", and the clients of `jsd mcp` have none. Path's own fails at ~x.
         self.register("type", Path, lambda text: Path(os.path.expanduser(text)))  # noqa: PTH111
         self._positionals.title, self._optionals.title = _("positional arguments"), _("options")
         self.add_argument("-h", "--help", action="help", help=_("show this help and exit"))

@@ -36,10 +36,13 @@ _MEDIUM = re.compile(
     # Verbs and adjectives that a particle was left out before: 猫描いて, 花咲く.
     "描|書いて|作って|出して|見せて|見たい|下さい|欲し|食べ|飲みたい|飼いたい|大?好き|可愛|綺麗|走[るっ]|飛[ぶん]|咲[くい]|降[るっり]"
 )
-# Words that names stand in and are not: wishes and other phrases, and things of their own.
-_OTHERS = re.compile(
+# Wishes and other phrases, in which no name is what it is alone: 食べたい is no sea bream.
+_PHRASES = re.compile(
     "(?<=[きしちにみりびぎえけせてべめれ見寝着])たい|(?<=[会買使歌笑洗飼]い)たい|(?:くだ|下|な)さい|お?願い(?=し|いたし|致し|でき)|"
-    "(?<=[がは])大好き|元気な(?![のどら])|(?:世界|日本)一|"
+    "(?<=[がは])大好き|元気な(?![のどら])|(?:世界|日本)一"
+)
+# Things of their own that are spelt with the names of others.
+_OTHERS = re.compile(
     "にんにく|わかめ|しいたけ|こたつ|あじさい|いちょう|つくし|なわとび|うみねこ|にほん|あさがお|たけのこ|かものはし|"
     "たつのおとしご|歯ブラシ|肉まん|肉じゃが|たい焼き|焼き鳥|けん玉|ビー玉|ゴミ箱|トラウマ|カモシカ|ヤマネコ|カメムシ|クマムシ|"
     "マンホール|ドラゴンフルーツ|スターフルーツ"
@@ -115,7 +118,8 @@ class KnownConcepts:
     def find(self, text: str, ends: Iterable[int]) -> list[Concept]:
         """The concepts that `text` names, from left to right. `ends` are the places in it where a token begins or ends:
         a name begins and ends there, or where the script changes."""
-        others = [one.span() for one in _OTHERS.finditer(text) if normal(one.group()) not in self.by_spelling]
+        others = [one.span() for one in _PHRASES.finditer(text)]
+        others += [one.span() for one in _OTHERS.finditer(text) if normal(one.group()) not in self.by_spelling]
         cuts = sorted({*ends, *(i for i in range(1, len(text)) if _script(text[i - 1]) != _script(text[i]))})
         found: dict[Concept, None] = {}
         position = 0
