@@ -44,6 +44,7 @@ def run(args: argparse.Namespace) -> None:
     from jsd.serving.front.line import Line
     from jsd.serving.guard import is_open
     from jsd.serving.key import asked_key
+    from jsd.serving.pictures import check_cog_folders
     from jsd.serving.settings import ALLOW_PRIVATE, MAX_COST
 
     check_port(args.port, default=DEFAULT_PORT)
@@ -68,6 +69,7 @@ def run(args: argparse.Namespace) -> None:
             "{path} must be there, and is not; clone the repository and run jsd serve there, or install jsd anew",
             path=PREDICTOR,
         )
+    check_cog_folders()
     choose_engine()
     open_model_folder(folder)  # what setup() refuses, the server would log and go on without
     print(folder, flush=True)

@@ -16,6 +16,7 @@ from jsd.errors import InvalidInputError
 from jsd.serving.settings import ALLOW_PRIVATE
 
 DEADLINE_SECONDS = 15
+CONNECT_SECONDS = 4  # to each of several addresses
 MAX_BYTES = 50 * 2**20
 MAX_REDIRECTS = 5
 WAKE_SECONDS = 0.05
@@ -93,29 +94,41 @@ def _reason(error: Exception) -> str:
 
 
 class CheckedHosts(httpx.BaseTransport):
-    """Connects to the address that was checked: a name that is looked up twice may lead elsewhere the second time."""
+    """Connects to the addresses that were checked, one after the other: a name that is looked up twice may lead
+    elsewhere the second time."""
 
     def __init__(self) -> None:
         self.inner = httpx.HTTPTransport()
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         host = request.url.raw_host.decode("ascii").strip("[]")
-        url = request.url.copy_with(host=_checked_address(host))
+        addresses = _checked_addresses(host)
         extensions = {**request.extensions, "sni_hostname": host}
-        sent = httpx.Request(request.method, url, headers=request.headers, stream=request.stream, extensions=extensions)
-        return self.inner.handle_request(sent)
+        if len(addresses) > 1:
+            extensions["timeout"] = {**request.extensions.get("timeout", {}), "connect": CONNECT_SECONDS}
+        for address in addresses:
+            url = request.url.copy_with(host=address)
+            sent = httpx.Request(
+                request.method, url, headers=request.headers, stream=request.stream, extensions=extensions
+            )
+            try:
+                return self.inner.handle_request(sent)
+            except (httpx.ConnectError, httpx.ConnectTimeout):  # an IPv6 address, say, of a machine that reaches none
+                if address == addresses[-1]:
+                    raise
+        raise OSError("it has no address")
 
     def close(self) -> None:
         self.inner.close()
 
 
-def _checked_address(host: str) -> str:
-    found = [str(info[4][0]) for info in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)]
+def _checked_addresses(host: str) -> list[str]:
+    found = list(dict.fromkeys(str(info[4][0]) for info in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)))
     if os.environ.get(ALLOW_PRIVATE) != "1":
         for address in found:
             if not _is_public(address):
                 raise OSError(f"{address} is in a network of its own, and this server asks none (jsd serve --help)")
-    return found[0]
+    return found
 
 
 def check_host(url: str) -> None:
@@ -123,7 +136,7 @@ def check_host(url: str) -> None:
     host = urlsplit(url).hostname
     if not host or "\\" in url or not url.isprintable():
         raise OSError("it is no address with a host")
-    _checked_address(host)
+    _checked_addresses(host)
 
 
 def _is_public(address: str) -> bool:

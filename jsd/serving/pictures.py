@@ -48,6 +48,22 @@ def _no_address(value: object, field: str) -> InvalidInputError:
     )
 
 
+def check_cog_folders() -> None:
+    """ServingError where Cog's server cannot make its folders: another user's stay when that one's server has ended."""
+    try:
+        COG_FOLDERS.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=COG_FOLDERS):
+            pass
+    except OSError as error:
+        raise ServingError(
+            "serve.cog_folders",
+            "Cog's server needs a place in {folder}, which cannot be written to: {reason}; remove it, or let this user "
+            "write there",
+            folder=COG_FOLDERS,
+            reason=error.strerror,
+        ) from error
+
+
 def picture_folder() -> "TemporaryDirectory[str]":
     with _writable():
         return TemporaryDirectory(prefix=f"{PREFIX}{os.getpid()}-")

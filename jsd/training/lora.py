@@ -40,6 +40,7 @@ PRIOR_FILE = "prior.pt"  # latents that the base drew
 PRIOR_SEED = 1 << 20  # of its pictures, and on
 CLASS_SHARE = 0.25  # of the prior pictures, where a class prompt is given
 MAX_SAMPLES = 4
+MAX_SIDE_PX = 2048  # of a picture that is kept in memory
 MAX_NAMED = 6  # of the pictures that are left out
 
 
@@ -93,7 +94,8 @@ def own_pictures(source: Path, trigger: str) -> list[Picture]:
         else one
         for one in read_source(source)
     )
-    found = list(pictures(named, noted))
+    # One at a time: forty photographs as they are would take gigabytes.
+    found = [_shrunk(one) for one in pictures(named, noted)]
     if not found:
         raise CorpusError(
             "lora.no_pictures",
@@ -118,11 +120,16 @@ def own_pictures(source: Path, trigger: str) -> list[Picture]:
     return found
 
 
+def _shrunk(one: Picture) -> Picture:
+    """Without its file, and no larger than models draw."""
+    image = one.image.copy()
+    image.thumbnail((MAX_SIDE_PX, MAX_SIDE_PX), Image.Resampling.LANCZOS)
+    return Picture(replace(one.record, image=b""), image)
+
+
 def _digest(own: Sequence[Picture]) -> str:
-    digest = hashlib.sha256()
-    for one in own:
-        digest.update(repr(replace(one.record, image=Path())).encode())  # its columns have the digest of the pixels
-    return digest.hexdigest()[:10]
+    """Of the records, whose columns have the digests of the pixels."""
+    return hashlib.sha256(repr([one.record for one in own]).encode()).hexdigest()[:10]
 
 
 def said_caption(record: Record, adapter: Adapter, trigger: str, rng: random.Random) -> str:

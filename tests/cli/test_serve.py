@@ -9,7 +9,7 @@ import pytest
 
 from jsd.cli import serve
 from jsd.errors import InvalidInputError, ModelFolderError, ServingError
-from jsd.serving import cog_server
+from jsd.serving import cog_server, pictures
 from jsd.serving.address import check_address
 
 ROOT = Path(__file__).parents[2]
@@ -81,6 +81,15 @@ def test_a_name_that_no_host_can_have_is_one_line(host: str) -> None:
 def test_a_folder_that_cannot_be_loaded_is_told_before_there_is_a_server(tmp_path: Path) -> None:
     with pytest.raises(ModelFolderError, match="has 8 problem"):
         serve.run(parsed("--weights", str(tmp_path)))
+
+
+def test_a_place_of_another_user_is_told_before_there_is_a_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "coglet").touch()
+    monkeypatch.setattr(pictures, "COG_FOLDERS", tmp_path / "coglet" / "predictions")
+    with pytest.raises(ServingError, match="let this user write there"):
+        serve.run(parsed())
 
 
 def test_the_worker_is_this_python_on_the_predictor_of_cog_yaml(tmp_path: Path) -> None:

@@ -51,6 +51,25 @@ def test_what_stands_at_an_address_is_fetched_and_what_does_not_is_named(tmp_pat
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.usefixtures("own_network")
+def test_every_address_of_a_host_is_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first may be an IPv6 one, of a machine that reaches none; here it is one that nobody listens at."""
+    (tmp_path / "a.png").write_bytes(b"content")
+    look_up = socket.getaddrinfo
+
+    def several(host: str, *rest: Any, **more: Any) -> Any:
+        found = look_up("127.0.0.1" if host == "draw.example" else host, *rest, **more)
+        dead = [(*one[:4], ("127.0.0.2", *one[4][1:])) for one in found]
+        return dead + found if host == "draw.example" else found
+
+    monkeypatch.setattr(socket, "getaddrinfo", several)
+    with serving(tmp_path) as url:
+        named = url.replace("127.0.0.1", "draw.example")
+        assert named != url and fetch_picture(f"{named}/a.png", "image") == b"content"
+    with pytest.raises(InvalidInputError, match="cannot be fetched"):
+        fetch_picture(f"{named}/a.png", "image")
+
+
 @pytest.mark.parametrize(
     "host",
     ["127.0.0.1", "localhost", "10.0.0.1", "192.168.1.1", "169.254.169.254", "[::1]", "[::ffff:127.0.0.1]", "0.0.0.0"],

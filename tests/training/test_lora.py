@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -208,6 +209,13 @@ def test_the_distance_between_one_picture_and_no_other_is_none(
     report: Any = evaluate_lora(pipeline, str(trained), own, [TRIGGER], ["富士山", "猫"], **asked)  # type: ignore[arg-type]
     assert report["subject"]["its_pictures"] is None
     assert "Infinity" not in (tmp_path / "report.json").read_text("utf-8")
+
+
+def test_of_a_large_photograph_no_more_is_kept_than_models_draw(tmp_path: Path) -> None:
+    Image.new("RGB", (4000, 3000), "red").save(tmp_path / "a.png")
+    (kept,) = own_pictures(tmp_path, TRIGGER)
+    assert kept.image.size == (2048, 1536) and kept.record.image == b""
+    assert (kept.record.columns["width"], kept.record.columns["height"]) == (4000, 3000)
 
 
 def test_pictures_without_captions_need_trigger_words(corpus: Path) -> None:
