@@ -18,6 +18,7 @@ from uuid import uuid4
 
 import pytest
 from listening import LISTENING
+from PIL import Image
 
 from jsd.images.metadata import read_picture_file
 from runs.blocks import DOCS
@@ -196,3 +197,23 @@ def test_sigterm_leaves_nothing_behind(toy_folder: Path, tmp_path: Path) -> None
         assert list(temporary.rglob("jsd-*.png"))
         client.submit(prompt="猫", num_inference_steps=500, num_outputs=4, api_name="/draw")
     assert not list(temporary.iterdir())
+
+
+def test_a_drawing_of_too_many_layers_or_pixels_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
+    import gradio as gr
+    from gradio.components.image_editor import EditorData
+    from gradio.data_classes import FileData
+
+    from jsd.serving.page.layout import MAX_LAYERS, _bound
+
+    for name, side in (("small", 40), ("large", 4200)):
+        Image.new("1", (side, side)).save(tmp_path / f"{name}.png")
+    small, large = (FileData(path=str(tmp_path / f"{name}.png")) for name in ("small", "large"))
+    drawing = gr.ImageEditor(type="pil")
+    _bound(drawing)
+    read = drawing.preprocess(EditorData(background=small, layers=[small] * MAX_LAYERS, composite=small))
+    assert read is not None and len(read["layers"]) == MAX_LAYERS
+    with pytest.raises(gr.Error, match="at most 8 layers"):
+        drawing.preprocess(EditorData(layers=[small] * (MAX_LAYERS + 1)))
+    with pytest.raises(gr.Error, match="at most 16,000,000 pixels"):
+        drawing.preprocess(EditorData(background=large))
