@@ -15,8 +15,13 @@ from jsd.engines import OPENVINO, TORCH
 from jsd.errors import GenerationError, InvalidInputError, Note
 
 NATIVE_BF16 = (8, 0)  # compute capability
-# What the allocators of the CPU and of MPS say: they raise a RuntimeError, not torch.OutOfMemoryError, which is one.
-OUT_OF_MEMORY = ("DefaultCPUAllocator", "MPS backend out of memory")
+# What others than CUDA's allocator say: they raise a RuntimeError, not torch.OutOfMemoryError, which is one.
+OUT_OF_MEMORY = (
+    "DefaultCPUAllocator",
+    "MPS backend out of memory",
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+)
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 

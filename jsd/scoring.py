@@ -60,7 +60,8 @@ class JapaneseClip(nn.Module):
 
     def get_image_features(self, pixel_values: Tensor) -> Tensor:
         """(B, 3, 64, 64) in [-1, 1] -> (B, D)."""
-        return self.project(seen(pixel_values))
+        # On the CPU: MPS averages no sides that do not divide.
+        return self.project(seen(pixel_values.cpu()).to(self.device))
 
     def project(self, features: Tensor) -> Tensor:
         """What `seen` gives (B, F) -> (B, D)."""

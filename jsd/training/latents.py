@@ -33,7 +33,8 @@ def encode_pictures(pictures: NDArray[np.uint8], vae: Any, size_px: int) -> Tens
     values = pixel_values(pictures, vae.device)  # (B, 3, H, W)
     if values.shape[-1] != size_px:
         values = F.interpolate(values, (size_px, size_px), mode="bicubic", antialias=True)
-    means: Tensor = vae.encode(values).latent_dist.mean.float().cpu()
+    with torch.autocast(values.device.type, enabled=False):  # of a step that asks for them; they are kept
+        means: Tensor = vae.encode(values).latent_dist.mean.float().cpu()
     return means
 
 

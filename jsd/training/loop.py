@@ -219,7 +219,7 @@ def _resume(
     """Load the checkpoint where there is one; (steps done, seconds spent)."""
     if not path.exists():
         return 0, 0.0
-    state = _read(path, map_location=ema.shadow_params[0].device)
+    state = _read(path)
     try:
         own = modules.state_dict()
         modules.load_state_dict(
@@ -238,7 +238,9 @@ def _resume(
 
 def _read(path: Path, **options: Any) -> dict[str, Any]:
     try:
-        state: dict[str, Any] = torch.load(path, weights_only=True, **options)
+        # On the CPU, wherever it was written: what takes it copies it to its own device, but for Adam's counts, which are
+        # read there without waiting for a GPU.
+        state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu", **options)
     except (EOFError, KeyError, OSError, RuntimeError, TypeError, ValueError, pickle.UnpicklingError) as error:
         raise _damaged(path, error) from error
     return state

@@ -120,6 +120,24 @@ def test_a_finished_run_does_nothing_more(tmp_path: Path) -> None:
     assert torch.equal(flat(again), before)
 
 
+def test_a_checkpoint_of_a_gpu_goes_on_without_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / CHECKPOINT_FILE
+    with pytest.raises(KeyboardInterrupt):
+        run(make_modules(), tmp_path, settings={"seed": 0}, sample=stop_at(3))
+    state = torch.load(path, weights_only=True)
+    with monkeypatch.context() as patched:
+        patched.setattr("torch.serialization.location_tag", lambda storage: "cuda:0")  # as such a run writes it
+        torch.save(state, path)
+    if not torch.cuda.is_available():
+        with pytest.raises(RuntimeError, match="CUDA"):
+            torch.load(path, weights_only=True)
+    whole, again = make_modules(), make_modules()
+    (tmp_path / "whole").mkdir()
+    run(whole, tmp_path / "whole", settings={"seed": 0})
+    run(again, tmp_path, settings={"seed": 0})
+    assert torch.equal(flat(again), flat(whole))
+
+
 def test_seconds_add_up_over_resumes(tmp_path: Path) -> None:
     run(make_modules(), tmp_path, replace(STAGE, max_train_steps=3))
     state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)

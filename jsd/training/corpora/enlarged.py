@@ -93,6 +93,7 @@ def shrink(picture: NDArray[np.uint8], vae: Any, seed: int) -> NDArray[np.uint8]
     latents = encode_pictures(shrunk[None], vae, SMALL_PX)
     noise = torch.randn(latents.shape, generator=torch.Generator("cpu").manual_seed(seed))
     latents = latents + LATENT_NOISE * noise / float(vae.config.scaling_factor)
-    decoded = vae.decode(latents.to(vae.device)).sample.float().cpu()
+    with torch.autocast(vae.device.type, enabled=False):
+        decoded = vae.decode(latents.to(vae.device)).sample.float().cpu()
     pixels = ((decoded[0].clamp(-1, 1) + 1) * 127.5).round().byte()
     return np.asarray(pixels.permute(1, 2, 0))
