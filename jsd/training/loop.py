@@ -238,8 +238,8 @@ def _resume(
 
 def _read(path: Path, **options: Any) -> dict[str, Any]:
     try:
-        # On the CPU, wherever it was written: what takes it copies it to its own device, but for Adam's counts, which are
-        # read there without waiting for a GPU.
+        # On the CPU, wherever it was written: what takes it copies it to its own device. Adam's counts stay here, and
+        # are read without waiting for a GPU.
         state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu", **options)
     except (EOFError, KeyError, OSError, RuntimeError, TypeError, ValueError, pickle.UnpicklingError) as error:
         raise _damaged(path, error) from error
