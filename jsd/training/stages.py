@@ -160,15 +160,9 @@ class Run:
             if stage.objective not in ("reading", "upscaling"):
                 assert self.tokenizer is not None
                 unet = self.modules["unet"].config if "unet" in self.modules else recipe.components["unet"]
+                side = min(sample_size(unet))
                 self.batch = dataloader(
-                    recipe,
-                    stage,
-                    options,
-                    corpus,
-                    self.vae,
-                    min(sample_size(unet)),
-                    self.tokenizer,
-                    lambda: self.phrases,
+                    recipe, stage, options, corpus, self.vae, side, self.tokenizer, lambda: self.phrases
                 )
         if stage.objective == "decoding":
             size_px = self.corpus.pictures.shape[1]

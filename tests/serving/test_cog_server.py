@@ -124,8 +124,10 @@ def test_a_path_of_the_servers_machine_is_refused_and_nothing_is_drawn(
         picture().save(folder / "picture.png")
     logged = server.log.stat().st_size
     value = path.format(elsewhere=tmp_path, temporary=server.temporary)
-    message = server.fail(**{"image": data_uri(picture()), field: value})
+    status, answer = server.request("POST", "/predictions", {"input": {"image": data_uri(picture()), field: value}})
     (server.temporary / "picture.png").unlink()
+    assert status == 422, answer
+    message = answer["detail"][0]["msg"]
     assert f"{field} must be an https:// or http:// address or a data: URI, got " in message, message
     assert "\n" not in message and "Traceback" not in message
     assert b"Using seed" not in server.log.read_bytes()[logged:]
