@@ -21,6 +21,7 @@ PREFIX = "jsd-"
 # Where Cog's server makes three folders for each prediction, and leaves them.
 COG_FOLDERS = Path("/tmp/coglet/predictions")
 LEFT_SECONDS = 3600
+MAX_SHOWN = 80  # of an address: it may be a picture in base64
 
 
 def read_picture(value: str, field: str) -> bytes:
@@ -39,12 +40,13 @@ def check_address(value: object, field: str) -> None:
 
 
 def _no_address(value: object, field: str) -> InvalidInputError:
+    text = value if isinstance(value, str) else repr(value)
     return InvalidInputError(
         "image.address",
         "{field} must be an https:// or http:// address or a data: URI, got {value}; send "
         "the picture itself as a data: URI",
         field=field,
-        value=value if isinstance(value, str) else repr(value),
+        value=text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…",
     )
 
 

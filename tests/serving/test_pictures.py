@@ -41,6 +41,12 @@ def test_a_file_of_this_machine_is_refused_with_the_field_and_the_rule(field: st
     assert (error.value.code, error.value.field) == ("image.address", field)
 
 
+def test_a_picture_in_bare_base64_is_not_repeated_whole() -> None:
+    with pytest.raises(InvalidInputError, match="send the picture itself as a data: URI") as error:
+        read_picture("iVBORw0KGgo" * 100_000, "image")
+    assert len(str(error.value)) < 250
+
+
 @pytest.mark.usefixtures("own_network")
 def test_what_stands_at_an_address_is_fetched_and_what_does_not_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"content")
