@@ -155,7 +155,9 @@ def run(args: argparse.Namespace) -> None:
         trigger=args.trigger.strip(),
         class_prompt=args.class_prompt.strip(),
         seed=args.seed,
-        checkpointing_steps=args.checkpointing_steps or min(200, max(1, stage.max_train_steps // 4)),
+        checkpointing_steps=min(200, max(1, stage.max_train_steps // 4))
+        if args.checkpointing_steps is None
+        else args.checkpointing_steps,
         max_train_seconds=args.max_train_seconds,
         scene_shards=args.scene_shards,
         dataloader_num_workers=args.dataloader_num_workers,

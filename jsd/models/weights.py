@@ -215,7 +215,7 @@ def _groups(shapes: Shapes) -> Iterator[list[str]]:
         yield group
 
 
-def check_no_pointer(path: Path) -> None:
+def _check_no_pointer(path: Path) -> None:
     """ModelFolderError where git-lfs has not fetched the file: a clone without it has 130 bytes of text instead."""
     if not path.is_file() or path.stat().st_size > MAX_POINTER_BYTES:
         return
@@ -231,7 +231,7 @@ def check_no_pointer(path: Path) -> None:
 @contextmanager
 def _told(path: Path) -> Iterator[None]:
     """Whatever is wrong with a file of weights as one ModelFolderError."""
-    check_no_pointer(path)
+    _check_no_pointer(path)
     try:
         yield
     except UnpicklingError as error:

@@ -50,7 +50,9 @@ def run_lora(recipe: Recipe, stage: Stage, options: TrainOptions) -> Path:
     import_peft()  # before minutes of work
     check_apart(options.corpus, options.output / "samples")
     own = own_pictures(options.corpus, options.trigger)
-    settings = run_settings(stage, options, _digest(own)) | {"base": folder_digest(options.base)}
+    # Of records whose columns have the digests of the pixels.
+    digest = hashlib.sha256(repr([one.record for one in own]).encode()).hexdigest()[:10]
+    settings = run_settings(stage, options, digest) | {"base": folder_digest(options.base)}
     options.output.mkdir(parents=True, exist_ok=True)
     check_settings(options.output / CHECKPOINT_FILE, settings)
     with options.processes.first_before_others():
@@ -125,11 +127,6 @@ def _shrunk(one: Picture) -> Picture:
     image = one.image.copy()
     image.thumbnail((MAX_SIDE_PX, MAX_SIDE_PX), Image.Resampling.LANCZOS)
     return Picture(replace(one.record, image=b""), image)
-
-
-def _digest(own: Sequence[Picture]) -> str:
-    """Of the records, whose columns have the digests of the pixels."""
-    return hashlib.sha256(repr([one.record for one in own]).encode()).hexdigest()[:10]
 
 
 def said_caption(record: Record, adapter: Adapter, trigger: str, rng: random.Random) -> str:

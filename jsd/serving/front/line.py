@@ -30,13 +30,10 @@ class Line:
     def is_idle(self) -> bool:
         return not self._slot.locked()
 
-    def check_room(self) -> None:
-        if not self.is_idle and self.num_waiting >= self.length:
-            raise self.refusal("full")
-
     async def enter(self) -> None:
         """Wait for the turn; `leave` ends it."""
-        self.check_room()
+        if not self.is_idle and self.num_waiting >= self.length:
+            raise self.refusal("full")
         self.num_waiting += 1
         try:
             async with asyncio.timeout(self.wait_seconds):

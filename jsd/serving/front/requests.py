@@ -125,15 +125,10 @@ def read_request(
         body=_written({**body, "id": prediction_id, "input": kept, "context": context}),
         headers={"content-type": "application/json", **passed},
         webhook=webhook,
-        hears_of_the_end=webhook if _wants_the_end(body) else None,
+        hears_of_the_end=webhook if "completed" in body.get("webhook_events_filter", EVENTS) else None,
         wants_events="text/event-stream" in headers.get("accept", ""),
         wants_no_answer="respond-async" in headers.get("prefer", ""),
     )
-
-
-def _wants_the_end(body: Mapping[str, Any]) -> bool:
-    wanted = body.get("webhook_events_filter")
-    return not isinstance(wanted, list) or "completed" in wanted
 
 
 def _check(inputs: Mapping[str, Any]) -> None:
