@@ -141,6 +141,7 @@ class Predictor(BaseRunner):
                 "KarrasDPM",
                 "LCM",
                 "TCD",
+                "DDIM_TRAILING",
             ],
         ),
         unknown_words: str = Input(

@@ -118,12 +118,13 @@ class TextEncoders:
         rows = [list(different).index(reading.text) for reading in readings]
         input_ids, weights = input_of(list(different.values()), num_windows, self.first.device)  # (B W, L) each
         if self.second is None:
-            hidden, pooled = self.first(input_ids).last_hidden_state, None
+            hidden, pooled = weight_embeddings(self.first(input_ids).last_hidden_state, weights), None
         else:
             outputs = [encoder(input_ids, output_hidden_states=True) for encoder in (self.first, self.second)]
-            hidden = torch.cat([output.hidden_states[-2] for output in outputs], dim=-1)  # (B W, L, D)
+            weighted = [weight_embeddings(output.hidden_states[-2], weights) for output in outputs]
+            hidden = torch.cat(weighted, dim=-1)  # (B W, L, D)
             pooled = outputs[1].text_embeds.reshape(len(different), num_windows, -1)[:, 0]  # (B, P)
-        embeddings = joined(weight_embeddings(hidden, weights), len(different))
+        embeddings = joined(hidden, len(different))
         return embeddings[rows], None if pooled is None else pooled[rows]
 
 

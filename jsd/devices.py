@@ -13,6 +13,7 @@ import torch
 
 from jsd.engines import OPENVINO, TORCH
 from jsd.errors import GenerationError, InvalidInputError, Note
+from jsd.i18n import N_
 
 NATIVE_BF16 = (8, 0)  # compute capability
 # What others than CUDA's allocator say: they raise a RuntimeError, not torch.OutOfMemoryError, which is one.
@@ -21,6 +22,18 @@ OUT_OF_MEMORY = (
     "MPS backend out of memory",
     "CUDA error: out of memory",
     "CUBLAS_STATUS_ALLOC_FAILED",
+)
+# Rules of what must fit into the memory: their codes, and what is said.
+PICTURES_FIT = (
+    "generation.memory",
+    N_("the pictures must fit into the device's memory, and they do not; ask for fewer outputs or a smaller size"),
+)
+MODEL_FITS = (
+    "model.memory",
+    N_(
+        "the model must fit into the device's memory, and it does not; take a smaller model, another device, or dtype "
+        "bfloat16"
+    ),
 )
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
@@ -176,15 +189,11 @@ def _choose_device(device: str | None) -> torch.device:
 
 
 @contextmanager
-def out_of_memory() -> Iterator[None]:
+def out_of_memory(rule: tuple[str, str] = PICTURES_FIT) -> Iterator[None]:
     """GenerationError where what is done within does not fit into the memory."""
     try:
         yield
     except RuntimeError as error:
         if isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in OUT_OF_MEMORY):
-            raise GenerationError(
-                "generation.memory",
-                "the pictures must fit into the device's memory, and they do not; ask for fewer "
-                "outputs or a smaller size",
-            ) from error
+            raise GenerationError(*rule) from error
         raise

@@ -96,8 +96,8 @@ class Job:
     latents: Tensor  # (B, C, h, w) float32
     inputs: InputPictures
     lora_files: list[dict[str, object]]  # name, weight, SHA-256
-    scorer: "Scorer | None"  # chooses of the pictures of a request those that are returned
     upscale: int
+    scorer: "Scorer | None"  # chooses of the pictures of a request those that are returned
     other_notes: tuple[Note, ...] = ()  # on the scheduler, the size, what files cannot hold
     seconds: dict[str, float] = field(default_factory=dict)
     withheld: list[Note] = field(default_factory=list)  # the pictures that the safety checker flagged

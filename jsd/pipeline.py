@@ -18,7 +18,7 @@ from tqdm import tqdm
 from jsd import sampling, upscaling, vae
 from jsd.candidates import best, find_scorer, no_scorer
 from jsd.conditioning import TextEncoders
-from jsd.devices import choose_placement, dtype_name, out_of_memory, synchronize
+from jsd.devices import MODEL_FITS, choose_placement, dtype_name, out_of_memory, synchronize
 from jsd.engines import TORCH, choose_engine, loader
 from jsd.errors import GenerationError, Note, UnsafeImagesError
 from jsd.i18n import _
@@ -32,7 +32,7 @@ from jsd.models.folder import ModelFolder, choose_folder, open_model_folder
 from jsd.models.lora import Adapters
 from jsd.models.weights import FACTOR
 from jsd.options import Requests, SamplingOptions, as_requests, shared_options
-from jsd.prompting.prompts import Prompts, read_prompt, read_prompts, shared_num_windows
+from jsd.prompting.prompts import Prompts, read_prompts, shared_num_windows
 from jsd.prompting.tokenizer import JapaneseTokenizer
 from jsd.safety import SafetyChecker, check_required, find_checker, safety_status, withhold
 from jsd.sampling import DenoisingState
@@ -67,15 +67,17 @@ class Pipeline:
         engine: str | None = None,
         **parts: Path | str | None,
     ) -> "Pipeline":
-        """A model folder (see `jsd.models.folder.choose_folder`) on a device (see `jsd.devices`), by an engine (see
-        `jsd.engines`); `parts`: folders by the names `vae`, `preview_vae`, `safety_checker`."""
+        """See `jsd.models.folder.choose_folder`, `jsd.devices` and `jsd.engines`; `parts`: folders by the names `vae`,
+        `preview_vae`, `safety_checker`."""
         engine = choose_engine(engine)
         placement = choose_placement(device, dtype, engine)
         chosen = open_model_folder(choose_folder(folder, parts))
+        with out_of_memory(MODEL_FITS):
+            networks = loader(engine)(chosen.path, placement.device, placement.dtype, chosen.parts.get("vae"))
         pipeline = cls(
             engine=engine,
             tokenizer=chosen.tokenizer,
-            **loader(engine)(chosen.path, placement.device, placement.dtype, chosen.parts.get("vae")),
+            **networks,
             scheduler_config=chosen.scheduler_config,
             folder=chosen.path,
             parts=chosen.parts,
@@ -222,21 +224,22 @@ class Pipeline:
             latents=start.latents,
             inputs=inputs,
             lora_files=self.adapters.records,
-            upscale=upscale,
             requests=asked,
+            upscale=upscale,
             scorer=scorer,
-            other_notes=self._other_notes(shared, each, prompts, scorer),
+            other_notes=self._other_notes(shared, guidance, each, prompts),
             seconds={"encode": perf_counter() - began},
         )
 
     def _other_notes(
-        self, shared: SamplingOptions, each: Sequence[SamplingOptions], prompts: Sequence[Prompts], scorer: object
+        self, shared: SamplingOptions, guidance: float, each: Sequence[SamplingOptions], prompts: Sequence[Prompts]
     ) -> tuple[Note, ...]:
         """On the scheduler, the size, the choice; and, of the longest text, on what a JPEG cannot hold."""
-        notes = [scheduler_note(shared.scheduler, shared.loras, is_distilled=self.text_encoders.is_distilled)]
-        notes += self.text_encoders.notes(each[0], prompts)
+        is_distilled = self.text_encoders.is_distilled
+        notes = [scheduler_note(shared.scheduler, shared.loras, guidance, is_distilled=is_distilled)]
+        notes += [*self.adapters.notes, *self.text_encoders.notes(each[0], prompts)]
         notes += [] if self.upscaler is not None else upscaling.notes(self.upscale_of(shared))
-        notes += [no_scorer()] if scorer is None and shared.num_candidates > 1 else []
+        notes += [no_scorer()] if shared.num_candidates > 1 and find_scorer() is None else []
         if shared.output_format == "jpg":
             pairs = zip(each, prompts, strict=True)
             said = (recorded(one) | self.provenance | read.provenance() for one, read in pairs)
@@ -246,20 +249,21 @@ class Pipeline:
     def denoise(self, job: Job) -> Iterator[DenoisingState]:
         """A state after each step; a caller that stops iterating stops the work."""
         job.begin()
-        began, loras = perf_counter(), job.options[0].loras
+        began, one = perf_counter(), job.options[0]
         with out_of_memory():
-            self.adapters.apply(loras)
+            self.adapters.apply(one.loras)
             for state in sampling.denoise(
                 self.unet,
                 job.start,
-                guidance_interval=(job.options[0].guidance_start, job.options[0].guidance_end),
+                guidance_interval=(one.guidance_start, one.guidance_end),
                 **vars(job.conditioning),
                 guidance_scale=job.guidance_scale,
                 generators=job.generators,
             ):
                 job.latents, job.num_done = state.latents, state.step
                 yield state
-                self.adapters.apply(loras)  # another job may have been prepared meanwhile
+                if self.adapters.records is not job.lora_files:  # another job has been prepared meanwhile
+                    self.adapters.apply(one.loras)
         synchronize(self.device)
         job.seconds["denoise"] = perf_counter() - began
 
@@ -291,10 +295,9 @@ class Pipeline:
         for index, (one, read) in enumerate(zip(job.options, job.prompts, strict=True)):
             began = perf_counter()
             picture = self._decode_picture(job, index)
-            with out_of_memory():
-                withheld = withhold(self.safety_checker, picture, one)
-                if withheld is None:
-                    picture = job.inputs.restore(upscaling.enlarge_image(self.upscaler, picture, job.upscale))
+            withheld = withhold(self.safety_checker, picture, one)
+            if withheld is None:
+                picture = job.inputs.restore(upscaling.enlarge_image(self.upscaler, picture, job.upscale))
             seconds = perf_counter() - began
             job.seconds["decode"] += seconds
             if withheld is not None:
@@ -316,8 +319,7 @@ class Pipeline:
             raise UnsafeImagesError(job.withheld)
 
     def _decode_picture(self, job: Job, index: int) -> Image.Image:
-        with out_of_memory():
-            decoded = self.decode_latents(job.latents[index : index + 1])  # (1, 3, H, W)
+        decoded = self.decode_latents(job.latents[index : index + 1])  # (1, 3, H, W)
         (picture,) = tensor_to_images(decoded)
         # getbbox: of what is not black.
         if picture.getbbox() is None and (job.inputs.image is None or job.inputs.image.getbbox() is not None):
@@ -331,15 +333,12 @@ class Pipeline:
             return Image.composite(picture, job.inputs.image, job.inputs.mask)
         return picture
 
-    def encode_prompt(self, prompts: Sequence[str], field: str = "prompt") -> Tensor:
-        """prompts (B) -> embeddings (B, W L, D), W windows; `field` is the input named where a text cannot be read."""
-        readings = [read_prompt(self.tokenizer, prompt, field) for prompt in prompts]
-        return self.text_encoders.encode(readings, max(len(one.windows) for one in readings))[0].to(self.dtype)
-
+    @out_of_memory()
     def encode_image(self, pixel_values: Tensor) -> Tensor:
         """pixel_values (B, 3, H, W) in [-1, 1] -> latents (B, C, h, w) float32, scaled: the mean."""
         return vae.encode_image(self.vae, pixel_values, upcast=self._vae_overflows)
 
+    @out_of_memory()
     def decode_latents(self, latents: Tensor) -> Tensor:
         """latents (B, C, h, w), scaled -> images (B, 3, H, W) float32 in [0, 1]."""
         return vae.decode_latents(self.vae, latents, upcast=self._vae_overflows)

@@ -14,6 +14,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from jsd.atomic import write_json
+from jsd.devices import MODEL_FITS, out_of_memory
 from jsd.errors import InvalidInputError, ModelFolderError
 from jsd.images import load_image
 from jsd.images.tensors import image_to_tensor, tensor_to_images
@@ -93,6 +94,7 @@ class SmallDecoder:
 
     vae: Any
 
+    @out_of_memory()
     def draw(self, latents: Tensor) -> Image.Image:
         """latents (B, C, h, w) -> a picture, side by side."""
         images = torch.nn.functional.avg_pool2d(decode_latents(self.vae, latents), 2)  # (B, 3, H / 2, W / 2)
@@ -103,6 +105,7 @@ class SmallDecoder:
 Preview = PreviewMap | SmallDecoder
 
 
+@out_of_memory(MODEL_FITS)
 def load_preview(pipeline: Pipeline) -> Preview:
     """By the preview VAE, where there is one; else the map of the model folder; else one that is fitted to soft patches
     of random colours."""

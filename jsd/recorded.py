@@ -33,10 +33,11 @@ def recorded_request(
     *,
     chosen: Mapping[str, Any],
     pictures: Mapping[str, Path | None],
-    loras: Sequence[Path] = (),
+    loras: Sequence[str] = (),
 ) -> SamplingOptions:
     """With `chosen` options in place of its own. The files that it names are `pictures` and `loras` where these are
-    given, else those of their names in the folder `beside`: a record may not choose a folder of this machine."""
+    given, else those of their names in the folder `beside`: a record may not choose a folder of this machine. The
+    weight of a LoRA is the record's, and one in `loras` must say the same."""
     # A file from before there was an upscaler names none.
     known = {"upscale": 1} | {key: value for key, value in record.items() if key in OPTIONS}
     # A file is of one picture, whatever it says.
@@ -62,12 +63,14 @@ def recorded_request(
     return replace(options, **files, loras=tuple(_loras(options.loras, beside, loras)))
 
 
-def _loras(recorded: Sequence[str], beside: Path, given: Sequence[Path]) -> Iterator[str]:
+def _loras(recorded: Sequence[str], beside: Path, loras: Sequence[str]) -> Iterator[str]:
     """The file of each "NAME:WEIGHT" of a record: by its place where all are given, for two may have one name."""
     names = [split_weight(Path(one).name) for one in recorded]
-    are_all = [name for name, _ in names] == [path.name for path in given]
+    given = [(Path(file), None if file == one else weight) for one in loras for file, weight in [split_weight(one)]]
+    are_all = [name for name, _ in names] == [path.name for path, _ in given]
     for place, (name, weight) in enumerate(names):
-        path = given[place] if are_all else next((one for one in given if one.name == name), beside / name)
+        here = given[place : place + 1] if are_all else [one for one in given if one[0].name == name]
+        path, said = here[0] if here else (beside / name, None)
         if not path.is_file():
             raise InvalidInputError(
                 "rerun.lora_missing",
@@ -75,5 +78,14 @@ def _loras(recorded: Sequence[str], beside: Path, given: Sequence[Path]) -> Iter
                 field="loras",
                 value=name,
                 path=path,
+            )
+        if said not in (None, weight):
+            raise InvalidInputError(
+                "rerun.lora_weight",
+                "{field} must have the weight that the picture was drawn with, {weight}, or none, got {value}; leave "
+                "it out",
+                field="loras",
+                weight=weight,
+                value=said,
             )
         yield f"{path}:{weight}"

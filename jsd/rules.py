@@ -14,6 +14,7 @@ from jsd.errors import InvalidInputError
 MAX_LORAS = 8
 LORA_WEIGHTS = (-4.0, 4.0)
 # Of a prompt: far above what any model reads, and quick to analyse.
+MAX_NAME = 80  # characters, of a choice that is none
 MAX_CHARACTERS = 10_000
 
 Picture = str | Path | Image.Image
@@ -65,8 +66,6 @@ def _check_text(rule: Option, value: Any) -> str:
             field=rule.name,
             value="nothing" if value is None else repr(value),
         )
-    if rule.choices and value not in rule.choices:
-        raise not_one_of(rule.name, value, [choice for choice in rule.choices if choice != ""])
     if len(value) > MAX_CHARACTERS:
         raise InvalidInputError(
             "options.long_text",
@@ -75,6 +74,8 @@ def _check_text(rule: Option, value: Any) -> str:
             value=len(value),
             high=MAX_CHARACTERS,
         )
+    if rule.choices and value not in rule.choices:
+        raise not_one_of(rule.name, value, [choice for choice in rule.choices if choice != ""])
     return value
 
 
@@ -181,7 +182,7 @@ def whole_number(name: str, value: object, low: int, high: int) -> int:
 
 def did_you_mean(name: str, choices: Iterable[str]) -> str:
     """ " (X?)" where a choice is near `name`, else "": a part of a sentence, the same in every language."""
-    near = get_close_matches(name, list(choices), n=1)
+    near = get_close_matches(name[:MAX_NAME], list(choices), n=1)  # it looks at every character
     return f" ({near[0]}?)" if near else ""
 
 

@@ -17,10 +17,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from jsd.devices import out_of_memory
 from jsd.errors import GenerationError, ModelFolderError, Note
 from jsd.models.components import load_image_processor, load_safety_checker
 from jsd.models.folder import ModelFolder
-from jsd.models.weights import CHECKER
+from jsd.models.weights import CHECKER, has_safety_checker
 from jsd.options import SamplingOptions
 from jsd.strictness import REQUIRED, check_strict, is_required
 
@@ -52,6 +53,7 @@ class SafetyChecker:
     def _processor(self) -> Any:  # transformers.CLIPImageProcessorPil
         return load_image_processor(self.folder)
 
+    @out_of_memory()
     @torch.inference_mode()
     def judge(self, picture: Image.Image) -> Verdict:
         model = self._model
@@ -76,7 +78,7 @@ class SafetyChecker:
 
 def find_checker(folder: ModelFolder, device: torch.device) -> SafetyChecker | None:
     """Of a whole folder (see `jsd.models.folder.open_model_folder`) the checker that was added, else its own."""
-    own = folder.path if folder.has_safety_checker else None
+    own = folder.path if has_safety_checker(folder.path) else None
     place = folder.parts.get(CHECKER, own)
     return None if place is None else SafetyChecker(place, device)
 

@@ -27,9 +27,10 @@ SCHEDULERS: dict[str, tuple[str, dict[str, object]]] = {
     "KarrasDPM": ("scheduling_dpmsolver_multistep.DPMSolverMultistepScheduler", {"use_karras_sigmas": True}),
     "LCM": ("scheduling_lcm.LCMScheduler", {}),
     "TCD": ("scheduling_tcd.TCDScheduler", {}),
+    "DDIM_TRAILING": ("scheduling_ddim.DDIMScheduler", {}),  # timesteps as SDXL-Lightning's, arXiv 2402.13929
 }
 # For models that were distilled, or their LoRA: arXiv 2310.04378, 2402.19159; they know as many noise levels.
-DISTILLED, DISTILLED_STEPS = ("LCM", "TCD"), 50
+DISTILLED, DISTILLED_STEPS, DISTILLED_GUIDANCE = ("LCM", "TCD"), 50, 2.0
 
 # What a folder says about the noise its UNet was trained on.
 NOISE_SCHEDULE = ("beta_start", "beta_end", "beta_schedule", "trained_betas", "num_train_timesteps", "prediction_type")
@@ -75,8 +76,10 @@ def make_scheduler(name: str, scheduler_config: Mapping[str, Any], num_inference
         scheduler.get_lms_coefficient = partial(solvers.lms_coefficient, scheduler)
     elif name == "HeunDiscrete":
         scheduler.step = partial(solvers.heun_step, scheduler)
-    elif name in ("DDIM", "PNDM"):
-        timesteps = solvers.even_timesteps(num_inference_steps, config["num_train_timesteps"])
+    elif name in ("DDIM", "DDIM_TRAILING", "PNDM"):
+        is_trailing = name == "DDIM_TRAILING" or scheduler_config.get("rescale_betas_zero_snr") is True
+        spaced = solvers.trailing_timesteps if is_trailing else solvers.even_timesteps
+        timesteps = spaced(num_inference_steps, config["num_train_timesteps"])
         steps = solvers.EvenSteps(scheduler, timesteps, multistep=name == "PNDM")
         scheduler.step, scheduler.set_begin_index = steps.step, steps.begin
     alphas_cumprod = scheduler.alphas_cumprod
@@ -97,9 +100,11 @@ def check_steps(name: str, num_inference_steps: int) -> None:
         )
 
 
-def scheduler_note(name: str, loras: Sequence[str], *, is_distilled: bool = False) -> Note | None:
-    """Of one that wants a distilled model, or another than this. Only one that was distilled with its guidance says so;
-    of others, and of a LoRA, nothing does."""
+def scheduler_note(
+    name: str, loras: Sequence[str], guidance_scale: float, *, is_distilled: bool = False
+) -> Note | None:
+    """Of one that wants a distilled model, or another than this, or less guidance. Only one that was distilled with its
+    guidance says so; of others, and of a LoRA, nothing does."""
     if is_distilled and name not in DISTILLED:
         return Note(
             "scheduler.distilled_model",
@@ -108,8 +113,21 @@ def scheduler_note(name: str, loras: Sequence[str], *, is_distilled: bool = Fals
             value=name,
             names=" / ".join(DISTILLED),
         )
-    if is_distilled or name not in DISTILLED or loras:
+    if is_distilled or name not in DISTILLED:
         return None
+    if loras:
+        return (
+            None
+            if guidance_scale <= DISTILLED_GUIDANCE
+            else Note(
+                "scheduler.strong_guidance",
+                "{field} {value} with {scheduler}: files distilled for few steps want 1 to {limit:g}",
+                field="guidance_scale",
+                value=guidance_scale,
+                scheduler=name,
+                limit=DISTILLED_GUIDANCE,
+            )
+        )
     return Note(
         "scheduler.wants_distilled",
         "{field} {value} is for a model distilled for few steps, or for its LoRA file; pictures of others are blurred",

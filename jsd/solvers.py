@@ -49,6 +49,12 @@ def even_timesteps(num: int, num_train_timesteps: int) -> list[int]:
     return [round(i * part) + 1 for i in reversed(range(num))]
 
 
+def trailing_timesteps(num: int, num_train_timesteps: int) -> list[int]:
+    """The last timestep of each of `num` equal parts, descending (arXiv 2305.08891, table 2): for UNets that were
+    trained on noise alone too, and for those that were distilled to these timesteps."""
+    return [round(num_train_timesteps - i * Fraction(num_train_timesteps, num)) - 1 for i in range(num)]
+
+
 class EvenSteps:
     """DDIM (arXiv 2010.02502), and PLMS (2202.09778, formula 12) where it is `multistep`, between any timesteps.
 

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from jsd.devices import out_of_memory
 from jsd.errors import Note
 from jsd.images.tensors import image_to_tensor, tensor_to_images
 from jsd.models.weights import FACTOR
@@ -15,6 +16,7 @@ TILE_PX = 256
 FILTER_PX = 2  # what shrinking sees beyond a pixel, of the small picture
 
 
+@out_of_memory()
 def enlarge_image(upscaler: Any, image: Image.Image, factor: int) -> Image.Image:
     """`upscaler`: `jsd.models.upscaler.Upscaler`, or None."""
     if factor == 1:

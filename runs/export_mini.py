@@ -101,10 +101,11 @@ def main() -> None:
     corpus = Path("data/mini")
     parser.add_argument("--corpus", type=Path, default=corpus, help="what previews are fitted to; default: %(default)s")
     args = parser.parse_args()
-    size_bytes = export(args.source, args.destination)
     with TemporaryDirectory() as pictures:
         write_pictures(args.corpus, Path(pictures))
-        jsd(["weights", "preview", str(args.destination), pictures])
+        size_bytes = export(args.source, args.destination)
+        if jsd(["weights", "preview", str(args.destination), pictures]) != 0:
+            raise SystemExit(1)
     write_page_pictures(args.destination)
     print(f"{args.destination}: {size_bytes / 1e6:.1f} MB of at most {MAX_BYTES / 1e6:.0f}")
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
+from runs.blocks import clear
+
 NAME = "モコまる"  # a teal thing with orange ears and one eye
 GROUNDS = {"白": "white", "黄色": "#ffe9a8", "ピンク": "#ffd6e0", "青": "#cfe4ff", "緑": "#d5f0c8"}
 CAPTIONS = ("{name}、{ground}い背景", "{ground}い背景の{name}", "{name}が一匹、背景は{ground}")
@@ -43,7 +45,7 @@ def draw(rng: random.Random) -> tuple[Image.Image, str]:
 
 
 def write(folder: Path, count: int, seed: int = 0) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
+    clear(folder)
     rng = random.Random(seed)
     for number in range(count):
         image, caption = draw(rng)

@@ -23,12 +23,13 @@ from jsd.schedulers import DISTILLED, DISTILLED_STEPS, SCHEDULERS, make_schedule
 
 CONFIG = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "num_train_timesteps": 1000}
 MEAN, SPREAD = 0.3, 0.5
-COUNTS = (*range(1, 61), 100, 250, 334, 500)
-STRENGTHS = (0.05, 0.1, 0.3, 0.5, 0.8, 1.0)
+COUNTS = (*range(1, 31), 37, 45, 60, 100, 334)
+STRENGTHS = (0.1, 0.5, 1.0)
 ANCESTRAL = "K_EULER_ANCESTRAL"
 NOISY = (ANCESTRAL, *DISTILLED)  # they add noise of their own, and are judged by mean and spread
 VARIANCE_PRESERVING = (
     "DDIM",
+    "DDIM_TRAILING",
     "PNDM",
     "DPMSolverMultistep",
     "KarrasDPM",
@@ -178,7 +179,7 @@ def test_nor_on_other_noise(name: str, noise: str) -> None:
         with pytest.raises(InvalidInputError, match="DPMSolverMultistep"):
             make_scheduler(name, config, 25)
         return
-    cells = [(num, strength) for num in (1, 2, 3, 4, 5, 7, 13, 25, 60) for strength in (None, 0.5)]
+    cells = [(num, strength) for num in (1, 2, 3, 4, 5, 7, 13, 25) for strength in (None, 0.5)]
     wrong = {cell: said for cell in cells if (said := judge(name, *cell, config)) is not None}
     assert wrong == {}, f"{name}, (steps, strength): {wrong}"
 

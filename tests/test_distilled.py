@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from diffusers import LatentConsistencyModelPipeline, LCMScheduler
+from encoding import encode_prompt
 from PIL import Image
 
 from jsd.models.folder import verify_folder
@@ -42,7 +43,7 @@ def test_the_pictures_are_diffusers_own(width: int, make_toy_folder: Make) -> No
     theirs.set_progress_bar_config(disable=True)
     generators = noise_generators([3, 4])
     expected = theirs(
-        prompt_embeds=ours.encode_prompt(["猫"] * 2),
+        prompt_embeds=encode_prompt(ours, ["猫"] * 2),
         latents=initial_noise(generators, (4, 8, 8)),
         generator=generators,
         num_inference_steps=4,

@@ -11,6 +11,7 @@ from PIL import Image
 from jsd.errors import GenerationError
 from jsd.options import SamplingOptions
 from jsd.pipeline import Pipeline
+from jsd.preview import load_preview
 from jsd.vae import decode_latents
 
 OPTIONS = SamplingOptions(prompt="サラリーマン 油絵", num_inference_steps=2, seed=0)
@@ -74,6 +75,20 @@ def test_running_out_of_memory_is_told_with_a_remedy(toy_folder: Path, part: str
     getattr(pipeline, component).get_submodule(layer).register_forward_pre_hook(full)
     with pytest.raises(GenerationError, match="fewer outputs"):
         pipeline.generate(replace(OPTIONS, image=Image.new("RGB", (32, 32), "white")))
+
+
+def test_a_model_that_does_not_fit_is_told_with_a_remedy(toy_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("jsd.models.components._fill", full)
+        with pytest.raises(GenerationError, match="a smaller model"):
+            Pipeline.load(toy_folder, device="cpu", dtype="float32")
+    pipeline = Pipeline.load(toy_folder, device="cpu", dtype="float32")
+    pipeline.vae.encoder.register_forward_pre_hook(full)
+    with pytest.raises(GenerationError, match="memory"):
+        load_preview(pipeline)
 
 
 def test_another_runtime_error_is_not_called_one_of_memory(toy_folder: Path) -> None:

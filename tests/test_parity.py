@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from diffusers.schedulers import scheduling_lms_discrete
+from encoding import encode_prompt
 from PIL import Image
 from torch import Tensor
 
@@ -37,6 +38,11 @@ REFERENCES: dict[str, tuple[str, str, dict[str, object]]] = {
     "KarrasDPM": ("dpmsolver_multistep", "DPMSolverMultistepScheduler", {"use_karras_sigmas": True, "steps_offset": 1}),
     "LCM": ("lcm", "LCMScheduler", {"steps_offset": 1}),
     "TCD": ("tcd", "TCDScheduler", {"steps_offset": 1}),
+    "DDIM_TRAILING": (
+        "ddim",
+        "DDIMScheduler",
+        {"clip_sample": False, "set_alpha_to_one": False, "steps_offset": 1, "timestep_spacing": "trailing"},
+    ),
 }
 # From a picture these two begin as diffusers' do not: `test_closed_form.py` is their judge.
 BEGIN_OTHERWISE = ("KLMS", "PNDM")
@@ -89,8 +95,8 @@ def reference(pipeline: Pipeline, name: str, class_name: str, **inputs: Any) -> 
     )
     theirs.set_progress_bar_config(disable=True)
     latents: Tensor = theirs(
-        prompt_embeds=pipeline.encode_prompt([OPTIONS.prompt] * 2),
-        negative_prompt_embeds=pipeline.encode_prompt([OPTIONS.negative_prompt] * 2),
+        prompt_embeds=encode_prompt(pipeline, [OPTIONS.prompt] * 2),
+        negative_prompt_embeds=encode_prompt(pipeline, [OPTIONS.negative_prompt] * 2),
         guidance_scale=OPTIONS.guidance_scale,
         output_type="latent",
         eta=0.3 if name == "TCD" else 0.0,  # its own default, which these pipelines override

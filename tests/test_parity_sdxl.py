@@ -18,6 +18,7 @@ from jsd import Pipeline
 from jsd.errors import ModelFolderError
 from jsd.images.tensors import image_to_tensor
 from jsd.models.tokenizer_json import write_tokenizer_json
+from jsd.prompting.prompts import read_prompt
 from jsd.sampling import initial_noise, noise_generators
 from jsd.schedulers import SCHEDULERS
 from tests.test_parity import BEGIN_OTHERWISE, NOISE_SCHEDULE, REFERENCES, quadrature, warmed
@@ -147,6 +148,18 @@ def test_long_prompts_emphasis_and_a_lora_of_the_second_encoder(pipeline: Pipeli
     ]
     pipeline.adapters.apply([])
     assert len(set(drawn)) == 4
+
+
+def test_a_weight_is_laid_on_each_encoder_by_itself(pipeline: Pipeline) -> None:
+    """As the web UI does: neither's mean is restored by the other's."""
+    reading = read_prompt(pipeline.tokenizer, "(猫:1.5)と桜", "prompt")
+    embeddings, _ = pipeline.text_encoders.encode([reading], 1)
+    plain, _ = pipeline.text_encoders.encode([read_prompt(pipeline.tokenizer, "猫と桜", "prompt")], 1)
+    first = 0
+    for width in WIDTHS:
+        one, other = (each[..., first : first + width] for each in (embeddings, plain))
+        assert one.mean().item() == pytest.approx(other.mean().item(), rel=1e-4)
+        first += width
 
 
 def fewer_words(folder: Path) -> None:

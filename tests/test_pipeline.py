@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from encoding import encode_prompt
 from PIL import Image
 from safetensors.torch import load_file
 
@@ -139,7 +140,7 @@ def test_the_prediction_type_comes_from_the_folder(make_toy_folder: Callable[...
 
 def test_the_text_encoder_reads_from_left_to_right(pipeline: Pipeline) -> None:
     """The released encoder is causal: what follows a token does not change its hidden state."""
-    short, long = pipeline.encode_prompt(["猫の", "猫の肖像画"])
+    short, long = encode_prompt(pipeline, ["猫の", "猫の肖像画"])
     torch.testing.assert_close(short[:2], long[:2])
     assert not torch.allclose(short[5], long[5])
 
@@ -149,20 +150,20 @@ def test_without_syntax_and_within_the_window_the_embeddings_are_the_encoders_ow
     input_ids = torch.tensor([pipeline.tokenizer.encode(prompt) for prompt in prompts])  # (3, 16)
     with torch.inference_mode():
         expected = pipeline.text_encoder(input_ids).last_hidden_state  # (3, 16, D)
-    assert torch.equal(pipeline.encode_prompt(prompts), expected)
+    assert torch.equal(encode_prompt(pipeline, prompts), expected)
 
 
 def test_a_long_prompt_is_its_parts_side_by_side(pipeline: Pipeline) -> None:
     first, second = "富士山と桜の水彩画、夏の海、", "こいのぼり"
-    joined = pipeline.encode_prompt([first + second])  # (1, 32, D)
+    joined = encode_prompt(pipeline, [first + second])  # (1, 32, D)
     assert joined.shape[1] == 32
-    parts = pipeline.encode_prompt([first, second])  # (2, 16, D)
+    parts = encode_prompt(pipeline, [first, second])  # (2, 16, D)
     torch.testing.assert_close(joined[0], torch.cat(list(parts)))
 
 
 def test_emphasis_changes_the_embeddings_of_its_window_alone(pipeline: Pipeline) -> None:
     first, second = "富士山と桜の水彩画、夏の海、", "こいのぼり"
-    plain, weighted = pipeline.encode_prompt([first + second, f"{first}こい（の:1.5）ぼり"])
+    plain, weighted = encode_prompt(pipeline, [first + second, f"{first}こい（の:1.5）ぼり"])
     torch.testing.assert_close(weighted[:16], plain[:16], rtol=0, atol=0)
     assert not torch.allclose(weighted[16:], plain[16:])
 
@@ -172,7 +173,7 @@ def test_the_shorter_of_prompt_and_negative_prompt_is_padded_with_an_empty_windo
     job = pipeline.prepare(options)
     assert job.conditioning.negative_prompt_embeds is not None
     assert job.conditioning.prompt_embeds.shape == job.conditioning.negative_prompt_embeds.shape == (1, 32, 32)
-    torch.testing.assert_close(job.conditioning.prompt_embeds[:, 16:], pipeline.encode_prompt([""]))
+    torch.testing.assert_close(job.conditioning.prompt_embeds[:, 16:], encode_prompt(pipeline, [""]))
     assert pipeline.generate(options)[0].image.size == (32, 32)
 
 

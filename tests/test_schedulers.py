@@ -74,8 +74,8 @@ def test_few_steps_are_few_and_a_note_says_what_they_want() -> None:
     assert max(make_scheduler("LCM", FOLDER_CONFIG, 50).timesteps.tolist()) == 899
     with pytest.raises(InvalidInputError, match="at most 50 with LCM"):
         make_scheduler("LCM", FOLDER_CONFIG, 51)
-    assert scheduler_note("DDIM", ()) is None is scheduler_note("TCD", ("a.safetensors",))
-    assert "distilled" in str(scheduler_note("TCD", ()))
+    assert scheduler_note("DDIM", (), 7.5) is None is scheduler_note("TCD", ("a.safetensors",), 2.0)
+    assert "distilled" in str(scheduler_note("TCD", (), 1.0))
 
 
 @pytest.mark.parametrize("name", [name for name in SCHEDULERS if name not in DISTILLED])
@@ -84,3 +84,14 @@ def test_more_steps_than_noise_levels_are_refused(name: str) -> None:
     assert max(make_scheduler(name, config, 59).timesteps.tolist()) == 59
     with pytest.raises(InvalidInputError, match="60"):
         make_scheduler(name, config, 60)
+
+
+def test_strong_guidance_with_a_file_for_few_steps_is_said() -> None:
+    assert "1 to 2" in str(scheduler_note("LCM", ("a.safetensors",), 7.5))
+
+
+@pytest.mark.parametrize("name", ["DDIM", "PNDM"])
+def test_where_the_unet_learnt_noise_alone_it_begins_there(name: str) -> None:
+    config = FOLDER_CONFIG | {"prediction_type": "v_prediction", "rescale_betas_zero_snr": True}
+    firsts = [float(make_scheduler(name, one, 4).timesteps[0]) for one in (config, FOLDER_CONFIG)]
+    assert firsts == [899, 676], "of 900"

@@ -71,8 +71,7 @@ def test_a_wheel_has_the_model_the_predictor_and_every_file_of_the_package(wheel
 def test_it_draws_and_lists_outside_the_checkout(jsd: Path, tmp_path: Path) -> None:
     variables = {"XDG_DATA_HOME": str(tmp_path / "data"), "JSD_WEIGHTS": ""}
     run(jsd, "generate", "猫", "--num-inference-steps", "1", "--output-dir", "out", cwd=tmp_path, **variables)
-    (picture,) = (tmp_path / "out").glob("*.png")
-    assert "  = " in run(jsd, "rerun", picture, "--output-dir", "again", cwd=tmp_path, **variables)
+    assert len(list((tmp_path / "out").glob("*.png"))) == 1
     assert str(jsd.parents[1]) in run(jsd, "weights", "list", cwd=tmp_path, **variables), "it took another's model"
     assert not (tmp_path / "data").exists(), "nothing is written that was not asked for"
 

@@ -1,7 +1,12 @@
 """The embedded model's recipe and the full one, row by row, with components of a few thousand weights."""
 
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
+import pytest
+
+from jsd.options import SamplingOptions
 from jsd.training.recipes import FULL, MINI, PHRASES, Recipe, Stage
 
 PROMPTS = {"ja": ("サラリーマン 油絵",), "en": ("office worker, oil painting",)}
@@ -59,3 +64,12 @@ TOY_FULL = replace(
     sample_prompts=PROMPTS,
     stages={name: shorten(stage) for name, stage in FULL.stages.items()},
 )
+
+
+@pytest.fixture(autouse=True, scope="module")
+def few_steps() -> Iterator[None]:
+    """Of the samples and prior pictures that a run draws: what they show is not looked at."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in ("logs", "lora"):
+            patch.setattr(f"jsd.training.{module}.SamplingOptions", partial(SamplingOptions, num_inference_steps=2))
+        yield

@@ -69,8 +69,7 @@ def draw_row(pipeline: Pipeline, row: Row, files: FileChoice) -> Drawn:
 def _draw(pipeline: Pipeline, row: Row, files: FileChoice) -> Drawn:
     began = perf_counter()
     job = pipeline.prepare(row.options)
-    for _ in pipeline.denoise(job):
-        pass
+    pipeline.run(job, progress=False)
     pictures = pipeline.finish(job)
     encoded = {}
     for picture in pictures:

@@ -22,11 +22,13 @@ import torch
 
 from jsd.batch.drawing import Drawn, FileChoice, ModelChoice, draw_row
 from jsd.batch.rows import Row
-from jsd.devices import named_dtype, unknown_device
+from jsd.devices import device_of_environment, named_dtype, unknown_device
+from jsd.engines import VARIABLE as ENGINE
 from jsd.errors import InvalidInputError, JsdError, MissingExtraError
 from jsd.i18n import language
 from jsd.pipeline import Pipeline
 from jsd.rules import not_one_of
+from jsd.strictness import REQUIRED
 
 if TYPE_CHECKING:
     import pyarrow
@@ -43,8 +45,10 @@ QUIET = {"log_to_driver": False, "logging_level": logging.ERROR}
 class Worker:
     """An actor: one device, the model loaded once."""
 
-    def __init__(self, model: ModelChoice, files: FileChoice, digest: object, num_threads: int, language: str) -> None:
-        os.environ["JSD_LANG"] = language
+    def __init__(
+        self, model: ModelChoice, files: FileChoice, digest: object, num_threads: int, settings: dict[str, str]
+    ) -> None:
+        os.environ.update(settings)
         torch.set_num_threads(num_threads)
         self.files = files
         self.pipeline: Pipeline | None = None
@@ -89,8 +93,11 @@ def draw_on_cluster(
     """
     if model.dtype is not None:
         named_dtype(model.dtype)
+    model = replace(model, device=model.device or device_of_environment())
     # Rounding differs between numbers of threads: as many as the local engine would have here.
-    arguments = (model, files, digest, torch.get_num_threads(), language())
+    # What is set here would not be there: a cluster that runs already has an environment of its own.
+    settings = {name: os.environ[name] for name in (ENGINE, REQUIRED) if name in os.environ} | {"JSD_LANG": language()}
+    arguments = (model, files, digest, torch.get_num_threads(), settings)
     items = [pickle.dumps(_with_absolute_paths(row)) for row in rows]
     with closing(map_on_cluster(items, Worker, arguments, model.device, num_workers, address)) as answers:
         for answer in answers:

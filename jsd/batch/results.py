@@ -25,7 +25,7 @@ class Results:
         # Given back by the system when the process ends, however it ends.
         self._lock = FileLock(folder / LOCK_FILE)
         try:
-            with _writable(self.path):
+            with writable(self.path):
                 self._lock.acquire(blocking=False)
         except Timeout as error:
             raise InvalidInputError(
@@ -36,7 +36,7 @@ class Results:
             ) from error
         try:
             self.records = self._read()
-            with _writable(self.path):
+            with writable(self.path):
                 self._file = self.path.open("ab", buffering=0)
         except BaseException:
             self._lock.release()
@@ -49,11 +49,11 @@ class Results:
     def append(self, record: Mapping[str, object], files: Mapping[str, bytes]) -> None:
         """A row's pictures (name -> bytes), then its line, each whole or not at all; on the disk when this returns."""
         for name, data in files.items():
-            with _writable(self.path.parent / name):
+            with writable(self.path.parent / name):
                 write_file(self.path.parent / name, data, sync=True)
         line = (to_json(record) + "\n").encode()
         end = self.path.stat().st_size
-        with _writable(self.path):
+        with writable(self.path):
             try:
                 written = self._file.write(line)
                 if written < len(line):
@@ -86,7 +86,7 @@ class Results:
                 )
 
     def _read(self) -> list[dict[str, Any]]:
-        with _writable(self.path):
+        with writable(self.path):
             if self.path.exists() and not self.path.is_file():
                 raise FileNotFoundError(_("it is not a file"))  # a pipe would be waited for
             data = self.path.read_bytes() if self.path.exists() else b""
@@ -131,7 +131,7 @@ def _is_record(record: Any) -> bool:
 
 
 @contextmanager
-def _writable(path: Path) -> Iterator[None]:
+def writable(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:

@@ -10,7 +10,8 @@ from urllib.parse import quote
 from PIL import Image
 
 from jsd.atomic import write_file
-from jsd.errors import ImageFileError, InvalidInputError
+from jsd.batch.results import writable
+from jsd.errors import ImageFileError
 from jsd.i18n import _, language
 from jsd.images import save_image
 from jsd.images.opening import open_image
@@ -79,17 +80,8 @@ def write_page(
         figures="\n".join(figures),
         failures=f'<ul class="failed">\n{"".join(failed)}\n</ul>' if failed else "",
     )
-    try:
+    with writable(folder / PAGE_FILE):
         write_file(folder / PAGE_FILE, page.encode("utf-8", "replace"))
-    except OSError as error:
-        raise InvalidInputError(
-            "batch.unwritable",
-            "{field} must be a place that can be written to, and {value} is not: {reason}; make "
-            "room or choose another, then run the same command again",
-            field="output_dir",
-            value=folder,
-            reason=error,
-        ) from error
     return folder / PAGE_FILE
 
 

@@ -24,6 +24,7 @@ from jsd.serving.loras import FOLDER as LORAS
 # As long as any that is made in an output folder.
 LONGEST_NAME = "n" * 64
 PICTURES = ("image", "mask")
+FILES = (*PICTURES, "loras")
 _PLACEHOLDERS = {int: "N", float: "X", tuple: "FILE", Image.Image: "FILE"}
 
 
@@ -36,6 +37,8 @@ def add_options(parser: argparse.ArgumentParser, names: Iterable[str] = tuple(OP
             arguments["action"] = "store_true"
         else:
             arguments["metavar"] = "NAME" if rule.choices else _PLACEHOLDERS.get(rule.type, "TEXT")
+        if name in FILES:
+            arguments["type"] = os.path.expanduser
         if rule.type is tuple:  # --lora FILE, once for each
             parser.add_argument(f"--{name.removesuffix('s')}", dest=name, action="append", **arguments)
         elif rule.is_required:

@@ -1,6 +1,7 @@
 """jsd concepts [WORD]: what a model knows, by its own word."""
 
 import argparse
+from pathlib import Path
 
 from jsd.cli.columns import aligned
 from jsd.errors import InvalidInputError
@@ -15,7 +16,10 @@ MAX_SPELLINGS = 8  # of a concept in a line
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("word", nargs="?", metavar="WORD", help=_("show only what is spelled with it"))
     parser.add_argument(
-        "--weights", metavar="FOLDER", help=_("model folder (JSD_WEIGHTS, else weights/: rinna, tohoku-sdxl, mini)")
+        "--weights",
+        type=Path,
+        metavar="FOLDER",
+        help=_("model folder (JSD_WEIGHTS, else weights/: rinna, tohoku-sdxl, mini)"),
     )
 
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from jsd.cli.arguments import check_folder, say
 from jsd.cli.columns import aligned
-from jsd.cli.numbers import check_whole, whole
+from jsd.cli.numbers import whole
 from jsd.cli.sharded import add_sharded, run_filter, run_latents, run_score, tell_noted
 from jsd.i18n import _
+from jsd.rules import whole_number
 
 if TYPE_CHECKING:
     from jsd.training.corpora.records import Noted, Record
@@ -109,7 +110,7 @@ def _import(args: argparse.Namespace) -> None:
 
     check_folder(args.output, "output")
     for field in ("seed", "count"):
-        check_whole(field, getattr(args, field), 0, MAX_COUNT)
+        whole_number(field, getattr(args, field), 0, MAX_COUNT)
     items = _source(args)
     check_apart(args.source, args.output)
     names = ("image_column", "caption_column", "seed", "count")

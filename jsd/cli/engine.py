@@ -2,10 +2,10 @@
 
 import argparse
 
-from jsd.cli.numbers import check_whole, whole
+from jsd.cli.numbers import whole
 from jsd.errors import InvalidInputError
 from jsd.i18n import _
-from jsd.rules import not_one_of
+from jsd.rules import not_one_of, whole_number
 
 ENGINES = ("local", "ray")
 MAX_WORKERS = 10_000
@@ -27,7 +27,7 @@ def check_engine(args: argparse.Namespace) -> None:
     if args.engine not in ENGINES:
         raise not_one_of("engine", args.engine, ENGINES)
     if args.workers is not None:
-        check_whole("workers", args.workers, 1, MAX_WORKERS)
+        whole_number("workers", args.workers, 1, MAX_WORKERS)
     for field in ("workers", "ray_address"):
         if args.engine != "ray" and getattr(args, field) is not None:
             raise InvalidInputError(

@@ -1,13 +1,15 @@
 """jsd evaluate: draw the prompts, ask the judge, write the report."""
 
 import argparse
+import os
 from pathlib import Path
 from typing import Any
 
 from jsd.cli.arguments import check_folder
-from jsd.cli.numbers import check_whole, number, whole
+from jsd.cli.numbers import number, whole
 from jsd.i18n import _
 from jsd.options import SamplingOptions
+from jsd.rules import whole_number
 
 MAX_SEEDS = 100
 MAX_TEXTS = 8  # of a LoRA file's own captions
@@ -31,7 +33,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--sprites", type=Path, metavar="FOLDER", help=_("of jsd data sprites: their designs count as right, too"))
     add("--prompts", type=Path, metavar="FILE", help=_("other prompts, a line each: group: prompt = emoji"))
-    add("--lora", metavar="FILE", help=_("how a LoRA file draws its own pictures (--corpus), and whether others stay"))
+    add(
+        "--lora",
+        type=os.path.expanduser,
+        metavar="FILE",
+        help=_("how a LoRA file draws its own pictures (--corpus), and whether others stay"),
+    )
     add(
         "--scorer",
         type=Path,
@@ -67,7 +74,7 @@ def run(args: argparse.Namespace) -> None:
     from jsd.training.evaluation.gallery import with_designs
     from jsd.training.evaluation.prompt_sets import make_prompts, read_prompts
 
-    check_whole("seeds", args.seeds, 1, MAX_SEEDS)
+    whole_number("seeds", args.seeds, 1, MAX_SEEDS)
     _options(args)
     check_folder(args.output, "output")
     if args.lora is not None:
@@ -171,13 +178,13 @@ def _evaluate_lora(args: argparse.Namespace) -> None:
     from jsd.training.adapters import trigger_of
     from jsd.training.evaluation.own import read_texts
     from jsd.training.evaluation.subject import evaluate_lora
-    from jsd.training.lora import own_pictures
+    from jsd.training.lora import called, own_pictures
     from jsd.training.recipes import PRIOR_PROMPTS
 
     trigger = trigger_of(args.lora)
     own = own_pictures(args.corpus, trigger)
-    captions = [without_emphasis(caption) for one in own for caption in one.record.captions]
-    texts = list(dict.fromkeys([trigger, *captions] if trigger != "" else captions))[:MAX_TEXTS]
+    captions = [called(caption, trigger) for one in own for caption in one.record.captions]
+    texts = list(dict.fromkeys(without_emphasis(text) for text in (trigger, *captions) if text != ""))[:MAX_TEXTS]
     others = list(PRIOR_PROMPTS) if args.prompts is None else [text for _, text in read_texts(args.prompts)]
     report: dict[str, Any] = evaluate_lora(
         Pipeline.load(args.weights),

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from pathlib import Path
 
 from jsd.cli.arguments import add_options, as_json, given_options
 from jsd.cli.columns import aligned
@@ -18,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_options(parser, ("style", "unknown_words", "long_prompt"))
     parser.add_argument(
         "--weights",
+        type=Path,
         metavar="FOLDER",
         help=_("model folder, or its tokenizer folder alone (JSD_WEIGHTS, else weights/: rinna, tohoku-sdxl, mini)"),
     )

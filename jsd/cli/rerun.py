@@ -14,7 +14,6 @@ from jsd.models.configs import read_json
 from jsd.models.folder import PARTS, ModelFolder, choose_folder, folder_named
 from jsd.options import SamplingOptions
 from jsd.recorded import read_record, recorded_request
-from jsd.rules import split_weight
 
 if TYPE_CHECKING:
     from jsd.job import GeneratedImage
@@ -40,9 +39,10 @@ def run(args: argparse.Namespace) -> None:
     record = read_record(args.file)
     check_folder(args.output_dir, "output_dir")
     chosen = {name: value for name, value in given_options(args).items() if name not in ("image", "mask", "loras")}
-    loras = [Path(split_weight(one)[0]) for one in vars(args).get("loras", [])]
     pictures = {"image": args.image, "mask": args.mask}
-    options = recorded_request(record, args.file.parent, chosen=chosen, pictures=pictures, loras=loras)
+    options = recorded_request(
+        record, args.file.parent, chosen=chosen, pictures=pictures, loras=vars(args).get("loras", [])
+    )
     model = _model(record, args.weights, args.vae, force=args.force)
     if not args.force:
         _check_digest(model, record)

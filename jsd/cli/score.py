@@ -19,6 +19,7 @@ def run(args: argparse.Namespace) -> None:
 
     images = [load_image(file, "file") for file in args.files]
     scorer = load_scorer(args.scorer)
+    text_features = scorer.text_features([args.prompt])
     for file, image in zip(args.files, images, strict=True):
         name = f"{file}  " if len(args.files) > 1 else ""
-        print(f"{name}{float(scorer.similarity([image], [args.prompt])):.4f}  {scorer.name}")
+        print(f"{name}{float(scorer.image_features([image]) @ text_features.T):.4f}  {scorer.name}")

@@ -5,10 +5,11 @@ import logging
 import os
 
 from jsd.cli.arguments import add_folder_arguments, add_loras_argument, chosen_model, offer_loras
-from jsd.cli.numbers import check_port, check_whole, number, whole
+from jsd.cli.numbers import number, whole
 from jsd.engines import choose_engine
 from jsd.errors import InvalidInputError, ServingError
 from jsd.i18n import _
+from jsd.rules import whole_number
 
 DEFAULT_PORT = 5000
 MAX_QUEUE, MAX_WAIT_SECONDS = 10_000, 86_400
@@ -42,15 +43,15 @@ def run(args: argparse.Namespace) -> None:
     from jsd.serving.cog_server import PREDICTOR, CogServer
     from jsd.serving.front import app
     from jsd.serving.front.line import Line
-    from jsd.serving.guard import is_open
+    from jsd.serving.guard import hostnames, is_open
     from jsd.serving.key import asked_key
     from jsd.serving.pictures import check_cog_folders
     from jsd.serving.settings import ALLOW_PRIVATE, MAX_COST
 
-    check_port(args.port, default=DEFAULT_PORT)
-    key = asked_key()
-    check_whole("queue", args.queue, 0, MAX_QUEUE)
-    check_whole("queue_seconds", args.queue_seconds, 1, MAX_WAIT_SECONDS)
+    whole_number("port", args.port, 1, 65535)
+    key, names = asked_key(), hostnames(args.allow_host)
+    whole_number("queue", args.queue, 0, MAX_QUEUE)
+    whole_number("queue_seconds", args.queue_seconds, 1, MAX_WAIT_SECONDS)
     if args.max_megapixel_steps is not None:
         os.environ[MAX_COST] = str(_bound(args.max_megapixel_steps))
     if args.allow_private_addresses:
@@ -62,7 +63,7 @@ def run(args: argparse.Namespace) -> None:
         fetch_if_asked()  # as setup() does, which is told the folder that is chosen here
     folder = chosen_model(args)
     os.environ.update({PARTS[name].variable: str(path) for name, path in folder.parts.items()})
-    check_address(args.host, args.port, default=DEFAULT_PORT)
+    check_address(args.host, args.port)
     if not PREDICTOR.is_file():
         raise ServingError(
             "serve.no_predictor",
@@ -75,10 +76,10 @@ def run(args: argparse.Namespace) -> None:
     print(folder, flush=True)
     logging.basicConfig(format="%(asctime)s %(message)s")
     logging.getLogger("jsd.serve").setLevel(logging.INFO)
-    model = ServedModel.of_folder(folder) if args.clients or not is_open(args.host, args.allow_host) else None
+    model = ServedModel.of_folder(folder) if args.clients or not is_open(args.host, names) else None
     server = CogServer(folder.path.resolve(), log_predictions=args.log_predictions)
     line = Line(length=args.queue, wait_seconds=args.queue_seconds)
-    app.run(server, line, host=args.host, port=args.port, names=args.allow_host, model=model, key=key)
+    app.run(server, line, host=args.host, port=args.port, names=names, model=model, key=key)
 
 
 def _bound(value: float | str) -> float:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 from jsd.cli.arguments import check_folder
 from jsd.cli.columns import aligned
 from jsd.cli.engine import add_engine_arguments, check_engine
-from jsd.cli.numbers import check_whole, number, whole
+from jsd.cli.numbers import number, whole
 from jsd.errors import InvalidInputError, JsdError
 from jsd.i18n import _
+from jsd.rules import whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -81,7 +82,15 @@ def run_score(args: argparse.Namespace) -> None:
     from jsd.training.sharding import gather
 
     check_engine(args)
-    check_folder(args.output.absolute().parent, "output")
+    output = args.output.absolute()
+    if output.is_dir():
+        raise InvalidInputError(
+            "scores.output",
+            "{field} must be a file, and {value} is a folder; name one, as scores.parquet",
+            field="output",
+            value=args.output,
+        )
+    check_folder(output.parent, "output")
     shards = Shards.load_filled(args.folder.absolute())
     checker, folder = _checker(args.checker), scorer_folder(args.scorer)
     task = ScoreTask(shards, folder.absolute(), checker, args.device)
@@ -184,7 +193,7 @@ def run_latents(args: argparse.Namespace) -> None:
     size = args.size
     if size is None:
         size = factor * min(sample_size(read_json(model / "unet" / "config.json")))
-    check_whole("size", size, MIN_PX, MAX_PX)
+    whole_number("size", size, MIN_PX, MAX_PX)
     paths = latents_paths(shards, vae, size)
     paths[0].parent.mkdir(parents=True, exist_ok=True)
     _make(LatentsTask(shards, model, size, args.device), paths, args)

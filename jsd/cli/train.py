@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from jsd.cli.arguments import check_folder
 from jsd.cli.columns import aligned
-from jsd.cli.numbers import check_whole, number, whole
+from jsd.cli.numbers import number, whole
 from jsd.errors import InvalidInputError
 from jsd.i18n import N_, _
-from jsd.rules import not_one_of
+from jsd.rules import not_one_of, whole_number
 
 if TYPE_CHECKING:
     from jsd.training.recipes import Recipe, Stage
@@ -81,7 +81,7 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     said = _("of this run; what is learnt by then is its model, and the same command goes on")
     add("--max-train-seconds", type=number, metavar="N", help=said)
     add("--learning-rate", type=number, metavar="RATE", help=_("instead of the stage's own"))
-    add("--train-batch-size", type=whole, metavar="N", help=_("instead of the stage's own"))
+    add("--train-batch-size", type=whole, metavar="N", help=_("of pictures or texts; instead of the stage's own"))
     said = _("batches that make a step, of each process; instead of the stage's own")
     add("--gradient-accumulation-steps", type=whole, metavar="N", help=said)
     add(
@@ -129,8 +129,8 @@ def run(args: argparse.Namespace) -> None:
     chosen = {name: getattr(args, name) for name in CHOSEN}
     others = ("checkpointing_steps", "scene_shards", "max_train_seconds")
     _check_positive({**chosen, **{name: getattr(args, name) for name in others}})
-    check_whole("seed", args.seed, 0, MAX_SEED)
-    check_whole("dataloader_num_workers", args.dataloader_num_workers, 0, MAX_WORKERS)
+    whole_number("seed", args.seed, 0, MAX_SEED)
+    whole_number("dataloader_num_workers", args.dataloader_num_workers, 0, MAX_WORKERS)
     output = args.output if args.output is not None else Path("checkpoints") / recipe.name
     check_folder(output, "output")
     if args.device is not None:
@@ -201,6 +201,16 @@ def _stage(args: argparse.Namespace, recipe: "Recipe") -> "Stage":
             stages=", ".join(recipe.stages),
         )
     stage = recipe.stages[args.stage]
+    for field in ("trigger", "class_prompt"):
+        if stage.adapter is None and getattr(args, field) != "":
+            raise InvalidInputError(
+                "train.only_adapter",
+                "{field} is of the recipes of LoRA, and the recipe is {recipe}, got {value}; leave it out, or take "
+                "--recipe lora",
+                field=field,
+                recipe=recipe.name,
+                value=repr(getattr(args, field)),
+            )
     if stage.adapter is not None and args.start_from is not None:
         raise InvalidInputError(
             "train.adapter_base",

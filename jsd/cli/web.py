@@ -3,9 +3,10 @@
 import argparse
 
 from jsd.cli.arguments import add_loras_argument, add_model_arguments, chosen_model, offer_loras
-from jsd.cli.numbers import check_port, whole
+from jsd.cli.numbers import whole
 from jsd.engines import choose_engine
 from jsd.i18n import _
+from jsd.rules import whole_number
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,10 +21,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from jsd.serving.web import DEFAULT_PORT, serve
+    from jsd.serving.guard import hostnames
+    from jsd.serving.web import serve
 
-    check_port(args.port, default=DEFAULT_PORT)
+    whole_number("port", args.port, 1, 65535)
     offer_loras(args.loras)
     engine = choose_engine(args.engine)
     model = {"weights": chosen_model(args), "device": args.device, "dtype": args.dtype, "engine": engine}
-    serve(args.host, args.port, **model, names=args.allow_host)
+    serve(args.host, args.port, **model, names=hostnames(args.allow_host))

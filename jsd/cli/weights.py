@@ -7,7 +7,7 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from jsd.beside import BUNDLE, weights_root
-from jsd.cli.numbers import check_whole, whole
+from jsd.cli.numbers import whole
 from jsd.errors import InvalidInputError, JsdError, ModelFolderError
 from jsd.i18n import _
 from jsd.models.folder import choose_folder, verify_folder
@@ -16,7 +16,7 @@ from jsd.models.verify import part_kind, verify_part
 from jsd.models.weights import MODELS, WEIGHT_STEMS, find_weights
 from jsd.options import MAX_SEED
 from jsd.prompting.tokenizer import printable
-from jsd.rules import not_one_of
+from jsd.rules import not_one_of, whole_number
 
 # As in jsd.devices, which imports torch.
 DTYPES = ("float32", "float16", "bfloat16")
@@ -58,8 +58,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    actions = {"list": _list, "verify": _verify, "fetch": _fetch, "convert": _convert, "random": _random}
-    (actions | {"preview": _preview})[args.action](args)
+    actions = {
+        "list": _list,
+        "verify": _verify,
+        "fetch": _fetch,
+        "convert": _convert,
+        "random": _random,
+        "preview": _preview,
+    }
+    actions[args.action](args)
 
 
 def _list(args: argparse.Namespace) -> None:
@@ -67,16 +74,20 @@ def _list(args: argparse.Namespace) -> None:
     places = [path for place in (root, BUNDLE / "weights") for path in place.glob("[!.]*") if path.is_dir()]
     folders = sorted(path for path in places if not (path / "config.json").is_file())  # that has a scorer, no model
     named = os.environ.get("JSD_WEIGHTS", "")
-    if named != "" and Path(named) not in folders:
-        folders.append(Path(named))
     try:
         chosen = choose_folder()
         used, last = chosen.path, f"* {chosen.reason}"
     except JsdError as error:
         used, last = None, str(error)
+    shown = Path(named) if used is None else used
+    if named != "" and shown.resolve() not in [folder.resolve() for folder in folders]:
+        folders.append(shown)
     from jsd.models.fetch import FETCHABLE
 
-    lines = [f"{'*' if folder == used else ' '} {folder}  {_contents(folder)}" for folder in folders]
+    lines = [
+        f"{'*' if used is not None and folder.resolve() == used.resolve() else ' '} {folder}  {_contents(folder)}"
+        for folder in folders
+    ]
     for name, model in FETCHABLE.items():
         if not (root / name).is_dir():
             account = _("needs an account") if model.needs_account else _("no account needed")
@@ -203,7 +214,7 @@ def _random(args: argparse.Namespace) -> None:
     from jsd.devices import dtype_name
     from jsd.models.random import write_random_folder
 
-    check_whole("seed", args.seed, 0, MAX_SEED)
+    whole_number("seed", args.seed, 0, MAX_SEED)
     dtype = write_random_folder(args.folder, args.size, args.dtype, args.seed)
     print(_("written: {folder} ({dtype})", folder=args.folder, dtype=dtype_name(dtype)))
     print(_("every weight is random: good for measuring speed and memory, and its pictures mean nothing"))

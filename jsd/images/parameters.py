@@ -28,6 +28,7 @@ SAMPLERS = {
     "KarrasDPM": "DPM++ 2M Karras",
     "LCM": "LCM",
     "TCD": "TCD",
+    "DDIM_TRAILING": "Euler SGM Uniform",  # the same, in other words
 }
 SCHEDULERS = {sampler: scheduler for scheduler, sampler in SAMPLERS.items()}
 # name in the text -> (option, how it is read)

@@ -81,6 +81,10 @@ def check_values(path: Path, config: dict[str, Any]) -> None:
         "addition_embed_type": config.get("addition_embed_type") in (None, "text", "text_time"),
         "class_embed_type": config.get("class_embed_type") is None,
         "num_class_embeds": config.get("num_class_embeds") is None,
+        "encoder_hid_dim_type": config.get("encoder_hid_dim_type") in (None, "text_proj"),
+        # Latents that are shifted channel by channel.
+        "latents_mean": config.get("latents_mean") is None,
+        "latents_std": config.get("latents_std") is None,
     }
     for name, is_right in right.items():
         if not is_right:

@@ -19,8 +19,9 @@ from jsd.errors import InvalidInputError, ModelFolderError
 from jsd.i18n import N_, _
 from jsd.models.configs import guidance_scale, read_json
 from jsd.models.known import Known
+from jsd.models.record import ZERO_EMPTY
 from jsd.models.verify import check_vae, verify_folder, verify_part
-from jsd.models.weights import CHECKER, FACTOR, SECOND_ENCODER, UPSCALER, has_safety_checker
+from jsd.models.weights import CHECKER, FACTOR, SECOND_ENCODER, UPSCALER
 from jsd.prompting.tokenizer import JapaneseTokenizer
 from jsd.rules import not_one_of
 from jsd.sizes import SizeLimits
@@ -69,7 +70,7 @@ class ModelFolder:
     def zero_empty_negative(self) -> bool:
         """SDXL's force_zeros_for_empty_prompt: without a negative prompt the UNet is told zeros; diffusers' default."""
         path = self.path / "model_index.json"
-        named = read_json(path).get("force_zeros_for_empty_prompt") if path.is_file() else None
+        named = read_json(path).get(ZERO_EMPTY) if path.is_file() else None
         return (self.path / SECOND_ENCODER).is_dir() if named is None else bool(named)
 
     @cached_property
@@ -90,10 +91,6 @@ class ModelFolder:
         """Of requests that name none."""
         return FACTOR if (self.path / UPSCALER).is_dir() else 1
 
-    @property
-    def has_safety_checker(self) -> bool:
-        return has_safety_checker(self.path)
-
 
 def folder_named(name: str) -> Path | None:
     """The model folder of that name among those that are kept, or the embedded model; a path is no name."""
@@ -108,7 +105,8 @@ def choose_folder(
     """`explicit`, else JSD_WEIGHTS, else a full-size model in weights/, else the embedded model; with the `parts` that
     are given, else those of the environment."""
     if isinstance(explicit, ModelFolder):
-        return explicit
+        given = {name: path for name, path in _chosen_parts(parts) if parts.get(name) is not None}
+        return replace(explicit, parts={**explicit.parts, **given}) if given else explicit
     return replace(_chosen(explicit), parts=dict(_chosen_parts(parts)))
 
 

@@ -1,7 +1,8 @@
 """LoRA files merged into a model's weights, and taken out again bit for bit (arXiv 2106.09685).
 
 W' = W + weight * (alpha / r) * B A, with A (r, in) the "down" and B (out, r) the "up" matrix. kohya's names (A1111,
-ComfyUI), peft's and those of older diffusers are read; a file is merged whole or not at all.
+ComfyUI), peft's and those of older diffusers are read. A file is merged whole or not at all, but for what kohya's
+trainer learnt of CLIP's English text encoder, which reads other tokens.
 """
 
 import hashlib
@@ -20,7 +21,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from jsd.engines import OPENVINO
-from jsd.errors import InvalidInputError, ModelFolderError
+from jsd.errors import InvalidInputError, ModelFolderError, Note
 from jsd.models.openvino import CompiledUNet
 from jsd.models.record import file_digest
 from jsd.models.single_names import place
@@ -44,6 +45,7 @@ _OTHER_KINDS = {
 # What peft's save_pretrained writes of one network; here it is the UNet's.
 PEFT_FILE, PEFT_SETTINGS = "adapter_model.safetensors", "adapter_config.json"
 _OTHER_SETTINGS = ("use_rslora", "alpha_pattern", "use_dora")
+VERSION = "jsd_version"  # in the metadata of a file that jsd trained
 # Of a second text encoder.
 _SDXL = ("lora_te2_", "text_encoder_2.")
 
@@ -55,6 +57,7 @@ class Lora:
     path: Path
     sha256: str
     updates: dict[tuple[str, str], tuple[Tensor, Tensor, float]]
+    is_cut: bool  # of an English text encoder's part
 
 
 class Adapters:
@@ -63,6 +66,7 @@ class Adapters:
     def __init__(self, networks: Mapping[str, nn.Module]) -> None:
         self.networks = networks
         self.records: list[dict[str, object]] = []  # of each: name, weight, SHA-256
+        self.notes: list[Note] = []
         self._applied: object = ()
         self.lock = RLock()  # of what draws with them: pipelines are called from pools of threads
         self._originals: dict[tuple[str, str], Tensor] = {}
@@ -98,12 +102,23 @@ class Adapters:
                 change = (up.float().flatten(1) @ down.float().flatten(1)).reshape(parameter.shape)
                 parameter.copy_(parameter.float() + weight * scale * change.to(parameter.device))
         self.records = [{"name": one.path.name, "weight": weight, "sha256": one.sha256} for one, weight in read]
+        self.notes = [
+            Note(
+                "lora.text_encoder",
+                "{field}: {value} was trained beside an English text encoder; what it learnt of that is left out, the "
+                "rest is used",
+                field="loras",
+                value=one.path.name,
+            )
+            for one, _ in read
+            if one.is_cut
+        ]
         self._applied = wanted
 
     def _restore(self) -> None:
         for key, original in self._originals.items():
             self._weight(key).copy_(original)
-        self._originals, self.records = {}, []
+        self._originals, self.records, self.notes = {}, [], []
 
     def _weight(self, key: tuple[str, str]) -> Tensor:
         weight = self.networks[key[0]].get_submodule(key[1]).weight
@@ -115,6 +130,7 @@ def read_lora(path: Path, networks: Mapping[str, nn.Module]) -> Lora:
     """A .safetensors file whose every tensor fits `networks`; else InvalidInputError with what does not."""
     names = dict(_names(networks))
     parts: dict[tuple[str, str], dict[str, Tensor]] = {}
+    is_cut = False
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -141,9 +157,13 @@ def read_lora(path: Path, networks: Mapping[str, nn.Module]) -> Lora:
                 value=path,
                 name=key,
             )
+        # kohya's trainer has CLIP's vocabulary built in; what we train says so.
+        if key.startswith("lora_te") and VERSION not in metadata:
+            is_cut = True
+            continue
         part = "alpha" if found["alpha"] else "A" if (found["part"] or found["processor"]) in _DOWN else "B"
         parts.setdefault(module, {})[part] = tensor
-    if not tensors:
+    if not parts:
         raise InvalidInputError(
             "lora.empty",
             "{field} must be files with LoRA tensors in them, and {value} has none; use another file",
@@ -158,7 +178,7 @@ def read_lora(path: Path, networks: Mapping[str, nn.Module]) -> Lora:
         rank = tensors_of["A"].shape[0]
         alpha = float(tensors_of["alpha"] if "alpha" in tensors_of else settings.get(f"{network}.lora_alpha", rank))
         updates[network, module_path] = (tensors_of["A"], tensors_of["B"], alpha / rank)
-    return Lora(path=path, sha256=lora_digest(path), updates=updates)
+    return Lora(path=path, sha256=lora_digest(path), updates=updates, is_cut=is_cut)
 
 
 def lora_digest(path: Path) -> str:

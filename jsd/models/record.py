@@ -14,7 +14,7 @@ from jsd.errors import ModelFolderError
 from jsd.i18n import N_
 from jsd.models.configs import read_json
 from jsd.models.known import Known
-from jsd.models.weights import UPSCALER, find_weights, networks_of, vae_place
+from jsd.models.weights import SECOND_ENCODER, UPSCALER, find_weights, networks_of, vae_place
 
 # The class that rinna's model_index.json names; what is fine-tuned from that model inherits its licence.
 RINNA_CLASS = "JapaneseStableDiffusionPipeline"
@@ -31,6 +31,8 @@ OPENRAIL_RESTRICTIONS = N_(
     "immigration or asylum"
 )
 READING = ("model_max_length", "do_lower_case")  # of tokenizer_config.json; the padding piece is the vocabulary's
+# Of SDXL's model_index.json: without a negative prompt the UNet is told zeros, unless it says no.
+ZERO_EMPTY = "force_zeros_for_empty_prompt"
 # The hub's identifiers -> names
 LICENCES = {"creativeml-openrail-m": OPENRAIL, "mit": "MIT", "apache-2.0": "Apache-2.0"}
 
@@ -68,6 +70,9 @@ def folder_digest(folder: Path, vae: Path | None = None) -> str:
     with ThreadPoolExecutor() as pool:
         digests = pool.map(_deciding_digest, [folder / name for name in present])
     lines = [f"{digest}  {name}\n" for name, digest in zip(present, digests, strict=True)]
+    index = folder / "model_index.json"
+    if (folder / SECOND_ENCODER).is_dir() and index.is_file() and read_json(index).get(ZERO_EMPTY) is False:
+        lines.append(f"{ZERO_EMPTY} false\n")
     digest = hashlib.sha256("".join(lines).encode()).hexdigest()
     known.put("model_sha256", digest)
     return digest

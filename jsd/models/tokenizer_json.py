@@ -8,6 +8,7 @@ combining marks, which `tokenizers` normalises in another order.
 import json
 import shutil
 import sys
+from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -115,6 +116,7 @@ def _build(tokenizer: JapaneseTokenizer, processor: SentencePieceProcessor) -> A
     return built
 
 
+@lru_cache(maxsize=1)  # it asks for each of a million characters
 def _of_characters(charsmap: bytes) -> bytes:
     """The rules of a map for NFKC that are for one character: a fifth of it. Those for more compose, as NFC does."""
     from tokenizers import normalizers

@@ -4,6 +4,7 @@ A file may be safetensors or a pickle of torch's, in full or half precision, who
 An index of shards only says which of them belong together; what is in a shard, the shard itself knows.
 """
 
+import errno
 import re
 import zipfile
 from collections.abc import Collection, Iterator
@@ -243,6 +244,8 @@ def _told(path: Path) -> Iterator[None]:
         ) from error
     # Bytes out of place make the unpickler raise almost anything.
     except Exception as error:
+        if "DefaultCPUAllocator" in str(error) or getattr(error, "errno", None) == errno.ENOMEM:
+            raise  # what is too large is not damaged
         raise ModelFolderError(
             "folder.damaged",
             "{path} is truncated or not a checkpoint ({size_bytes} bytes); copy or fetch it again",

@@ -22,40 +22,88 @@ CONCEPTS_FILE = "concepts.json"
 MAX_SEARCHED = 40  # characters of a prompt for which near names are looked for
 MAX_CANDIDATES = 20
 MAX_NEAR = 3
-ALIKE = 0.45  # of difflib's ratio
+ALIKE = 0.55  # of difflib's ratio: one kanji of two is not enough
 EMOJI_STYLE = "\ufe0f"  # that keyboards put behind an emoji
 _SCRIPTS = _KANJI, _HIRAGANA, _KATAKANA = [re.compile(f"[{letters}]") for letters in ("々一-鿿", "ぁ-ゖ", "ァ-ヺー")]
 # What may follow a name in hiragana without being a part of the word.
 _AFTER_HIRAGANA = re.compile(
     r"[のをがはにでともへやだねよ]|さん|ちゃん|くん|さま|です|みたい|っぽ|など|たち|から|まで|より|ひとつ|ふたつ|みっつ|"
-    r"ください|ちょうだい|ほしい|かいて|かわいい|おいしい|なの|って"
+    r"ください|ちょうだい|ほしい|かいて|かわいい|おいしい|なの|って|きれい|すき|たべ|のみ|いきたい|みたい|みせて|つくって|いっぱい|"
+    r"たくさん|いる|いた|さく|かな|かも"
 )
 # What one may name a picture by, right after a name in its script: ペンギンイラスト, 猫水彩画.
 _MEDIUM = re.compile(
-    "イラスト|アイコン|スタンプ|キャラ|ロゴ|アニメ|写真|画像|壁紙|素材|油絵|水彩画|線画|ドット絵|達|姿|畑|柄|型|"
+    "イラスト|アイコン|スタンプ|キャラ|ロゴ|アニメ|シール|ステッカー|ポスター|マスコット|デザイン|スケッチ|モチーフ|シルエット|グッズ|"
+    "写真|画像|壁紙|素材|油絵|水彩画|線画|ドット絵|絵|達|姿|畑|柄|型|親子|夫婦|家族|同士|狩り|満開|風(?!邪|景|呂)|"
     # Verbs and adjectives that a particle was left out before: 猫描いて, 花咲く.
-    "描|書いて|作って|出して|見せて|見たい|下さい|欲し|食べ|飲みたい|飼いたい|大?好き|可愛|綺麗|走[るっ]|飛[ぶん]|咲[くい]|降[るっり]"
+    "描|書いて|作って|出して|見せて|見たい|下さい|欲し|食べ|飲みたい|飼いたい|大?好き|可愛|綺麗|走[るっ]|飛[ぶん]|咲[くい]|降[るっり]|"
+    "散[るっり]|舞[いうっ]|鳴[いくっ]|吹[いく]|輝|出[たる]|光[るっ]|揺れ"
 )
 # Wishes and other phrases, in which no name is what it is alone: 食べたい is no sea bream.
 _PHRASES = re.compile(
     "(?<=[きしちにみりびぎえけせてべめれ見寝着])たい|(?<=[会買使歌笑洗飼]い)たい|(?:くだ|下|な)さい|お?願い(?=し|いたし|致し|でき)|"
-    "(?<=[がは])大好き|元気な(?![のどら])|(?:世界|日本)一"
+    "(?<=[がは])大好き|大好き(?=な)|元気な(?![のどら])|(?:世界|日本)(?:で一番|一)|(?<=[やらるこそ])かに|小さい|うるさい|"
+    "ささや[かき]|(?<=で)たい|(?<=らい)たい|(?<=逢い)たい|(?<=[いな])きもち|(?<=の)そば(?=[にでのをへ])|うち(?=の)|"
+    "ここ(?=[にはがでをへもか])|(?<=に)なると|(?<=[なんー一-鿿ァ-ヺ])ふう|静かに(?=[^し])|憧れ(?=の)|夢(?=のよう)|"
+    "(?:クレヨン|色?鉛筆|絵の具)で(?=描)|(?:絵本|物語)に(?=出て)|テレビで(?=見)"
 )
 # Things of their own that are spelt with the names of others.
 _OTHERS = re.compile(
     "にんにく|わかめ|しいたけ|こたつ|あじさい|いちょう|つくし|なわとび|うみねこ|にほん|あさがお|たけのこ|かものはし|"
     "たつのおとしご|歯ブラシ|肉まん|肉じゃが|たい焼き|焼き鳥|けん玉|ビー玉|ゴミ箱|トラウマ|カモシカ|ヤマネコ|カメムシ|クマムシ|"
-    "マンホール|ドラゴンフルーツ|スターフルーツ"
+    "マンホール|ドラゴンフルーツ|スターフルーツ|はくさい|まつたけ|まいたけ|たいやき|かぶとむし|カブト虫|きつつき|ありのまま|"
+    "ありがと(?!う)|ありがち|ありがた|アジサイ|タケノコ|グレープフルーツ|パンジー|カーペット|フォークリフト|サンドバッグ|ウミウシ|"
+    "ウミネコ|ダンゴムシ|ダンゴ虫|トラベル|雪合戦|異世界|銀世界|泣き虫|豚まん|アメリカ人|ハチ公|ドラム缶|タイ人"
 )
+# Of a prompt what is no name of anything: how it is asked for.
+_ASKING = re.compile(
+    "イラスト|写真|画像|壁紙|素材|アイコン|スタンプ|[描書]いて|見せて|作って|(?:くだ|下)さい|お願い(?:し|いたし)?ます|ほしい|欲しい"
+)
+_PEOPLE = re.compile(
+    "女性|男性|家族|夫婦|親子|[父母姉兄妻夫]|奥さん|お(?:ば|じ|とう|かあ|ねえ|にい)さん|ママ|パパ|(?:^|[のいな])人"
+)
+PEOPLE = ("女の子", "男の子", "おばあさん")  # what is near to them, by no spelling
+_TITLE = re.compile("(?:さん|ちゃん|くん|さま)$")
 # A kanji of its own that others may stand before: 白猫 is a cat, 北海道 no road.
-_PREFIXES = frozenset("白黒赤青黄緑紫茶金銀大小子親古新生夜朝夕春夏秋冬海山森野雪雨星花和洋")
+_PREFIXES = frozenset("白黒赤青黄緑紫茶金銀大小子親古新生夜朝夕春夏秋冬海山森野雪雨星花和洋初真早晩")
 # Kana that may stand before one: ends of adjectives and verbs, particles. 折り紙 is no paper.
 _BEFORE_KANJI = frozenset("のいなただんるうくすつぬむぐぶがをにとはへもでやきて")
 _ENDS = frozenset("手目口木金紙道")  # of words whose kana belong to them
 _ALL_HIRAGANA = "".join(map(chr, range(ord("ぁ"), ord("ゖ") + 1)))
 # Words of two kanji of which the second is no thing in them, though the first may stand before one.
-_COMPOUNDS = frozenset(["朝顔", "夕顔", "山羊", "山車", "海猫", "海馬", "海牛", "大豆", "小豆"])
-_NUMERALS = frozenset("一二三四五六七八九十数")  # 卵二個
+_COMPOUNDS = frozenset(
+    [
+        "朝顔",
+        "夕顔",
+        "山羊",
+        "山車",
+        "海猫",
+        "海馬",
+        "海牛",
+        "大豆",
+        "小豆",
+        "山口",
+        "野口",
+        "山本",
+        "森本",
+        "小林",
+        "大林",
+        "山梨",
+        "青森",
+        "青木",
+        "黒木",
+        "和風",
+        "洋風",
+        "黄金",
+        "白金",
+        "金額",
+        "夏目",
+        "真空",
+        "初心",
+    ]
+)
+_NUMERALS = frozenset("一二三四五六七八九十百千万数何")  # 卵二個
+_COUNTED = re.compile("[一二三四五六七八九十百千万数何][匹本輪台羽頭軒枚]$")  # 千本桜
 _KATAKANA_RUN = re.compile("[ァ-ヺー]+")
 _WORD = re.compile("[々一-鿿]+[ぁ-ゖ]{0,2}|[ァ-ヺー]+|[ぁ-ゖー]{2,}|[a-z]+")
 
@@ -137,17 +185,24 @@ class KnownConcepts:
 
     def near(self, text: str) -> list[str]:
         """Names that look like one of the first words of `text`, the nearest first."""
-        shown = [concept.name for concept in self.concepts if concept.emoji in text[:MAX_SEARCHED]]
+        text = text[:MAX_SEARCHED]
+        shown = [concept.name for concept in self.concepts if concept.emoji in text]
+        if _PEOPLE.search(text):
+            return [*shown, *(name for name in PEOPLE if name in self.by_spelling)][:MAX_NEAR]
         close = []
-        for word in _WORD.findall(normal(text[:MAX_SEARCHED])):
+        for word in _WORD.findall(normal(_ASKING.sub(" ", _OTHERS.sub(" ", text)))):
+            word = _TITLE.sub("", word)
+            if len(word) == 1 and _KANJI.match(word):
+                continue
             shared = Counter(spelling for part in _parts(word) for spelling in self._by_part.get(part, ()))
             # The shortest of those that share as much: 花 before 花束.
             candidates = sorted(shared, key=lambda one: (-shared[one], len(one), one))[:MAX_CANDIDATES]
             close += [
                 (SequenceMatcher(None, word, spelling).ratio(), self.by_spelling[spelling].name)
                 for spelling in candidates
+                if len(spelling) > 1 or word.endswith(spelling)
             ]
-        alike = [name for ratio, name in sorted(close, reverse=True) if ratio >= ALIKE]
+        alike = [name for ratio, name in sorted(close, key=lambda one: -one[0]) if ratio >= ALIKE]
         return list(dict.fromkeys([*shown, *alike]))[:MAX_NEAR]
 
     def search(self, word: str) -> list[Concept]:
@@ -175,6 +230,16 @@ def _parts(word: str) -> set[str]:
     return {*_KANJI.findall(word), *(word[i : i + 2] for i in range(len(word) - 1))}
 
 
+def _ends_a_word(before: str) -> bool:
+    """Whether two kana that follow `before` would end a word that it begins: 豊かに, ひとり."""
+    if before == "":
+        return False
+    if _KANJI.match(before[-1]):
+        return before[-1] not in _PREFIXES
+    run = len(before) - len(before.rstrip(_ALL_HIRAGANA))
+    return run == 1 and before[-1] not in _BEFORE_KANJI and before[-1] != "お"
+
+
 def _is_a_word(text: str, start: int, end: int, known: Collection[str]) -> bool:
     """A name is not the inside of a longer word of the same script; in katakana beside another name that is `known` it
     is, リンゴジュース."""
@@ -184,13 +249,20 @@ def _is_a_word(text: str, start: int, end: int, known: Collection[str]) -> bool:
     if name == "":
         return False
     if name in ("なし", "あり"):  # pear and ant, or none and some: 文字なし
-        return before == "" or before[-1] in " 　、"
+        ends = not _HIRAGANA.match(after) or _AFTER_HIRAGANA.match(after) is not None
+        return ends and (before == "" or before[-1] in " 　、")
+    if re.fullmatch("[a-z0-9]+", normal(name)) and (re.match("[A-Za-z]", after) or re.search("[A-Za-z]$", before)):
+        return False  # ok in book
+    if len(name) == 2 and not _KANJI.search(name) and (after.startswith(name) or before.endswith(name)):
+        return False  # ツルツル
     goes_on = after != "" and after[0] not in _NUMERALS and not _MEDIUM.match(after)
     if name.endswith("い") and goes_on and (_KANJI.match(after) or _KATAKANA.match(after)):
         return False  # of an adjective, before what it says something of: 冷たい豆腐
     if all(map(_HIRAGANA.match, name)):
         if len(name) == 1:
             return before.strip() == after.strip() == ""
+        if len(name) == 2 and _ends_a_word(before):
+            return False
         return not _HIRAGANA.match(after) or _AFTER_HIRAGANA.match(after) is not None
     if name in ("風", "的") and re.search("[ァ-ヺーa-zA-Z0-9]$", before):
         return False  # アニメ風
@@ -213,4 +285,6 @@ def _is_a_word(text: str, start: int, end: int, known: Collection[str]) -> bool:
         return False
     if before.endswith(("風", "調", "白黒")):
         return True  # 油絵風猫
+    if _COUNTED.search(before):
+        return True
     return not _KANJI.match(before[-1]) or (before[-1] in _PREFIXES and not _KANJI.match(before[-2:-1]))

@@ -15,6 +15,7 @@ from math import fsum, isnan, nan
 
 from jsd.errors import InvalidInputError
 
+MAX_CAPTION = 1000  # characters, of a caption that is drawn
 BRACKET_WEIGHT = 1.1
 LOWEST_WEIGHT, HIGHEST_WEIGHT = 0.1, 10.0
 
@@ -107,8 +108,8 @@ def parse_emphasis(source: str, field: str = "prompt") -> WeightedText:
 
 
 def without_emphasis(text: str) -> str:
-    """`text` as a prompt in which no bracket is a sign: a caption is no prompt."""
-    return _BRACKETS.sub(r"\\\g<0>", text)
+    """A caption as a prompt: no bracket is a sign, and there is no more of it than any window reads."""
+    return _BRACKETS.sub(r"\\\g<0>", text[:MAX_CAPTION])
 
 
 def _pair(marks: Sequence[re.Match[str]]) -> tuple[dict[int, tuple[float, str]], set[int]]:

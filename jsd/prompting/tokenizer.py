@@ -139,23 +139,19 @@ class JapaneseTokenizer:
 
     def _check_control_pieces(self, path: Path) -> None:
         # A control piece is never produced from text; a "user defined" piece of the same name is.
-        if self.eos_token_id < 0 or self.pad_token_id == self.unk_token_id:
-            raise ModelFolderError(
-                "tokenizer.no_control",
-                "in {path} these must be control pieces, so that no prompt can type them: {pieces}; "
-                "train the vocabulary with control_symbols, not user_defined_symbols",
-                path=path,
-                pieces="</s>, [PAD]",
-            )
         known = [name for name in CONTROL_PIECES if self._processor.piece_to_id(name) != self.unk_token_id]
         typed = [name for name in known if not self._processor.is_control(self._processor.piece_to_id(name))]
-        if typed or not self._processor.is_control(self.pad_token_id):
+        if self.eos_token_id < 0 or self.pad_token_id == self.unk_token_id:
+            typed = ["</s>", "[PAD]"]
+        elif not typed and not self._processor.is_control(self.pad_token_id):
+            typed = ["[PAD]"]
+        if typed:
             raise ModelFolderError(
                 "tokenizer.no_control",
                 "in {path} these must be control pieces, so that no prompt can type them: {pieces}; "
                 "train the vocabulary with control_symbols, not user_defined_symbols",
                 path=path,
-                pieces=", ".join(typed or ["[PAD]"]),
+                pieces=", ".join(typed),
             )
 
     def encode(self, text: str, *, field: str = "prompt") -> list[int]:

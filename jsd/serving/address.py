@@ -2,19 +2,11 @@
 
 import socket
 
-from jsd.errors import InvalidInputError, ServingError
+from jsd.errors import ServingError
 
 
-def check_address(host: str, port: int, *, default: int) -> None:
-    """`default` is the port to suggest instead of one that does not exist."""
-    if not 1 <= port <= 65535:
-        raise InvalidInputError(
-            "serve.port_range",
-            "{field} must be 1 to 65535, got {value}; try {default}",
-            field="port",
-            value=port,
-            default=default,
-        )
+def check_address(host: str, port: int) -> None:
+    """ServingError where nobody can listen there."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

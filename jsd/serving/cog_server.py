@@ -71,7 +71,10 @@ class CogServer:
         self.log_predictions = log_predictions
         self.host = _random_loopback()
         self.port = _free_port(self.host)
-        self.client = httpx.AsyncClient(base_url=f"http://{self.host}:{self.port}", trust_env=False, timeout=None)
+        limits = httpx.Limits(max_connections=None)  # who reads slowly shall keep nobody's from Cog's server
+        self.client = httpx.AsyncClient(
+            base_url=f"http://{self.host}:{self.port}", trust_env=False, timeout=None, limits=limits
+        )
         self.num_restarts = 0
         self._faults: asyncio.Queue[str] = asyncio.Queue()
         self._is_up = asyncio.Event()  # set up, or not able to be

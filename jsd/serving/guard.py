@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from jsd.errors import InvalidInputError
 from jsd.i18n import _
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -57,6 +58,20 @@ class Guard:
             value=origin,
             name=_hostname(place),
         )
+
+
+def hostnames(names: Iterable[str]) -> list[str]:
+    """Of what was given as --allow-host, as `Host` and `Origin` have them: a scheme and a port go."""
+    found = {name: _hostname(name.partition("://")[2] or name) for name in names}
+    for name, host in found.items():
+        if host == "":
+            raise InvalidInputError(
+                "serve.allow_host",
+                "{field} must be a name of this server, got {value}; write it as draw.example.com",
+                field="allow_host",
+                value=repr(name),
+            )
+    return list(found.values())
 
 
 def is_open(host: str, names: Sequence[str]) -> bool:

@@ -19,10 +19,10 @@ UPLOADS = ("/gradio_api/upload", "/gradio_api/component_server")
 
 class Limits:
     """`app`, to which nothing too large is sent. Gradio puts uploads into `folder`: there the oldest make room for the
-    newest, but for what lies in `kept`."""
+    newest."""
 
-    def __init__(self, app: ASGIApp, folder: Path, *, kept: Path) -> None:
-        self.app, self.folder, self.kept = app, folder, kept
+    def __init__(self, app: ASGIApp, folder: Path) -> None:
+        self.app, self.folder = app, folder
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] == "POST":
@@ -37,21 +37,21 @@ class Limits:
                 refusal = _("a request must have at most {limit} bytes, and has {value}", **values)
                 return await answer_json(send, 413, {"detail": refusal})
             if is_upload:
-                await anyio.to_thread.run_sync(make_room, self.folder, self.kept, MAX_KEPT_BYTES - int(length))
+                await anyio.to_thread.run_sync(make_room, self.folder, MAX_KEPT_BYTES - int(length))
         try:
             return await self.app(scope, receive, send)
         except ClientDisconnect:  # who leaves while a file is on its way needs no answer
             return None
 
 
-def make_room(folder: Path, kept: Path, max_bytes: int) -> None:
-    """Delete the oldest uploads of `folder`, each in a folder of its own that is not `kept`, until the rest has at most
-    `max_bytes`."""
+def make_room(folder: Path, max_bytes: int) -> None:
+    """Delete the oldest uploads of `folder`, each in a folder of its own, until the rest has at most `max_bytes`. What
+    was drawn lies deeper."""
     files = []
     for path in folder.glob("*/*"):
         with suppress(FileNotFoundError):  # another request makes room too
             stat = path.stat()
-            if path.is_file() and path.parent != kept:
+            if path.is_file():
                 files.append((stat.st_mtime, stat.st_size, path))
     total = sum(size_bytes for _time, size_bytes, _path in files)
     for _time, size_bytes, path in sorted(files):

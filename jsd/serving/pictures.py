@@ -15,6 +15,7 @@ from PIL import Image
 from jsd.atomic import write_file
 from jsd.errors import InvalidInputError, ServingError
 from jsd.images import encode_image
+from jsd.prompting.tokenizer import printable
 from jsd.serving.fetching import fetch_picture
 
 PREFIX = "jsd-"
@@ -40,7 +41,7 @@ def check_address(value: object, field: str) -> None:
 
 
 def _no_address(value: object, field: str) -> InvalidInputError:
-    text = value if isinstance(value, str) else repr(value)
+    text = printable(value[: MAX_SHOWN + 1]) if isinstance(value, str) else repr(value)
     return InvalidInputError(
         "image.address",
         "{field} must be an https:// or http:// address or a data: URI, got {value}; send "

@@ -21,7 +21,6 @@ from jsd.serving.address import check_address
 from jsd.serving.guard import Guard, answer_json
 from jsd.serving.limits import MAX_UPLOAD_BYTES, Limits
 
-DEFAULT_PORT = 7860
 # A page left open holds a connection for ever, and a drawing goes on to its next step: the end waits this long.
 SHUTDOWN_SECONDS = 2
 STOP_SECONDS = 10
@@ -48,7 +47,7 @@ def serve(
     names: Sequence[str] = (),
 ) -> None:
     """Answer until interrupted; `names` are those of hosts that the page may be called by."""
-    check_address(host, port, default=DEFAULT_PORT)
+    check_address(host, port)
     with temporary_folder() as folder:
         # All are read while Gradio is imported.
         os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
@@ -66,7 +65,7 @@ def serve(
         pipeline = load_alone(chosen, device, dtype, engine)
         print(*pipeline.introduction(chosen.reason), sep="\n")
         page = Page(pipeline, folder / "pictures", find_scorer())
-        app = Guard(Limits(build_app(page), folder, kept=page.visitors.folder), host=host, names=names)
+        app = Guard(Limits(build_app(page), folder), host=host, names=names)
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         print(_("the page is at {url} ; Ctrl+C ends it", url=url), flush=True)
         try:

@@ -21,7 +21,7 @@ from jsd.pipeline import Pipeline
 from jsd.prompting.concepts import KnownConcepts
 from jsd.training.adapters import FILE, add_adapters, import_peft, lora_metadata, switched_off, write_lora
 from jsd.training.corpora.readers import read_source
-from jsd.training.corpora.records import Noted, Picture, Record, pictures
+from jsd.training.corpora.records import HELD_OUT, KEPT, Noted, Picture, Record, pictures
 from jsd.training.corpora.shards import check_apart
 from jsd.training.logs import Log, draw_samples
 from jsd.training.loop import CHECKPOINT_FILE, check_settings, load_cached, train
@@ -40,7 +40,7 @@ PRIOR_FILE = "prior.pt"  # latents that the base drew
 PRIOR_SEED = 1 << 20  # of its pictures, and on
 CLASS_SHARE = 0.25  # of the prior pictures, where a class prompt is given
 MAX_SAMPLES = 4
-MAX_SIDE_PX = 2048  # of a picture that is kept in memory
+MAX_SIDE_PX = 2048  # the shorter one, of a picture that is kept in memory
 MAX_NAMED = 6  # of the pictures that are left out
 
 
@@ -90,14 +90,8 @@ def run_lora(recipe: Recipe, stage: Stage, options: TrainOptions) -> Path:
 def own_pictures(source: Path, trigger: str) -> list[Picture]:
     """Every usable picture; one without a caption is called by the trigger words. What is left out is warned of."""
     noted: list[Noted] = []
-    named = (
-        replace(one, captions=(trigger,))
-        if isinstance(one, Record) and not "".join(one.captions).strip() and trigger
-        else one
-        for one in read_source(source)
-    )
     # One at a time: forty photographs as they are would take gigabytes.
-    found = [_shrunk(one) for one in pictures(named, noted)]
+    found = [_shrunk(one) for one in pictures((_own(one, trigger) for one in read_source(source)), noted)]
     if not found:
         raise CorpusError(
             "lora.no_pictures",
@@ -122,10 +116,19 @@ def own_pictures(source: Path, trigger: str) -> list[Picture]:
     return found
 
 
+def _own(one: Record | Noted, trigger: str) -> Record | Noted:
+    if isinstance(one, Noted):
+        return one
+    if one.columns.get("split") in HELD_OUT:
+        return Noted(one.key, KEPT)
+    return one if "".join(one.captions).strip() else replace(one, captions=(trigger,))
+
+
 def _shrunk(one: Picture) -> Picture:
     """Without its file, and no larger than models draw."""
     image = one.image.copy()
-    image.thumbnail((MAX_SIDE_PX, MAX_SIDE_PX), Image.Resampling.LANCZOS)
+    scale = MAX_SIDE_PX / min(image.size)  # of a strip the middle is taken, as large as it is
+    image.thumbnail((scale * image.width, scale * image.height), Image.Resampling.LANCZOS)
     return Picture(replace(one.record, image=b""), image)
 
 
@@ -134,8 +137,12 @@ def said_caption(record: Record, adapter: Adapter, trigger: str, rng: random.Ran
     text = record.caption(rng)
     if trigger == "":
         return text
-    said = rng.choice(adapter.caption_templates).format(caption=text, trigger=trigger)
-    return said if trigger in said else f"{trigger}、{said}"
+    return called(rng.choice(adapter.caption_templates).format(caption=text, trigger=trigger), trigger)
+
+
+def called(caption: str, trigger: str) -> str:
+    """With the trigger words, which may be "", before it where they are not in it."""
+    return caption if trigger in caption else f"{trigger}、{caption}"
 
 
 def prior_prompts(folder: Path, adapter: Adapter, class_prompt: str) -> list[str]:
@@ -220,6 +227,7 @@ class LoraRun:
 
     def sample(self, path: Path) -> None:
         """The subject, its class, and what must not change, as a PNG grid."""
-        own = [one for one in (self.options.trigger, *(r.captions[0] for r in self.records)) if one][:MAX_SAMPLES]
+        trigger = self.options.trigger
+        own = [one for one in (trigger, *(called(r.captions[0], trigger) for r in self.records)) if one][:MAX_SAMPLES]
         asked = dict.fromkeys((*own, self.options.class_prompt, *self.recipe.sample_prompts["ja"]))
         draw_samples(self.pipeline, [prompt for prompt in asked if prompt != ""], path)

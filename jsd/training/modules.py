@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from jsd.atomic import write_json
+from jsd.errors import ModelFolderError
 from jsd.models.configs import GENERATION_CONFIG
 from jsd.models.upscaler import Upscaler
 from jsd.prompting.tokenizer import JapaneseTokenizer
@@ -82,8 +83,17 @@ def _start_near_linear(vae: Any) -> None:
 
 
 def load(component: str, folder: Path) -> Any:
-    """The component in `folder`/COMPONENT, in fp32."""
-    return CLASSES[component].from_pretrained(folder / component, torch_dtype=torch.float32, local_files_only=True)
+    """The component in `folder`/COMPONENT, in fp32; ModelFolderError where its weights are missing or damaged."""
+    place = folder / component
+    try:
+        return CLASSES[component].from_pretrained(place, torch_dtype=torch.float32, local_files_only=True)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise ModelFolderError(
+            "train.unreadable",
+            "{folder} must hold weights that can be loaded, and does not: {reason}; copy the folder again",
+            folder=place,
+            reason=" ".join(str(error).split())[:300],
+        ) from error
 
 
 def write_model_folder(

@@ -45,11 +45,12 @@ def _count(module: torch.nn.Module) -> int:
 def _build(recipe: Recipe, stage: Stage, name: str, options: TrainOptions) -> Any:
     if name == "image_encoder":
         return image_encoder(recipe)
-    if name in recipe.components:
+    is_given = options.start_from is not None and name in stage.starts_from
+    if name in recipe.components and not is_given:
         config = dict(recipe.components[name])
     else:
         config = read_json(source_folder(recipe, stage, name, options) / name / "config.json")
-    if name == "text_encoder" and stage.adapter is not None:
+    if name == "text_encoder" and (stage.adapter is not None or is_given):
         return modules.CLASSES[name](modules.CLASSES[name].config_class(**config))
     if name == "text_encoder":
         vocabulary = stage.vocabulary or stage.language

@@ -45,6 +45,7 @@ from jsd.training.starting import (
     TrainOptions,
     alphas_cumprod,
     description,
+    own_guidance,
     run_settings,
     scheduler_config,
     source_folder,
@@ -139,6 +140,7 @@ class Run:
         if "unet" in MODULES[stage.objective]:
             self.scheduler = scheduler_config(recipe, options)
             self.alphas_cumprod = alphas_cumprod(self.scheduler).to(options.device)
+            self.guidance_scale = own_guidance(recipe, options)
         self.vocabulary = _vocabulary(stage)
         self.tokenizer = None if self.vocabulary is None else self._tokenizer(self.vocabulary)
         self.modules = {name: self._module(name) for name in MODULES[stage.objective]}
@@ -334,7 +336,7 @@ class Run:
             vae.register_to_config(scaling_factor=1 / latents.std().item())
         if "unet" in self.modules:
             assert self.stage.language is not None
-            modules.write_model_folder(folder, {**saved, "vae": self.vae}, self.scheduler, self.recipe.guidance_scale)
+            modules.write_model_folder(folder, {**saved, "vae": self.vae}, self.scheduler, self.guidance_scale)
             tokenizer = self.options.output / f"tokenizer_{self.vocabulary}"
             shutil.copytree(tokenizer, folder / "tokenizer", dirs_exist_ok=True)
             open_to_diffusers(folder)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 import jsd
 from jsd.errors import CheckpointError
-from jsd.models.configs import check_noise_schedule, read_json
+from jsd.models.configs import check_noise_schedule, guidance_scale, read_json
 from jsd.models.weights import SECOND_ENCODER
 from jsd.training.processes import Processes
 from jsd.training.recipes import Recipe, Stage
@@ -55,14 +55,7 @@ class TrainOptions:
 def source_folder(recipe: Recipe, stage: Stage, component: str, options: TrainOptions) -> Path:
     """The model folder whose `component` the stage starts from."""
     if options.start_from is not None:
-        if not (options.start_from / component).is_dir():
-            raise CheckpointError(
-                "train.start_from",
-                "--start-from must be a model folder with a {component}, got {value}; try weights/mini",
-                component=component,
-                value=options.start_from,
-            )
-        return options.start_from
+        return started_from(options.start_from, component).parent
     name = stage.starts_from[component]
     if name in recipe.stages:
         folder = options.output / name / "model"
@@ -75,51 +68,72 @@ def source_folder(recipe: Recipe, stage: Stage, component: str, options: TrainOp
                 needs=name,
             )
         return folder
-    if options.base is None:
-        raise CheckpointError(
-            "train.base",
-            "the recipe {recipe} takes its {component} from a Stable Diffusion v1 folder, and "
-            "--base is not given; give one",
-            recipe=recipe.name,
-            component=component,
-        )
-    if not (options.base / component).is_dir():
+    base = _base(recipe, component, options)
+    if not (base / component).is_dir():
         raise CheckpointError(
             "train.base_lacks",
             "--base must be a Stable Diffusion v1 folder with a {component}/, and {value} has none; check the path",
             component=component,
-            value=options.base,
+            value=base,
         )
-    return options.base
+    return base
 
 
-def scheduler_config(recipe: Recipe, options: TrainOptions) -> dict[str, Any]:
-    if recipe.scheduler is not None:
-        return recipe.scheduler
+def started_from(start_from: Path, component: str) -> Path:
+    """Its folder in the model folder that --start-from names."""
+    if not (start_from / component).is_dir():
+        raise CheckpointError(
+            "train.start_from",
+            "--start-from must be a model folder with a {component}, got {value}; try weights/mini",
+            component=component,
+            value=start_from,
+        )
+    return start_from / component
+
+
+def _base(recipe: Recipe, component: str, options: TrainOptions) -> Path:
     if options.base is None:
         raise CheckpointError(
             "train.base",
             "the recipe {recipe} takes its {component} from a Stable Diffusion v1 folder, and "
             "--base is not given; give one",
             recipe=recipe.name,
-            component="scheduler",
+            component=component,
         )
-    if read_json(options.base / "unet" / "config.json").get("time_cond_proj_dim") is not None:
+    return options.base
+
+
+def own_guidance(recipe: Recipe, options: TrainOptions) -> float | None:
+    """What the model folder that is made shall say; None: Stable Diffusion's."""
+    return recipe.guidance_scale if options.start_from is None else guidance_scale(options.start_from)
+
+
+def scheduler_config(recipe: Recipe, options: TrainOptions) -> dict[str, Any]:
+    """On what noise the UNet that the stage starts from was trained."""
+    if options.start_from is not None:
+        base = started_from(options.start_from, "scheduler").parent
+    elif recipe.scheduler is not None:
+        return recipe.scheduler
+    else:
+        base = _base(recipe, "scheduler", options)
+    if read_json(base / "unet" / "config.json").get("time_cond_proj_dim") is not None:
         raise CheckpointError(
             "train.distilled",
-            "--base must be a model that was not distilled, for training tells it no guidance scale, and {value} was "
+            "{field} must be a model that was not distilled, for training tells it no guidance scale, and {value} was "
             "(time_cond_proj_dim); take the model that it was made of",
-            value=options.base,
+            field="--base" if options.start_from is None else "--start-from",
+            value=base,
         )
-    if (options.base / SECOND_ENCODER).is_dir():
+    if (base / SECOND_ENCODER).is_dir():
         raise CheckpointError(
             "train.sdxl",
-            "--base must be a Stable Diffusion v1 folder, and {value} is of SDXL ({name}/), which jsd draws with and "
+            "{field} must be a Stable Diffusion v1 folder, and {value} is of SDXL ({name}/), which jsd draws with and "
             "does not train; give another",
-            value=options.base,
+            field="--base" if options.start_from is None else "--start-from",
+            value=base,
             name=SECOND_ENCODER,
         )
-    path = options.base / "scheduler" / "scheduler_config.json"
+    path = base / "scheduler" / "scheduler_config.json"
     check_noise_schedule(path)
     config: dict[str, Any] = read_json(path)
     others = {

@@ -10,6 +10,7 @@ import hashlib
 import io
 import math
 import random
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -24,12 +25,12 @@ from torch import Tensor
 from tqdm import tqdm
 
 from jsd.devices import choose_placement
-from jsd.errors import CheckpointError, CorpusError
+from jsd.errors import CheckpointError, CorpusError, Note
 from jsd.i18n import _
 from jsd.images.opening import load_image
 from jsd.prompting.tokenizer import JapaneseTokenizer
 from jsd.training import modules
-from jsd.training.corpora.records import Record
+from jsd.training.corpora.records import HELD_OUT, Record, times
 from jsd.training.corpora.shards import Shards
 from jsd.training.latents import BATCH_SIZE, encode_pictures
 from jsd.training.recipes import Stage
@@ -57,9 +58,10 @@ class LatentsTask:
 
         def encode(index: int) -> bytes:
             images = [square(load_image(one.image), self.size_px) for one in self.shards.records(index)]
+            size = max(1, BATCH_SIZE * 128**2 // self.size_px**2)  # a decoder of 512 px holds gigabytes a picture
             parts = [
-                encode_pictures(np.stack(images[first : first + BATCH_SIZE]), vae, self.size_px).half().numpy()
-                for first in range(0, len(images), BATCH_SIZE)
+                encode_pictures(np.stack(images[first : first + size]), vae, self.size_px).half().numpy()
+                for first in range(0, len(images), size)
             ]
             file = io.BytesIO()
             np.save(file, np.concatenate(parts) if parts else np.zeros((0, 0, 0, 0), np.float16))
@@ -114,13 +116,38 @@ class StreamedLatents:
         self.paths = make_latents(task, vae)
         self.scaling_factor = float(vae.config.scaling_factor)
         self.stage, self.tokenizer, self.seed, self.dropout = stage, tokenizer, seed, dropout
-        self._repeats = [_repeats(shards, index) for index in range(len(self.paths))]
+        self._repeats = [shown(shards, index) for index in range(len(self.paths))]
         self._sizes = [int(one.sum()) for one in self._repeats]
         self.total = sum(self._sizes)
+        self._tell_held_out()
         # Two: a batch may reach from one buffer into the next.
         self._records = lru_cache(maxsize=2 * BUFFER_SHARDS)(self._read)
         self._order = lru_cache(maxsize=2)(self._shuffled)
         self._epoch = lru_cache(maxsize=2)(self._planned)
+
+    def _tell_held_out(self) -> None:
+        count, total = sum(int((one == 0).sum()) for one in self._repeats), len(self.shards)
+        if count == total:
+            raise CorpusError(
+                "train.all_held_out",
+                "{folder} must hold pictures to train on, and the source keeps all {total} for a test (split: "
+                "{splits}); import others too",
+                folder=self.shards.folder,
+                total=total,
+                splits=", ".join(HELD_OUT),
+            )
+        if count > 0:
+            warnings.warn(
+                Note(
+                    "train.held_out",
+                    "{count} of {total} pictures are not trained on: their source, or their name, keeps them for a "
+                    "test (split: {splits})",
+                    count=count,
+                    total=total,
+                    splits=", ".join(HELD_OUT),
+                ),
+                stacklevel=2,
+            )
 
     def batch(self, step: int) -> tuple[Tensor, Tensor, Tensor]:
         """latents (B, C, h, w), scaled; input_ids (B, L); concepts (B,): pictures of one caption are no negatives."""
@@ -165,9 +192,9 @@ class StreamedLatents:
         return [Record(row["key"], b"", tuple(row["captions"]), tuple(row["weights"] or ())) for row in rows]
 
 
-def _repeats(shards: Shards, index: int) -> NDArray[np.int64]:
-    """How often each record of a shard is shown in an epoch."""
-    table = shards.table(index, ["key", *(["repeats"] if "repeats" in shards.columns(index) else [])])
-    if "repeats" not in table.column_names:
-        return np.ones(len(table), np.int64)
-    return np.array([max(1, math.floor(one or 1)) for one in table["repeats"].to_pylist()], np.int64)
+def shown(shards: Shards, index: int) -> NDArray[np.int64]:
+    """How often each record of a shard is shown in an epoch; what the source keeps for a test never is."""
+    names = [name for name in ("repeats", "split") if name in shards.columns(index)]
+    rows = shards.table(index, ["key", *names]).to_pylist()
+    counts = [0 if row.get("split") in HELD_OUT else max(1, math.floor(times(row.get("repeats")))) for row in rows]
+    return np.array(counts, np.int64)

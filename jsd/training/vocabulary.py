@@ -19,6 +19,7 @@ from jsd.training.corpora.corpus import Corpus
 from jsd.training.corpora.phrases import Phrases
 from jsd.training.corpora.shards import Shards
 from jsd.training.latents import MADE_OF
+from jsd.training.starting import started_from
 
 CAPTIONS_PER_PICTURE = 3
 MAX_CAPTIONS = 2_000_000  # what SentencePiece holds in a few gigabytes
@@ -34,17 +35,11 @@ def kept_vocabulary(
     """The vocabulary in `folder`: that of the model folder `start_from`, else one that `make` writes if there is none.
 
     `made_of`: a digest of the corpus. `is_read`: whether something was trained on it already; else a vocabulary of
-    another corpus, left by a run that did not get that far, makes room for this one's.
+    another corpus or model, left by a run that did not get that far, makes room for this one's.
     """
+    said = folder.with_suffix(f".{MADE_OF}")
     if start_from is not None:
-        theirs = start_from / "tokenizer"
-        if not theirs.is_dir():
-            raise CheckpointError(
-                "train.start_from",
-                "--start-from must be a model folder with a {component}, got {value}; try weights/mini",
-                component="tokenizer",
-                value=start_from,
-            )
+        theirs = started_from(start_from, "tokenizer")
         if is_read and folder.is_dir() and not same_vocabulary(folder, theirs):
             raise CheckpointError(
                 "train.other_vocabulary",
@@ -53,10 +48,10 @@ def kept_vocabulary(
                 folder=folder,
                 value=start_from,
             )
+        said.unlink(missing_ok=True)
         shutil.copytree(theirs, folder, dirs_exist_ok=True)
         return JapaneseTokenizer.load(folder)
-    said = folder.with_suffix(f".{MADE_OF}")
-    if not is_read and said.is_file() and said.read_text("utf-8") != made_of:
+    if not is_read and (not said.is_file() or said.read_text("utf-8") != made_of):
         shutil.rmtree(folder, ignore_errors=True)
     if not folder.is_dir():
         write_text(said, made_of)

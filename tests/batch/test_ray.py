@@ -38,7 +38,7 @@ NUM_LOCAL = 3  # of them, where both engines draw
 # GPUs that nobody has taken, and it ends with the last.
 CLUSTER = """
 import ray, sys
-address = ray.init("local", num_cpus=2, num_gpus=2, include_dashboard=False, _temp_dir=sys.argv[1]).address_info
+address = ray.init("local", num_cpus=4, num_gpus=2, include_dashboard=False, _temp_dir=sys.argv[1]).address_info
 print(address["gcs_address"], flush=True)
 for _ in sys.stdin:
     print(ray.available_resources().get("GPU", 0), flush=True)
@@ -185,7 +185,9 @@ def cluster() -> Iterator[Cluster]:
 
 
 @pytest.fixture(scope="module")
-def drawn_with_a_kill(cluster: Cluster, command: Callable[[str], list[str]], file: Path) -> Outcome:
+def drawn_with_a_kill(
+    cluster: Cluster, command: Callable[[str], list[str]], file: Path, request: pytest.FixtureRequest
+) -> Outcome:
     """By two workers, one of which is killed in the middle."""
     folder = file.parent / "ray"
     arguments = ["--engine", "ray", "--workers", "2", "--ray-address", cluster.address]
@@ -193,6 +195,7 @@ def drawn_with_a_kill(cluster: Cluster, command: Callable[[str], list[str]], fil
         wait_until(lambda: num_lines(folder) >= 1 and workers(cluster.process.pid) != [], process)
         os.kill(workers(cluster.process.pid)[0], signal.SIGKILL)
         assert num_lines(folder) < NUM_GOOD - 1, "the worker was not killed in the middle"
+        request.getfixturevalue("drawn_locally")  # meanwhile: Ray takes its time
         _, error = process.communicate(timeout=TIMEOUT_SECONDS)
     return Outcome(code=process.returncode, error=error, folder=folder)
 
@@ -306,7 +309,7 @@ def test_a_worker_whose_model_is_another_says_so_and_where(toy_folder: Path) -> 
 
     model = ModelChoice(folder=toy_folder, device="cpu", dtype="float32")
     files = FileChoice(with_metadata=True, num_digits=1)
-    worker = Worker(model, files, "another digest", torch.get_num_threads(), "ja")
+    worker = Worker(model, files, "another digest", torch.get_num_threads(), {"JSD_LANG": "ja"})
     (answer,) = worker(pyarrow.table({"row": [pickle.dumps(None)]}))["answer"].to_pylist()
     assert pickle.loads(answer)["host"] == socket.gethostname()
     assert str(toy_folder) in pickle.loads(answer)["reason"] and "モデル" in pickle.loads(answer)["reason"]

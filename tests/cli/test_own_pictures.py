@@ -174,6 +174,7 @@ def test_a_bad_shard_is_named_after_the_others_are_scored(jsd: Jsd, photos: Path
         (["score", "{mine}", "--scorer", "{mine}"], "weights/clip_ja"),
         (["score", "{mine}", "--checker", "{mine}"], "jsd weights fetch"),
         (["score", "absent"], "jsd data import"),
+        (["score", "{mine}", "--output", "{photos}"], "name one, as scores.parquet"),
         (["import", "{photos}", "--output", "{photos}/mine"], "lie apart"),
         (["score", "{mine}", "--workers", "2"], "--engine ray"),
         (["filter", "{mine}", "--scores", "absent"], "no such file; run: jsd data score"),

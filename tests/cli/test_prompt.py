@@ -82,3 +82,13 @@ def test_the_longest_prompt_is_read_within_seconds(jsd: Jsd, model: list[str], t
 def test_what_is_no_utf_8_is_bad_input(jsd: Jsd, model: list[str]) -> None:
     said = jsd("prompt", "猫\udcff", model)  # what Python makes of such an argument
     assert said.code == 2 and "U+DCFF" in said.err[-1] and said.err[-1].startswith("jsd: prompt must be")
+
+
+def test_a_tilde_that_the_shell_left_is_the_home(
+    jsd: Jsd, toy_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "toy").symlink_to(toy_folder)
+    assert jsd("prompt", "猫", "--weights=~/toy").code == 0
+    said = jsd("generate", "猫", "--weights=~/toy", "--image=~/nothing.png", "--lora=~/nothing.safetensors")
+    assert said.refuses(f"{tmp_path}/nothing.png")

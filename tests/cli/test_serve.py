@@ -74,7 +74,7 @@ def test_clients_of_other_machines_are_answered_where_that_is_asked_for(
 @pytest.mark.parametrize("host", ["あ" * 64, "あ..b"])
 def test_a_name_that_no_host_can_have_is_one_line(host: str) -> None:
     with pytest.raises(ServingError, match="--port") as error:
-        check_address(host, 5000, default=5000)
+        check_address(host, 5000)
     assert "\n" not in str(error.value) and error.value.params["reason"]
 
 

@@ -9,13 +9,15 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
-from toy_recipe import TOY, TOY_FULL
+from toy_recipe import TOY, TOY_FULL, few_steps
 from toy_scorers import write_own
 
 from cli.conftest import Jsd
 from jsd.prompting.tokenizer import JapaneseTokenizer
 from jsd.training.recipes import RECIPES
 from runs.subject import write
+
+__all__ = ["few_steps"]
 
 
 @pytest.fixture
@@ -161,3 +163,18 @@ def test_what_cannot_be_trained_is_one_line(
     words: list[str], said: str, jsd: Jsd, command: list[str], tmp_path: Path
 ) -> None:
     assert jsd(command, words).refuses(said) and not list(tmp_path.glob("out/*/run.json"))
+
+
+@pytest.mark.parametrize("option", ["--trigger", "--class-prompt"])
+def test_what_only_lora_reads_is_not_taken_in_silence(jsd: Jsd, command: list[str], option: str) -> None:
+    said = jsd(command, "--stage", "stage2", option, "ミケ丸")
+    assert said.refuses(option.removeprefix("--").replace("-", "_"), "--recipe lora")
+
+
+def test_a_folder_whose_weights_are_missing_is_named(
+    jsd: Jsd, command: list[str], toy_folder: Path, tmp_path: Path
+) -> None:
+    half = tmp_path / "half"
+    shutil.copytree(toy_folder, half)
+    next((half / "vae").glob("*.safetensors")).unlink()
+    assert jsd(command, "--stage", "stage2", "--start-from", half).refuses(str(half / "vae"), "copy the folder again")

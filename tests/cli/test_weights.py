@@ -1,10 +1,8 @@
 """`jsd weights`, as a user runs it."""
 
 import json
-import os
+import resource
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -47,6 +45,13 @@ def test_list_shows_a_folder_named_in_the_environment(
 ) -> None:
     monkeypatch.setenv("JSD_WEIGHTS", str(toy_folder))
     assert f"* {toy_folder}  " in "\n".join(jsd("weights", "list").out)
+
+
+def test_list_knows_a_folder_by_any_of_its_names(jsd: Jsd, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(root)
+    monkeypatch.setenv("JSD_WEIGHTS", "mini")
+    lines = [line for line in jsd("weights", "list").out if "mini  " in line]
+    assert len(lines) == 1 and lines[0].startswith(f"* {root / 'mini'}  ")
 
 
 def test_list_lets_no_name_steer_the_terminal(jsd: Jsd, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,18 +104,15 @@ def test_endings_count_in_any_case(jsd: Jsd, root: Path) -> None:
 
 
 @pytest.mark.parametrize("action", ["convert", "random"])
-def test_a_full_disk_leaves_nothing_and_says_so(root: Path, tmp_path: Path, action: str) -> None:
-    program = """
-import resource, sys
-from jsd.cli import main
-resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
-sys.exit(main(sys.argv[1:]))
-"""
-    words = ["weights", action, *([str(root / "mini")] if action == "convert" else []), str(tmp_path / "new" / "model")]
-    environment = {**os.environ, "JSD_LANG": "en"}
-    done = subprocess.run([sys.executable, "-c", program, *words], env=environment, capture_output=True, text=True)
-    assert done.returncode == 2 and "Traceback" not in done.stderr
-    assert str(tmp_path / "new" / "model") in done.stderr.splitlines()[-1]
+def test_a_full_disk_leaves_nothing_and_says_so(jsd: Jsd, root: Path, tmp_path: Path, action: str) -> None:
+    words = ["weights", action, *([root / "mini"] if action == "convert" else []), tmp_path / "new" / "model"]
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
+    try:
+        said = jsd(words)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert said.code == 2 and str(tmp_path / "new" / "model") in said.err[-1]
     assert list((tmp_path / "new").iterdir()) == []
 
 

@@ -45,6 +45,16 @@ def test_the_order_of_choice(root: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert choose_folder(chosen[0]) is chosen[0]
 
 
+def test_parts_are_added_to_a_folder_that_is_chosen(root: Path, tmp_path: Path) -> None:
+    for name in ("mini", "own", "other"):
+        (root / name).mkdir()
+    chosen = choose_folder(root / "mini", {"vae": root / "own"})
+    assert choose_folder(chosen, {"vae": None}).parts == chosen.parts == {"vae": root / "own"}
+    assert choose_folder(chosen, {"vae": root / "other"}).parts == {"vae": root / "other"}
+    with pytest.raises(InvalidInputError, match="vae"):
+        choose_folder(chosen, {"va": root / "other"})
+
+
 @pytest.mark.parametrize("value", ["", "nowhere", "file"])
 def test_a_named_folder_that_is_not_there_is_refused(root: Path, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     (root / "mini").mkdir()

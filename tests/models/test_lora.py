@@ -303,3 +303,38 @@ def test_threads_that_draw_with_and_without_a_file_leave_each_others_pictures_al
         found = list(pool.map(draw, [(), (path,)] * 12))
     assert found == [plain, changed] * 12
     assert draw(()) == plain
+
+
+def test_what_kohyas_trainer_learnt_of_an_english_encoder_is_left_out_and_said(
+    trained: tuple[dict[str, Tensor], Tensor], pipeline: Pipeline, tmp_path: Path
+) -> None:
+    """It reads other tokens; what jsd trained says so, and is merged whole."""
+    encoder = next(name for name, one in pipeline.text_encoder.named_modules() if name.endswith("q_proj"))
+    before = pipeline.text_encoder.get_submodule(encoder).weight.clone()
+    named = {kohya_names(name): tensor.clone() for name, tensor in trained[0].items()}
+    module = f"lora_te_{encoder.replace('.', '_')}"
+    named |= {f"{module}.lora_down.weight": torch.ones(1, 32), f"{module}.lora_up.weight": torch.ones(32, 1)}
+    for name, metadata, is_merged in (("civitai", {}, False), ("ours", {"jsd_version": "0.1.0"}, True)):
+        save_file(named, tmp_path / f"{name}.safetensors", metadata=metadata)
+        job = pipeline.prepare(SamplingOptions(prompt="猫", loras=(str(tmp_path / f"{name}.safetensors"),), **OPTIONS))
+        assert torch.equal(pipeline.text_encoder.get_submodule(encoder).weight, before) != is_merged
+        assert not torch.equal(output_of(pipeline.unet), trained[1]), "alpha is the rank's where none is given"
+        assert [note.code for note in job.notes if note.code.startswith("lora")] == ["lora.text_encoder"] * (
+            not is_merged
+        )
+    assert "lora.text_encoder" not in [note.code for note in pipeline.prepare(SamplingOptions(prompt="猫")).notes]
+
+
+def test_a_file_that_is_replaced_while_it_is_drawn_with_changes_the_next_picture(
+    trained: tuple[dict[str, Tensor], Tensor], pipeline: Pipeline, tmp_path: Path
+) -> None:
+    path = write(tmp_path / "cat.safetensors", trained[0])
+    job = pipeline.prepare(SamplingOptions(prompt="猫", loras=(path,), **OPTIONS))
+    steps = pipeline.denoise(job)
+    next(steps)
+    weights = output_of(pipeline.unet)
+    Path(path).write_bytes(b"half of another")
+    list(steps)
+    assert torch.equal(output_of(pipeline.unet), weights)
+    with pytest.raises(InvalidInputError, match="cannot be read"):
+        pipeline.prepare(SamplingOptions(prompt="猫", loras=(path,), **OPTIONS))

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from jsd.models.record import OPENRAIL, folder_digest, folder_licence, pixel_digest
+from jsd.models.record import OPENRAIL, ZERO_EMPTY, folder_digest, folder_licence, pixel_digest
 
 
 @pytest.fixture
@@ -33,6 +33,16 @@ def test_one_bit_anywhere_changes_the_digest(name: str, toy_folder: Path, folder
     data[-1] ^= 1
     (folder / name).write_bytes(data)
     assert folder_digest(folder) != folder_digest(toy_folder)
+
+
+def test_what_sdxl_is_told_without_a_negative_prompt_is_in_its_digest(toy_folder: Path, tmp_path: Path) -> None:
+    digests = set()
+    for number, says in enumerate(({}, {ZERO_EMPTY: True}, {ZERO_EMPTY: False})):
+        folder = shutil.copytree(toy_folder, tmp_path / str(number))
+        shutil.copytree(folder / "text_encoder", folder / "text_encoder_2")
+        (folder / "model_index.json").write_text(json.dumps(says), "utf-8")
+        digests.add(folder_digest(folder))
+    assert len(digests) == 2
 
 
 def test_rinnas_class_names_rinnas_licence_and_its_restrictions(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -196,6 +196,8 @@ BROKEN: dict[str, tuple[Change, list[str]]] = {
             ("unet/config.json", {"sample_size": 10**9}),
             ("unet/config.json", {"down_block_types": ["NoSuchBlock", "DownBlock2D"]}),
             ("unet/config.json", {"addition_embed_type": "text_time"}),
+            ("unet/config.json", {"encoder_hid_dim_type": "image_proj"}),
+            ("vae/config.json", {"latents_mean": [0.0] * 4}),
             ("unet/config.json", {"layers_per_block": 10**9}),
             ("unet/config.json", {"transformer_layers_per_block": [[1, 10**6], 1]}),
             ("vae/config.json", {"block_out_channels": [32] * 10**5}),

@@ -8,10 +8,11 @@ import pytest
 from jsd.cli import main
 from jsd.errors import ModelFolderError
 from jsd.options import SamplingOptions
-from jsd.prompting.concepts import CONCEPTS_FILE, Concept, KnownConcepts
+from jsd.prompting.concepts import CONCEPTS_FILE, PEOPLE, Concept, KnownConcepts
 from jsd.prompting.prompts import read_prompts
 from jsd.prompting.styles import readable_styles
 from jsd.prompting.tokenizer import JapaneseTokenizer
+from runs.blocks import ROOT
 
 KNOWN = KnownConcepts(
     (
@@ -186,3 +187,68 @@ def test_a_folder_that_says_nothing_is_one_line(toy_folder: Path, capsys: pytest
     assert main(["concepts", "--weights", str(toy_folder)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert CONCEPTS_FILE in line
+
+
+@pytest.fixture(scope="module")
+def embedded() -> JapaneseTokenizer:
+    return JapaneseTokenizer.load(ROOT / "weights" / "mini" / "tokenizer")
+
+
+@pytest.mark.parametrize(
+    ("prompt", "is_known"),
+    [
+        *(
+            (prompt, True)
+            for prompt in [
+                "桜満開",
+                "さくらきれい",
+                "ペンギンステッカー",
+                "猫百匹",
+                "千本桜",
+                "紅葉狩り",
+                "猫風",
+                "ワンワン",
+                "赤いかに",
+                "かにさん",
+            ]
+        ),
+        *(
+            (prompt, False)
+            for prompt in [
+                "豊かに",
+                "ひとり",
+                "小さい",
+                "はくさい",
+                "アジサイ",
+                "たいやき",
+                "ありのままの自分",
+                "アメリカ人",
+                "雪合戦",
+                "山口さん",
+            ]
+        ),
+        *(
+            (prompt, False)
+            for prompt in [
+                "ツルツルの床",
+                "もちもちの肌",
+                "湖のそばに",
+                "book",
+                "spring",
+                "大好きなお母さん",
+                "テレビで見た滝",
+            ]
+        ),
+    ],
+)
+def test_of_the_embedded_model_a_name_is_known_and_no_other_word(
+    embedded: JapaneseTokenizer, prompt: str, is_known: bool
+) -> None:
+    codes = [note.code for note in read_prompts(embedded, SamplingOptions(prompt=prompt)).notes()]
+    assert any(code.startswith("prompt.unknown") for code in codes) != is_known, codes
+
+
+@pytest.mark.parametrize("prompt", ["お母さん", "お兄さんのイラスト", "黒人", "便箋", "原爆", "こたつ", "妻"])
+def test_no_animal_is_offered_for_a_person_and_nothing_for_one_kanji(embedded: JapaneseTokenizer, prompt: str) -> None:
+    assert embedded.known is not None
+    assert set(embedded.known.near(prompt)) <= set(PEOPLE)

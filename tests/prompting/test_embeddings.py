@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import torch
+from encoding import encode_prompt
 
 from jsd.pipeline import Pipeline
 from jsd.prompting.embeddings import weight_embeddings
@@ -10,7 +11,7 @@ def test_a_text_that_stands_twice_in_a_batch_is_encoded_once(toy_folder: Path) -
     pipeline = Pipeline.load(toy_folder, device="cpu", dtype="float32")
     sizes: list[int] = []
     pipeline.text_encoder.register_forward_hook(lambda _module, inputs, _output: sizes.append(len(inputs[0])))
-    embeddings = pipeline.encode_prompt(["猫", "桜", "猫"])
+    embeddings = encode_prompt(pipeline, ["猫", "桜", "猫"])
     assert sizes == [2] and torch.equal(embeddings[0], embeddings[2])
 
 

@@ -13,7 +13,8 @@ from PIL import Image
 
 from runs.blocks import DOCS
 
-DOCUMENTS = [DOCS / name for name in ("api.md", "api.ja.md", "cog.md", "clients.md", "clients.ja.md")]
+# The Japanese ones have the same code (tests/test_documents.py).
+DOCUMENTS = [DOCS / name for name in ("api.md", "cog.md", "clients.md")]
 # Language of a block -> the program that runs it from its standard input.
 PROGRAMS = {"python": [sys.executable, "-"], "js": ["node", "--input-type=module"], "sh": ["sh", "-e"]}
 ADDRESS = "127.0.0.1:5000"

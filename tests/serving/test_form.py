@@ -56,6 +56,11 @@ def test_an_untouched_page_asks_for_the_defaults() -> None:
     assert to_options(filled()) == SamplingOptions(prompt="猫")
 
 
+def test_what_a_program_leaves_unset_is_unset() -> None:
+    assert to_options(filled(width=None, height=None, seed=None, loras=None)) == SamplingOptions(prompt="猫")
+    assert to_options(filled(seed=7)).seed == 7
+
+
 def test_lora_files_are_those_that_the_operator_offers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "cat.safetensors").touch()
     monkeypatch.setenv("JSD_LORAS", str(tmp_path))

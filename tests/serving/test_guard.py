@@ -8,8 +8,9 @@ from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
 from starlette.types import Message, Receive, Scope, Send
 
+from jsd.errors import InvalidInputError
 from jsd.serving.front.app import guarded
-from jsd.serving.guard import Guard, is_open
+from jsd.serving.guard import Guard, hostnames, is_open
 
 
 async def _app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -104,3 +105,11 @@ def test_a_page_of_a_name_that_is_allowed_may_read_the_answers_with_the_key(
     assert [answer.status_code for answer in answers] == [200, 401]
     for answer in (asked, *answers):
         assert ("access-control-allow-origin" in answer.headers) == reads, answer.headers
+
+
+def test_a_name_is_allowed_as_browsers_write_it() -> None:
+    names = hostnames(["DESKTOP-ABC", "https://Draw.Example:8443", "[::1]:80"])
+    assert names == ["desktop-abc", "draw.example", "::1"]
+    assert ask(Guard(_app, host="127.0.0.1", names=names), "POST", host="desktop-abc:5000")[0] == 200
+    with pytest.raises(InvalidInputError, match="allow_host"):
+        hostnames([":5000"])

@@ -127,11 +127,11 @@ def test_the_archive_has_every_picture_under_a_name_of_its_own(tmp_path: Path) -
 
 
 def test_the_oldest_uploads_make_room_and_pictures_stay(tmp_path: Path) -> None:
-    kept = tmp_path / "pictures" / "kept"
+    kept = tmp_path / "pictures" / "visitor" / "1" / "kept"
     paths = [tmp_path / str(number) / "upload" for number in range(3)]
     for age, path in enumerate([kept, *paths]):
         path.parent.mkdir(parents=True)
         path.write_bytes(b"1234")
         os.utime(path, (age, age))
-    make_room(tmp_path, tmp_path / "pictures", 9)
+    make_room(tmp_path, 9)
     assert [path.exists() for path in (kept, *paths)] == [True, False, True, True]

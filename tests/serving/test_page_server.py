@@ -150,7 +150,7 @@ def test_who_waits_is_told_the_place_and_the_seconds(server: Server) -> None:
     from gradio_client import Client
 
     first, second = Client(server.url, verbose=False), Client(server.url, verbose=False)
-    long = first.submit(prompt="猫", num_inference_steps=500, num_outputs=4, api_name="/draw")
+    long = first.submit(prompt="猫", num_inference_steps=200, num_outputs=4, api_name="/draw")
     while "Step" not in str(long.outputs()[-1:]):
         assert not long.done()
     short = second.submit(prompt="犬", num_inference_steps=1, api_name="/draw")

@@ -114,13 +114,14 @@ def dribbling(answer: Callable[[socket.socket], object]) -> Iterator[str]:
             with suppress(OSError):
                 connection, _ = listener.accept()
                 with connection:
-                    for _ in range(200):
+                    while not ended.wait(0.05):
                         answer(connection)
-                        time.sleep(0.05)
 
+        ended = threading.Event()
         thread = threading.Thread(target=serve)
         thread.start()
         yield f"http://127.0.0.1:{listener.getsockname()[1]}/a.png"
+        ended.set()
         listener.shutdown(socket.SHUT_RDWR)  # nobody may have come
         thread.join()
 

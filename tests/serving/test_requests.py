@@ -1,13 +1,18 @@
 """What the front refuses by itself, before Cog's server hears of it."""
 
 import asyncio
+import json
+from collections.abc import AsyncIterator
 from pathlib import Path
 
+import httpx
 import pytest
 from starlette.testclient import TestClient
+from starlette.types import Message
 
 from jsd.serving.cog_server import CogServer
-from jsd.serving.front.app import Front, build_app
+from jsd.serving.front import requests
+from jsd.serving.front.app import Front, _pass_events, build_app
 from jsd.serving.front.figures import Figures
 from jsd.serving.front.line import Line, Refused
 from jsd.serving.front.predictions import Predictions
@@ -31,6 +36,8 @@ from jsd.serving.front.webhooks import Webhooks
         ({"seed": 2**32 - 1, "num_outputs": 2}, "seed"),
         ({"scheduler": "LCM", "num_inference_steps": 51}, "num_inference_steps"),
         ({"guidance_start": 0.5, "guidance_end": 0.4}, "guidance_start"),
+        ({"style": "油" * 10_001}, "style"),
+        ({"image": "\ud800"}, "image"),
     ],
 )
 def test_what_the_values_alone_break_is_422_before_it_waits(
@@ -39,17 +46,17 @@ def test_what_the_values_alone_break_is_422_before_it_waits(
     monkeypatch.setenv("JSD_REQUIRE_SAFETY_CHECKER", "1")
     cog, line, figures = CogServer(Path("nowhere")), Line(length=0, wait_seconds=1), Figures()
     client = TestClient(build_app(Front(cog, line, figures, Predictions(cog, line, figures)), None, lambda: None, None))
-    answer = client.post("/predictions", json={"input": inputs})
+    content = json.dumps({"input": inputs})
+    answer = client.post("/predictions", content=content, headers={"content-type": "application/json"})
     assert answer.status_code == 422, answer.text
     assert answer.json()["detail"][0]["loc"] == ["body", "input", field]
 
 
-def test_a_server_for_other_machines_calls_no_webhook_in_its_own_networks() -> None:
+@pytest.mark.parametrize("webhook", ["http://169.254.169.254/latest", "http://a:x/", "https://"])
+def test_a_server_for_other_machines_calls_no_webhook_in_its_own_networks(webhook: str) -> None:
     cog, line, figures = CogServer(Path("nowhere")), Line(length=1, wait_seconds=1), Figures()
     front = Front(cog, line, figures, Predictions(cog, line, figures), Webhooks("http://127.0.0.1:5000"))
-    answer = TestClient(build_app(front, None, lambda: None, None)).post(
-        "/predictions", json={"webhook": "http://169.254.169.254/latest"}
-    )
+    answer = TestClient(build_app(front, None, lambda: None, None)).post("/predictions", json={"webhook": webhook})
     assert answer.status_code == 422 and answer.json()["detail"][0]["loc"] == ["body", "webhook"]
 
 
@@ -69,3 +76,47 @@ def test_many_that_come_at_once_are_no_more_than_the_line_is_long() -> None:
         return said
 
     assert asyncio.run(come()) == ["begun", "begun", "begun", "full"]
+
+
+def test_a_header_that_cannot_be_passed_on_is_left_out() -> None:
+    passed = read_request(b"{}", {"traceparent": "00-1", "tracestate": "é"}).headers
+    assert passed["traceparent"] == "00-1" and "tracestate" not in passed
+
+
+def test_the_bodies_of_all_that_wait_have_a_bound_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(requests, "MAX_HELD_BYTES", 1000)
+    cog, line, figures = CogServer(Path("nowhere")), Line(length=1, wait_seconds=1), Figures()
+    client = TestClient(build_app(Front(cog, line, figures, Predictions(cog, line, figures)), None, lambda: None, None))
+    for _ in range(2):  # what was refused is held no longer
+        answers = [client.post("/predictions", json={"input": {"width": "x" * size}}) for size in (1000, 800)]
+        assert [answer.status_code for answer in answers] == [429, 422]
+        assert int(answers[0].headers["retry-after"]) > 0
+
+
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_events_that_are_passed_on_end_with_the_prediction(is_whole: bool) -> None:
+    """Also where Cog's server ends before it."""
+    sent: list[bytes] = []
+
+    async def events() -> AsyncIterator[bytes]:
+        yield b"event: start\ndata: {}\n\nevent: comp"
+        if not is_whole:
+            raise httpx.RemoteProtocolError("it has ended")
+        yield b'leted\ndata: {"status": "succeeded"}\n\n'
+
+    async def send(part: Message) -> None:
+        sent.append(part.get("body", b""))
+
+    headers = {"content-type": "text/event-stream"}
+    asyncio.run(_pass_events(httpx.Response(200, headers=headers, stream=Stream(events())), send))
+    said = b"".join(sent)
+    assert said.startswith(b"event: start\ndata: {}\n\nevent: completed\n") and said.count(b"event: completed") == 1
+    assert (b'"succeeded"' in said, b'"failed"' in said) == (is_whole, not is_whole)
+
+
+class Stream(httpx.AsyncByteStream):
+    def __init__(self, parts: AsyncIterator[bytes]) -> None:
+        self.parts = parts
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self.parts

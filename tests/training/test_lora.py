@@ -16,13 +16,13 @@ from torch import Tensor
 
 from jsd import Pipeline
 from jsd.errors import CheckpointError, CorpusError, InvalidInputError, Note
-from jsd.models.lora import read_lora
+from jsd.models.lora import VERSION, read_lora
 from jsd.models.record import folder_digest
 from jsd.options import SamplingOptions
 from jsd.training.adapters import add_adapters, switched_off, trigger_of, write_lora
 from jsd.training.corpora.records import Record
 from jsd.training.evaluation.subject import evaluate_lora
-from jsd.training.lora import LoraRun, own_pictures, prior_prompts, run_lora, said_caption
+from jsd.training.lora import LoraRun, called, own_pictures, prior_prompts, run_lora, said_caption
 from jsd.training.recipes import LORA, LORA_FULL, PRIOR_PROMPTS, Recipe
 from jsd.training.starting import TrainOptions
 from runs.subject import write
@@ -105,7 +105,7 @@ def test_a_file_gives_every_reader_what_was_trained(
     assert all(torch.equal(a, b) for a, b in zip(outputs(**parts), before, strict=True)), "without effect at first"
     for layer in layers.values():
         torch.nn.init.normal_(layer.weight, std=0.1)  # type: ignore[arg-type]
-    write_lora(tmp_path / "own.safetensors", layers, {})
+    write_lora(tmp_path / "own.safetensors", layers, {VERSION: "0.1.0"})
     for found, expected, bare in zip(
         reader(tmp_path / "own.safetensors", toy_folder), outputs(**parts), before, strict=True
     ):
@@ -179,6 +179,7 @@ def test_captions_have_the_trigger_words_and_what_the_picture_is_called() -> Non
     assert set(said) == {"モコ、座っている", "モコの顔", "モコ", "モコの絵"}
     assert said.count("モコ、座っている") > said.count("モコの顔")
     assert said_caption(record, ADAPTER, "", random.Random(0)) in record.captions
+    assert [called(text, TRIGGER) for text in record.captions] == ["モコ、座っている", "モコの顔"]
 
 
 def test_prior_prompts_are_the_class_and_what_the_model_knows(toy_folder: Path, tmp_path: Path) -> None:
@@ -216,6 +217,24 @@ def test_of_a_large_photograph_no_more_is_kept_than_models_draw(tmp_path: Path) 
     (kept,) = own_pictures(tmp_path, TRIGGER)
     assert kept.image.size == (2048, 1536) and kept.record.image == b""
     assert (kept.record.columns["width"], kept.record.columns["height"]) == (4000, 3000)
+
+
+def test_of_a_long_strip_the_middle_stays_as_large_as_it_is(tmp_path: Path) -> None:
+    Image.new("RGB", (300, 4000), "red").save(tmp_path / "a.png")
+    (kept,) = own_pictures(tmp_path, TRIGGER)
+    assert kept.image.size == (300, 4000)
+
+
+def test_what_the_source_keeps_for_a_test_is_not_learnt(tmp_path: Path) -> None:
+    rows = []
+    for name in ("train/a.png", "test/b.png"):
+        (tmp_path / name).parent.mkdir()
+        Image.new("RGB", (80, 80)).save(tmp_path / name)
+        rows.append(json.dumps({"file_name": name, "text": "モコ"}))
+    (tmp_path / "metadata.jsonl").write_text("\n".join(rows), "utf-8")
+    with pytest.warns(Note, match=r"1 of 2 pictures are left out: test/b\.png \(kept for a test\)"):
+        (kept,) = own_pictures(tmp_path, TRIGGER)
+    assert kept.record.key == "train/a.png"
 
 
 def test_pictures_without_captions_need_trigger_words(corpus: Path) -> None:

@@ -11,7 +11,8 @@ from jsd.errors import CheckpointError
 from jsd.models.random import SCHEDULER, model_configs
 from jsd.training.plan import count_parameters, plan
 from jsd.training.recipes import FULL, MINI
-from jsd.training.starting import TrainOptions
+from jsd.training.starting import TrainOptions, own_guidance, scheduler_config
+from runs.blocks import ROOT
 
 # Stable Diffusion v1's UNet and VAE, and rinna's text encoder of 32,000 pieces.
 TEXT_ENCODER, UNET, VAE = 109_691_136, 859_520_964, 83_653_863
@@ -92,6 +93,26 @@ def test_a_base_that_is_not_there_is_named(tmp_path: Path) -> None:
     options = TrainOptions(tmp_path, tmp_path / "out", base=tmp_path / "nowhere")
     with pytest.raises(CheckpointError, match=r"--base must be .* with a unet/, and .*nowhere has none"):
         plan(FULL, "stage1", options)
+
+
+def test_what_starts_from_a_folder_is_counted_as_that_is(base: Path, tmp_path: Path) -> None:
+    counts = count_parameters(MINI, MINI.stages["stage2"], TrainOptions(tmp_path, tmp_path / "out", start_from=base))
+    assert counts == {"text_encoder": TEXT_ENCODER, "unet": UNET, "vae": VAE}
+    options = TrainOptions(tmp_path, tmp_path / "out", start_from=tmp_path / "nowhere")
+    with pytest.raises(CheckpointError, match="--start-from"):
+        plan(MINI, "stage2", options)
+
+
+def test_the_noise_is_that_of_the_folder_that_a_stage_starts_from(base: Path, tmp_path: Path) -> None:
+    """Its UNet predicts by it, whatever the recipe says."""
+    options = TrainOptions(tmp_path, tmp_path / "out", start_from=base)
+    assert scheduler_config(MINI, options)["prediction_type"] == "epsilon"
+    assert own_guidance(MINI, options) == 7.5 != MINI.guidance_scale
+    assert scheduler_config(MINI, replace(options, start_from=ROOT / "weights" / "mini")) == MINI.scheduler
+    path = base / "unet" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | {"time_cond_proj_dim": 256}), "utf-8")
+    with pytest.raises(CheckpointError, match="--start-from must be a model that was not distilled"):
+        scheduler_config(MINI, options)
 
 
 def test_a_part_that_trains_is_counted_by_itself(tmp_path: Path) -> None:

@@ -13,10 +13,11 @@ from safetensors.torch import load_file
 from toy_folder import write_toy_folder
 from toy_recipe import TOY
 
-from jsd.errors import CheckpointError
+from jsd.errors import CheckpointError, CorpusError, Note
 from jsd.prompting.tokenizer import JapaneseTokenizer
 from jsd.training.corpora.records import Record
 from jsd.training.corpora.shards import Shards, import_pictures
+from jsd.training.evaluation.own import _spaced
 from jsd.training.sharding import Engine, make_files
 from jsd.training.stages import run_stage
 from jsd.training.starting import TrainOptions
@@ -57,6 +58,28 @@ def test_an_epoch_shows_each_picture_as_often_as_it_repeats(shards: Shards, mode
         assert len(counted) == COUNT and counted.pop((4, 2)) == 3 and set(counted.values()) == {1}
     assert epochs[0] != epochs[1] and epochs[0] != sorted(epochs[0])
     assert [found.place(n) for n in range(40)] != [stream(shards, model, seed=1).place(n) for n in range(40)]
+
+
+def test_what_the_source_keeps_for_a_test_is_never_shown(model: Path, tmp_path: Path) -> None:
+    splits = ["train", "test", None, "validation", "unseen"]
+    items = [
+        Record(f"{n}.png", png((50 * n, 0, 0)), (f"{n}",), columns={} if split is None else {"split": split})
+        for n, split in enumerate(splits)
+    ]
+    shards = import_pictures(items, {}, tmp_path / "mine", lambda read: None)[0]
+    with pytest.warns(Note, match="3 of 5 pictures are not trained on"):
+        found = stream(shards, model)
+    assert {found.place(n) for n in range(10)} == {(0, 0), (0, 2)}
+    assert [record.key for record in _spaced(shards)] == ["1.png", "3.png", "4.png"], "what is evaluated"
+    kept = import_pictures(items[3:], {}, tmp_path / "kept", lambda read: None)[0]
+    with pytest.raises(CorpusError, match="keeps all 2 for a test"):
+        stream(kept, model)
+
+
+@pytest.mark.parametrize("repeats", ["10", 10, 10.5, "twice", -5, float("nan"), [3], None, 10**400])
+def test_a_column_of_repeats_may_hold_anything(repeats: object) -> None:
+    right = {"10": 10, "10.5": 10.5, f"{10**400}": 1}
+    assert Record("a.png", b"", ("猫",), columns={"repeats": repeats}).repeats == right.get(str(repeats), 1)
 
 
 def test_a_batch_is_of_its_step_alone_and_pairs_each_picture_with_its_caption(shards: Shards, model: Path) -> None:

@@ -100,6 +100,9 @@ def test_a_vocabulary_is_kept_as_long_as_something_reads_by_it(folder: Path, tmp
     assert made == ["a"], "the second stage may learn from other pictures"
     kept("b", is_read=False)
     assert made == ["a", "b"], "of a run that had not begun to train"
+    assert kept("b", is_read=False, start_from=ROOT / "weights" / "mini").vocab_size == 8000
+    assert kept("b", is_read=False).model_max_length == 16, "that of a run that was refused is not the next one's"
+    assert made == ["a", "b", "b"]
 
 
 def test_a_vocabulary_that_was_trained_with_is_not_written_over(folder: Path, tmp_path: Path) -> None:

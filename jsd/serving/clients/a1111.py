@@ -79,7 +79,7 @@ def routes(studio: Studio) -> list[Route]:
         return JSONResponse(lists[http.path_params["name"]])
 
     async def loras(http: HttpRequest) -> Response:
-        names = map(_stem, lora_names())
+        names = [name.removesuffix(".safetensors") for name in lora_names()]
         return JSONResponse([{"name": name, "alias": name, "path": name, "metadata": {}} for name in names])
 
     return [
@@ -159,17 +159,12 @@ def _info(studio: Studio, inputs: Mapping[str, Any], drawn: Drawn) -> dict[str, 
 
 def _parameters(picture: str) -> str:
     with Image.open(BytesIO(base64.b64decode(picture))) as image:
-        image.load()
         return str(image.info.get(PARAMETERS_KEY, ""))
 
 
 def _model(studio: Studio) -> dict[str, Any]:
     name = studio.model.name
     return {"title": name, "model_name": name, "hash": None, "sha256": None, "filename": name, "config": None}
-
-
-def _stem(name: str) -> str:
-    return name.removesuffix(".safetensors")
 
 
 async def answer_error(http: HttpRequest, error: Exception) -> Response:

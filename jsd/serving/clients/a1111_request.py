@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
 from PIL import Image, ImageOps
@@ -10,6 +11,7 @@ from jsd.errors import InvalidInputError, Note
 from jsd.images import load_image, load_mask
 from jsd.images.opening import open_image
 from jsd.images.parameters import SAMPLERS
+from jsd.inputs import shrink_mask
 from jsd.options import OPTIONS
 from jsd.rules import not_one_of, whole_number
 from jsd.serving.clients.pictures import from_base64
@@ -41,6 +43,7 @@ LORA = re.compile(r"<lora:([^:<>]+)(?::([^<>]+))?>")  # a weight that is left ou
 PREVIEW_EVERY = 10  # the web UI's own
 SIDE = 512  # its own too, where a request names the other one
 MODEL = "sd_model_checkpoint"
+MAX_TOLD = 20  # settings without effect
 
 
 def read_request(body: Mapping[str, Any], model: ServedModel, *, has_image: bool) -> Request:
@@ -75,7 +78,8 @@ def read_settings(settings: object, model: ServedModel) -> list[Note]:
             value=repr(settings),
         )
     notes = model.stands_in_for(settings.get(MODEL), MODEL)
-    return [*notes, *(without_effect(name, value) for name, value in settings.items() if name != MODEL)]
+    others = islice((name for name in settings if name != MODEL), MAX_TOLD)
+    return [*notes, *(without_effect(name, settings[name]) for name in others)]
 
 
 def _images(given: Mapping[str, Any]) -> tuple[bytes, Image.Image | None]:
@@ -95,7 +99,7 @@ def _images(given: Mapping[str, Any]) -> tuple[bytes, Image.Image | None]:
         alpha = opened.convert("RGBA").getchannel("A")
     painted = load_mask(mask if alpha.getextrema() == (255, 255) else alpha, "mask")
     painted = ImageOps.invert(painted) if given.get("inpainting_mask_invert") else painted
-    return image, painted.resize(load_image(image, "init_images").size, Image.Resampling.NEAREST)
+    return image, shrink_mask(painted, load_image(image, "init_images").size)
 
 
 def _count(given: Mapping[str, Any], name: str) -> int:

@@ -74,7 +74,7 @@ def _prepare(request: Request, limits: SizeLimits, upscale: int) -> tuple[dict[s
     inputs |= {"width": drawn.size[0], "height": drawn.size[1]}
     finished = upscale * drawn.size[0], upscale * drawn.size[1]
     # What a mask keeps comes back with all these pixels; more of them reach no picture.
-    if image is not None and image.width > finished[0]:
+    if image is not None and (image.width > finished[0] or image.height > finished[1]):
         mask = None if mask is None else shrink_mask(load_mask(mask), finished)
         image = image.resize(finished, Image.Resampling.LANCZOS)
     sent = {name: one for name, one in (("image", image), ("mask", mask)) if one is not None}

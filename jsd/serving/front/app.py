@@ -3,7 +3,7 @@
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 import httpx
@@ -26,7 +26,7 @@ from jsd.serving.fetching import check_host
 from jsd.serving.front.events import Events, Gone
 from jsd.serving.front.figures import Figures
 from jsd.serving.front.line import Line, Refused
-from jsd.serving.front.predictions import Answer, Prediction, Predictions
+from jsd.serving.front.predictions import Answer, Prediction, Predictions, lost
 from jsd.serving.front.requests import BadRequest, Bounded, read_request
 from jsd.serving.front.webhooks import Webhooks, origin
 from jsd.serving.guard import Guard, is_open, pages_of
@@ -174,11 +174,27 @@ class _Passing:
             starting = {"status": "STARTING"} if self.is_health_check else {"detail": _("Cog's server is not up yet")}
             return await JSONResponse(starting, 200 if self.is_health_check else 503)(scope, receive, send)
         headers = {name: value for name, value in response.headers.items() if name.encode() not in OWN_HEADERS}
-        passed = StreamingResponse(response.aiter_raw(), response.status_code, headers)
         try:
-            await passed(scope, receive, send)
+            if headers.get("content-type", "").startswith("text/event-stream"):
+                await _pass_events(response, send)
+            else:
+                await StreamingResponse(response.aiter_raw(), response.status_code, headers)(scope, receive, send)
         finally:
             await response.aclose()
+
+
+async def _pass_events(response: httpx.Response, send: Send) -> None:
+    """However slowly they are read: the connection to Cog's server ends with the prediction."""
+    events, last = Events(send), b""
+    try:
+        with suppress(httpx.HTTPError):
+            last = await events.take(response)
+        await response.aclose()
+        await events.end(last or Answer.of(200, status="failed", error=str(lost("its events ended"))).content)
+    except Gone:
+        return
+    finally:
+        events.drop()
 
 
 def _json(answer: Answer) -> Response:

@@ -29,7 +29,6 @@ KEPT_ANSWERS, KEPT_SECONDS, KEPT_BYTES = 100, 3600.0, 256 * 2**20
 # In Cog's answers, and in the last event of a stream.
 STATUS = re.compile(rb'"status"\s*:\s*"(\w+)"')
 TAIL_BYTES = 4096
-WEBHOOK_SECONDS = 40
 CLOSING_SECONDS = 3
 # Between two tries to cancel.
 CANCEL_SECONDS = 0.02
@@ -156,12 +155,7 @@ class Predictions:
         """`answer`, of which Cog knows nothing, told to the webhook too."""
 
         async def tell(url: str) -> None:
-            if self.of_strangers:
-                await post(url, answer.content, "application/json")
-                return
-            with suppress(httpx.HTTPError):
-                async with httpx.AsyncClient(timeout=WEBHOOK_SECONDS) as client:
-                    await client.post(url, content=answer.content, headers={"content-type": "application/json"})
+            await post(url, answer.content, "application/json", of_strangers=self.of_strangers)
 
         if request.hears_of_the_end is not None:
             self._go_on(tell(request.hears_of_the_end))
@@ -185,7 +179,7 @@ class Predictions:
                 finally:
                     await response.aclose()
             except httpx.HTTPError as error:
-                raise _lost(str(error) or type(error).__name__) from error
+                raise lost(str(error) or type(error).__name__) from error
             finally:
                 self.line.leave()
                 self.figures.drawing_seconds.observe(monotonic() - began)
@@ -219,7 +213,7 @@ class Predictions:
         if not str(said.get("error", "")).startswith(LOST):
             return answer
         self.server.restart(said["error"])
-        return Answer.of(answer.status_code, **{**said, "error": str(_lost(said["error"]))})
+        return Answer.of(answer.status_code, **{**said, "error": str(lost(said["error"]))})
 
     def _count(self, prediction: Prediction, content: bytes) -> None:
         status = _status(content)
@@ -242,7 +236,7 @@ async def _read(response: httpx.Response, events: Events | None) -> Answer:
     if events is not None and kind.startswith("text/event-stream"):
         content = await events.take(response)
         if content == b"":
-            raise _lost("its events ended")
+            raise lost("its events ended")
         return Answer(200, content)
     content = await response.aread()
     if "json" in kind:
@@ -276,7 +270,7 @@ def _ended(prediction: Prediction, reason: Canceled | Lost) -> Answer:
     return Answer.of(200, id=prediction.request.id, logs="", metrics={}, **said)
 
 
-def _lost(reason: str) -> Lost:
+def lost(reason: str) -> Lost:
     return Lost(_("Cog's server lost the prediction ({reason}) and is started anew; send it again", reason=reason))
 
 

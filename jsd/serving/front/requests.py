@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Any
 from uuid import uuid4
 
+import httpx
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -19,13 +20,13 @@ from jsd.i18n import _
 from jsd.options import OPTIONS, SamplingOptions
 from jsd.prompting.tokenizer import printable
 from jsd.rules import whole_number
-from jsd.serving.cog_server import SCHEMA
 from jsd.serving.loras import served_loras
 from jsd.serving.pictures import check_address
 from jsd.serving.settings import NOTES
 from jsd.strictness import check_strict
 
-MAX_BODY_BYTES = 100 * 2**20
+MAX_BODY_BYTES, MAX_HELD_BYTES = 100 * 2**20, 2**30  # of a request, and of all together
+RETRY_SECONDS = 10
 MAX_NAME, MAX_UNKNOWN = 80, 20  # of inputs that are none
 MAX_PREVIEW_EVERY = 500
 # Cog's server makes a folder of this name, and loses its slot where it cannot.
@@ -47,6 +48,7 @@ SYNONYMS = {
 }
 
 
+INPUTS = (*OPTIONS, "preview_every")
 EVENTS = ("start", "output", "logs", "completed")  # that a webhook may ask for
 UNSET = dict.fromkeys(("image", "mask"), (None, ""))  # tools with forms send an empty text for a picture that is none
 
@@ -56,6 +58,7 @@ class Bounded:
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
+        self.held_bytes = 0  # of all that are not answered yet
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         size = 0
@@ -64,12 +67,20 @@ class Bounded:
             nonlocal size
             message = await receive()
             size += len(message.get("body", b""))
+            self.held_bytes += len(message.get("body", b""))
             if size > MAX_BODY_BYTES:
                 raise HTTPException(413, _("a request may have {limit} MiB", limit=MAX_BODY_BYTES // 2**20))
+            if self.held_bytes > MAX_HELD_BYTES:
+                wait = {"seconds": RETRY_SECONDS}
+                said = _("too many requests wait; come again in {seconds} seconds", **wait)
+                raise HTTPException(429, said, {"retry-after": str(RETRY_SECONDS)})
             return message
 
-        with suppress(ClientDisconnect):  # who leaves while the body is on its way needs no answer
-            await self.app(scope, counted, send)
+        try:
+            with suppress(ClientDisconnect):  # who leaves while the body is on its way needs no answer
+                await self.app(scope, counted, send)
+        finally:
+            self.held_bytes -= size
 
 
 class BadRequest(Exception):
@@ -108,18 +119,20 @@ def read_request(
     inputs = {} if body.get("input") is None else body["input"]
     if not isinstance(inputs, dict):
         raise BadRequest(f"input must be an object, got {type(inputs).__name__}", "input")
-    _check(inputs)
+    kept = {name: value for name, value in inputs.items() if name in INPUTS and value not in UNSET.get(name, (None,))}
+    _check(dict(kept))
     _check_beside(body)
     notes = [
         _unknown(printable(name[:MAX_NAME]))
         for name in islice((one for one in inputs if one not in INPUTS), MAX_UNKNOWN)
     ]
-    kept = {name: value for name, value in inputs.items() if name in INPUTS and value not in UNSET.get(name, (None,))}
     context = {**(body.get("context") or {}), NOTES: json.dumps(notes)}
     webhook = body.get("webhook")
     if webhook is not None and told is not None:
         body = {**body, "webhook": told(webhook)}
-    passed = {name: headers[name] for name in ("accept", "traceparent", "tracestate") if name in headers}
+    passed = {
+        name: headers[name] for name in ("accept", "traceparent", "tracestate") if headers.get(name, "é").isascii()
+    }
     return PredictionRequest(
         id=prediction_id,
         body=_written({**body, "id": prediction_id, "input": kept, "context": context}),
@@ -131,14 +144,9 @@ def read_request(
     )
 
 
-def _check(inputs: Mapping[str, Any]) -> None:
+def _check(given: dict[str, Any]) -> None:
     """All that can be known without model and pictures, before the request has waited in vain; the worker checks once
     more."""
-    given = {
-        name: value
-        for name, value in inputs.items()
-        if name in (*OPTIONS, "preview_every") and value not in UNSET.get(name, (None,))
-    }
     loras, preview_every = given.pop("loras", ""), given.pop("preview_every", 0)
     try:
         for name in ("image", "mask"):
@@ -158,12 +166,20 @@ def _check_beside(body: Mapping[str, object]) -> None:
         raise BadRequest(
             f"webhook_events_filter must be a list of {', '.join(EVENTS)}, got {wanted!r:.200}", "webhook_events_filter"
         )
-    is_address = isinstance(webhook, str) and webhook.startswith(("https://", "http://")) and webhook.isprintable()
-    if webhook is not None and not is_address:
+    if webhook is not None and not _is_address(webhook):
         raise BadRequest(f"webhook must be an https:// or http:// address, got {webhook!r:.200}", "webhook")
     is_texts = isinstance(context, dict) and all(isinstance(text, str) for text in context.values())
     if context is not None and not is_texts:
         raise BadRequest("context must be an object of texts", "context")
+
+
+def _is_address(webhook: object) -> bool:
+    if not (isinstance(webhook, str) and webhook.startswith(("https://", "http://")) and webhook.isprintable()):
+        return False
+    try:
+        return httpx.URL(webhook).host != ""
+    except httpx.InvalidURL:
+        return False
 
 
 def _written(body: Mapping[str, object]) -> bytes:
@@ -189,10 +205,7 @@ def _refuse_constant(name: str) -> None:
 
 def _unknown(name: str) -> str:
     """What is said of an input that Cog drops in silence."""
-    near = SYNONYMS.get(name) or next(iter(get_close_matches(name, list(INPUTS), n=1)), None)
+    near = SYNONYMS.get(name) or next(iter(get_close_matches(name, INPUTS, n=1)), None)
     if near is None:
         return _("{field} is no input of this model, and changed nothing", field=name)
     return _("{field} is no input of this model, and changed nothing; did you mean {near}?", field=name, near=near)
-
-
-INPUTS: Mapping[str, object] = json.loads(SCHEMA.read_text("utf-8"))["components"]["schemas"]["Input"]["properties"]

@@ -38,7 +38,7 @@ def to_options(form: Mapping[str, Any]) -> SamplingOptions:
     image, mask = pictures(form["drawing"], brush=form["brush"])
     values: dict[str, Any] = {name: _whole(form[name]) if name in TYPED else form[name] for name in PLAIN}
     unknown_words = OPTIONS["unknown_words"].choices[bool(form["unknown_words"])]
-    values |= {"unknown_words": unknown_words, "loras": served_loras(form["loras"])}
+    values |= {"unknown_words": unknown_words, "loras": served_loras(form["loras"] or "")}
     return SamplingOptions(**values | {"image": image, "mask": mask})
 
 
@@ -122,8 +122,10 @@ def pictures(drawing: Mapping[str, Any] | None, *, brush: bool) -> tuple[Image.I
     return background, strokes.resize(background.size, Image.Resampling.NEAREST)
 
 
-def _whole(text: str) -> int | str | None:
-    """A whole number in any digits; what is none is left for `SamplingOptions` to refuse."""
+def _whole(typed: object) -> int | str | None:
+    """A whole number in any digits, None where nothing is typed; what is none is left for `SamplingOptions` to
+    refuse."""
+    text = "" if typed is None else str(typed)
     try:
         return None if text.strip() == "" else int(text)
     except ValueError:

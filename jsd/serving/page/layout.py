@@ -189,9 +189,6 @@ class Layout:
         value = OPTIONS[name].default
         return getattr(self._pipeline, name) if value is None else value
 
-    def inputs(self) -> list[Any]:
-        return list(self.form.values())
-
 
 def _range(name: str) -> tuple[int, int]:
     return int(OPTIONS[name].low), int(OPTIONS[name].high) + 1

@@ -73,10 +73,6 @@ class Line:
                 rate = (monotonic() - first.began) / (first.done * first.work)
             return None if rate is None else rate * sum(one.work * (1 - one.done) for one in before)
 
-    @property
-    def closed(self) -> bool:
-        return self._closed
-
     def close(self, seconds: float) -> None:
         """Let nobody in any more, and wait for those inside to leave."""
         with self._changed:

@@ -52,7 +52,7 @@ class Page:
             self._connect()
 
     def _connect(self) -> None:
-        at, form = self.at, self.at.inputs()
+        at, form = self.at, list(self.at.form.values())
         quick: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
         shown = [at.shown, at.gallery, at.actions, at.parameters, at.apply]
         said = [*at.words.components, at.status, at.parameters, at.model, at.catalogue, at.things, at.prompts]

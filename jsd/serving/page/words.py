@@ -11,7 +11,7 @@ from jsd.i18n import N_, _, language, translated
 Made = TypeVar("Made")
 
 SEARCH = N_("Search what the model knows")
-COMMAND = re.compile("jsd concepts (WORD|言葉)")  # of a shell, where the page has a search of its own
+COMMAND = re.compile("jsd concepts(?: (?:WORD|言葉))?")  # of a shell, where the page has a search of its own
 
 # What is said of an option, or of an entry in a picture's file, instead of its name in the code.
 LABELS = {

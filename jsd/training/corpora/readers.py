@@ -204,7 +204,11 @@ def _webdataset(source: Path, shards: list[Path], caption: str | None) -> Iterat
                 members = tariterators.tar_file_expander([{"url": name, "stream": file}], **keep)
                 for sample in tariterators.group_by_keys(members, **keep):
                     found = next((suffix for suffix in sample if f".{suffix.lower()}" in PICTURES), None)
-                    if found is not None:
+                    if found is None:
+                        # A key ends at the first dot: photo.1.jpg is the file "1.jpg" of photo.
+                        others = [one for one in sample if f".{one.lower().rpartition('.')[2]}" in (*PICTURES, *UNREAD)]
+                        yield from (Noted(f"{name}/{sample['__key__']}.{one}", NOT_READ) for one in others)
+                    else:
                         columns = _json(sample.get("json", b"{}"))
                         key = f"{name}/{sample['__key__']}.{found}"
                         try:
@@ -234,6 +238,8 @@ def _json(data: bytes) -> dict[str, Any]:
 def _parquet(source: Path, files: list[Path], image: str | None, caption: str | None) -> Iterator[Record | Noted]:
     arrow, parquet = import_arrow()
     folder = source if source.is_dir() else source.parent
+    choices = IMAGES if image is None else (image,)
+    without: list[Path] = []
     for path in files:
         name = path.name if path == source else path.relative_to(source).as_posix()
         try:
@@ -242,14 +248,19 @@ def _parquet(source: Path, files: list[Path], image: str | None, caption: str | 
         except (OSError, arrow.ArrowException) as error:
             yield Noted(name, DAMAGED, str(error).partition("\n")[0])
             continue
-        pictures = _column(path, names, image, IMAGES)
+        pictures = next((one for one in choices if one in names), None)
+        if pictures is None:
+            without.append(path)
+            yield Noted(name, NOT_READ, ", ".join(names))
+            continue
         key = next((one for one in KEYS if one in names and one != pictures), None)
         number = 0
         try:
             for batch in opened.iter_batches(ROWS_AT_ONCE):
                 for row in batch.to_pylist():
                     file = _file(row.pop(pictures))
-                    own = f"{name}/{number}" if key is None else str(row.pop(key) if key == "key" else row[key])
+                    said = None if key is None else row.pop(key) if key == "key" else row[key]
+                    own = f"{name}/{number}" if said is None else str(said)
                     number += 1
                     if isinstance(file, bytes):
                         yield _record(own, file, row, caption)
@@ -257,8 +268,17 @@ def _parquet(source: Path, files: list[Path], image: str | None, caption: str | 
                         yield Noted(own, OUTSIDE, file)
                     else:
                         yield _record(own, folder / place, row, caption)
-        except (OSError, arrow.ArrowException) as error:
+        except (OSError, arrow.ArrowException, ValueError, OverflowError) as error:  # of text that is none, too
             yield Noted(f"{name}/{number}", DAMAGED, str(error).partition("\n")[0])
+    if len(without) == len(files):
+        raise CorpusError(
+            "source.column",
+            "{path} must have a column of pictures, called one of {choices}, and has {value}; name it: --image-column "
+            "NAME",
+            path=without[0],
+            choices=", ".join(choices),
+            value=", ".join(parquet.read_schema(without[0]).names),
+        )
 
 
 def _has_pictures(path: Path, image: str | None) -> bool:
@@ -277,28 +297,17 @@ def _file(data: Any) -> bytes | str:
     return data if isinstance(data, bytes) else str(data)
 
 
-def _column(path: Path, names: list[str], asked: str | None, known: tuple[str, ...]) -> str:
-    choices = known if asked is None else (asked,)
-    found = next((one for one in choices if one in names), None)
-    if found is None:
-        raise CorpusError(
-            "source.column",
-            "{path} must have a column of pictures, called one of {choices}, and has {value}; name it: --image-column "
-            "NAME",
-            path=path,
-            choices=", ".join(choices),
-            value=", ".join(names),
-        )
-    return found
-
-
 def _record(
     key: str, image: bytes | Path, columns: dict[str, Any], caption: str | None, first: tuple[str, ...] = ()
 ) -> Record | Noted:
     choices = (*first, *CAPTIONS) if caption is None else (caption,)
     name = next((one for one in choices if columns.get(one)), None)
     said = None if name is None else columns.pop(name)
-    captions = tuple(map(str, said)) if isinstance(said, list) else () if said is None else (str(said),)
+    texts = said if isinstance(said, list) else [said]
+    try:
+        captions = tuple("" if one is None else _text(one) if isinstance(one, bytes) else str(one) for one in texts)
+    except UnicodeDecodeError as error:
+        return Noted(key, DAMAGED, str(error))
     weights = columns.pop("weights", None)
     try:
         given = tuple(map(float, weights)) if isinstance(weights, list) else ()

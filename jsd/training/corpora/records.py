@@ -19,11 +19,14 @@ from jsd.images.opening import exif_value, load_image, open_image
 from jsd.models.record import pixel_digest
 
 MIN_SIDE_PX = 64
+MAX_REPEATS = 999.0
+HELD_OUT = ("validation", "test", "unseen")  # splits that are not trained on
 FAITHFUL = ("PNG", "JPEG", "WEBP")  # kept byte for byte where nothing has to be changed
 # Reasons that leave a picture out, and changes that make one usable.
 MISSING, DAMAGED, TINY = N_("missing"), N_("damaged"), N_("tiny")
 NO_CAPTION, DUPLICATE, NOT_READ = N_("no caption"), N_("duplicate name"), N_("a format that is not read")
 NO_NAME, OUTSIDE = N_("no file_name"), N_("outside the folder")  # of a metadata file's line
+KEPT = N_("kept for a test")  # by the source
 UNNAMED = N_("not among the captions")  # of a picture that no line or shard of such a source names
 ANIMATED, CMYK, ROTATED, DEEP = N_("animated"), N_("CMYK"), N_("rotated"), N_("16 bit")
 
@@ -42,10 +45,19 @@ class Record:
     @property
     def repeats(self) -> float:
         """How often it is shown, against another picture: kohya's NN_name."""
-        return float(self.columns.get("repeats") or 1)
+        return times(self.columns.get("repeats"))
 
     def caption(self, rng: random.Random) -> str:
         return rng.choices(self.captions, self.weights or None)[0]
+
+
+def times(repeats: object) -> float:
+    """What a column of that name says, up to kohya's 999; 1 where it says nothing that can be counted."""
+    try:
+        number = float(repeats)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return 1.0
+    return min(number, MAX_REPEATS) if number > 0 else 1.0
 
 
 @dataclass(frozen=True)
@@ -78,16 +90,18 @@ def usable(source: Iterable[Record | Noted], seen: set[int] | None = None) -> It
             yield [replace(item, detail=as_utf8(item.detail))]
             continue
         name = hash(item.key)
-        captions = tuple(text for text in (" ".join(as_utf8(one).split()) for one in item.captions) if text)
+        said = [" ".join(as_utf8(one).split()) for one in item.captions]
+        weights = item.weights if len(item.weights) == len(said) else (0.0,) * len(said)
+        kept = [(text, weight) for text, weight in zip(said, weights, strict=True) if text]
         if name in seen:
             yield [Noted(item.key, DUPLICATE, item.line)]
             continue
         seen.add(name)
-        if not captions:
+        if not kept:
             yield [Noted(item.key, NO_CAPTION, item.line)]
             continue
-        weights = item.weights if len(item.weights) == len(captions) else ()
-        yield list(_decoded(replace(item, captions=captions, weights=weights)))
+        captions, weights = zip(*kept, strict=True)
+        yield list(_decoded(replace(item, captions=captions, weights=weights if any(weights) else ())))
 
 
 def pictures(source: Iterable[Record | Noted], noted: list[Noted]) -> Iterator[Picture]:

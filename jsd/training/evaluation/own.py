@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -25,6 +26,7 @@ from jsd.training.corpora.records import Record
 from jsd.training.corpora.shards import Shards
 from jsd.training.evaluation.drawings import how
 from jsd.training.logs import save_grid
+from jsd.training.streaming import shown
 
 FIRST_SEED = 3_000_000  # of no training picture, and of no other evaluation
 CAPTIONS, COLUMNS, SHOWN_PX = 40, 8, 128
@@ -63,16 +65,19 @@ def evaluate_own(
 
 
 def _spaced(shards: Shards) -> list[Record]:
-    """One of each caption, from all over."""
-    wanted = {number * len(shards) // CAPTIONS for number in range(CAPTIONS)}
+    """One of each caption, from all over; of those that no training shows where there are any."""
+    rows = {index: np.flatnonzero(shown(shards, index) == 0) for index in shards.filled}
+    if not any(map(len, rows.values())):
+        rows = {index: np.arange(shards.counts[index]) for index in shards.filled}
+    total, first = sum(map(len, rows.values())), 0
+    wanted = {number * total // CAPTIONS for number in range(CAPTIONS)}
     found: dict[str, Record] = {}
-    first = 0
-    for index, count in enumerate(shards.counts):
-        if any(first <= number < first + count for number in wanted):
-            for row, record in enumerate(shards.records(index)):
-                if first + row in wanted:
-                    found.setdefault(record.captions[0], record)
-        first += count
+    for index, own in rows.items():
+        here = {int(own[number - first]) for number in wanted if first <= number < first + len(own)}
+        first += len(own)
+        for row, record in enumerate(shards.records(index) if here else ()):
+            if row in here:
+                found.setdefault(record.captions[0], record)
     if len(found) < 2:
         raise CorpusError(
             "evaluate.captions",

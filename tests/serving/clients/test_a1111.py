@@ -130,6 +130,7 @@ def test_progress_and_interrupt(api: WebUIApi, server: Server) -> None:
         ("DPM++ 2M Karras", "karras", "KarrasDPM", ""),
         ("DPM++ 2M", "Exponential", "DPMSolverMultistep", "Exponential"),
         ("K_EULER", None, "K_EULER", ""),
+        ("Euler", "SGM Uniform", "DDIM_TRAILING", ""),
         ("", None, None, ""),
     ],
 )

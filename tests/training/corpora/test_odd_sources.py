@@ -15,7 +15,7 @@ from PIL import Image
 from jsd.prompting.tokenizer import JapaneseTokenizer
 from jsd.training.corpora.describing import describe
 from jsd.training.corpora.readers import read_source
-from jsd.training.corpora.records import Noted, Record
+from jsd.training.corpora.records import DAMAGED, NOT_READ, Noted, Picture, Record, usable
 from jsd.training.corpora.shards import Shards, import_pictures
 from runs.blocks import ROOT
 from training.corpora.test_records import folder, imagefolder, paths, png, webdataset
@@ -146,3 +146,45 @@ def test_an_output_folder_that_is_a_link_is_emptied_for_another_source(tmp_path:
         shards, _noted = import_pictures(items, {"text": text}, tmp_path / "mine", lambda read: None)
         assert [one.captions for one in shards.records(0)] == [(text,)]
     assert (tmp_path / "mine").is_symlink()
+
+
+def test_a_parquet_file_of_something_else_stops_nothing(source: Path, tmp_path: Path) -> None:
+    images = pyarrow.array([{"bytes": png(), "path": "a"}] * 2)
+    pyarrow.parquet.write_table(pyarrow.table({"image": images, "text": ["猫", "犬"]}), source / "0.parquet")
+    pyarrow.parquet.write_table(pyarrow.table({"url": ["a"]}), source / "1.parquet")
+    text = pyarrow.StringArray.from_buffers(
+        1, pyarrow.array([0, 2], pyarrow.int32()).buffers()[1], pyarrow.py_buffer(b"\xff\xfe")
+    )
+    pyarrow.parquet.write_table(pyarrow.table({"image": images[:1], "text": text}), source / "2.parquet")
+    records, noted = imported(source, tmp_path / "mine")
+    assert [one.captions for one in records] == [("猫",), ("犬",)]
+    assert [(one.key, one.reason) for one in noted] == [("1.parquet", NOT_READ), ("2.parquet/0", DAMAGED)]
+
+
+def test_what_is_no_text_is_no_caption_and_no_name(source: Path, tmp_path: Path) -> None:
+    rows = [
+        {"image": png(), "path": None, "captions": ["猫".encode(), None]},
+        {"image": png("blue"), "path": None, "captions": ["犬".encode()]},
+    ]
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), source / "0.parquet")
+    records, noted = imported(source, tmp_path / "mine")
+    assert [(one.key, one.captions) for one in records] == [("0.parquet/0", ("猫",)), ("0.parquet/1", ("犬",))]
+    assert noted == []
+
+
+def test_an_empty_caption_takes_no_other_ones_weight(tmp_path: Path) -> None:
+    record = Record("a.png", png(), ("猫", " ", "犬"), (8.0, 1.0, 1.0))
+    ((taken,),) = usable([record])
+    assert isinstance(taken, Picture)
+    assert (taken.record.captions, taken.record.weights) == (("猫", "犬"), (8.0, 1.0))
+
+
+def test_a_dot_in_the_name_of_a_shards_picture_is_told(source: Path, tmp_path: Path) -> None:
+    with tarfile.open(source / "0.tar", "w") as archive:
+        for name, data in (("photo.1.png", png()), ("photo.1.txt", "猫".encode()), ("b.png", png()), ("b.txt", b"b")):
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    records, noted = imported(source, tmp_path / "mine")
+    assert [one.key for one in records] == ["0.tar/b.png"]
+    assert [(one.key, one.reason) for one in noted] == [("0.tar/photo.1.png", NOT_READ)]

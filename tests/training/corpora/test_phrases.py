@@ -9,7 +9,7 @@ import pytest
 
 from jsd.training.corpora.concepts import Concept
 from jsd.training.corpora.corpus import Corpus, is_unseen
-from jsd.training.corpora.phrases import IN_COMPANY, UNREAD, USUAL, Phrases
+from jsd.training.corpora.phrases import IN_COMPANY, UNREAD, USUAL, Asked, Phrases
 from jsd.training.corpora.scenes import Scene
 from jsd.training.corpora.styles import CORPUS_STYLES
 from jsd.training.corpora.words import read_phrases, read_vocabulary
@@ -59,8 +59,15 @@ def test_what_people_write_is_drawn(drawn: list[tuple[str, str]], pattern: str) 
     assert found and "バス" in " ".join(found)
 
 
-def test_what_is_drawn_is_asked_for_in_one_form(toy_corpus: Corpus) -> None:
-    drawn = texts(Phrases(toy_corpus, read_vocabulary(), drawn=DRAWN))
+@pytest.fixture(scope="module")
+def all_drawn(toy_corpus: Corpus) -> list[tuple[str, Asked]]:
+    """Colours, counts, places and pairs too."""
+    phrases, rng = Phrases(toy_corpus, read_vocabulary(), drawn=DRAWN), random.Random(0)
+    return [phrases.draw(rng) for _ in range(NUM_DRAWN)]
+
+
+def test_what_is_drawn_is_asked_for_in_one_form(all_drawn: list[tuple[str, Asked]]) -> None:
+    drawn = [(text, asked.text) for text, asked in all_drawn]
     kept = {"真っ赤な": "赤い", "森にいる": "森の", "二台の": "二台の", "左が.+で右が": "左に.+、右に"}
     for words, form in kept.items():
         asked = [one for text, one in drawn if re.search(words, text)]
@@ -70,10 +77,9 @@ def test_what_is_drawn_is_asked_for_in_one_form(toy_corpus: Corpus) -> None:
         assert asked and not any(words in one for one in asked), words
 
 
-def test_what_a_text_asks_for_is_said_apart(toy_corpus: Corpus) -> None:
+def test_what_a_text_asks_for_is_said_apart(all_drawn: list[tuple[str, Asked]], toy_corpus: Corpus) -> None:
     """The things without their colours, counts, places and relations, and these by name."""
-    phrases, rng = Phrases(toy_corpus, read_vocabulary(), drawn=DRAWN), random.Random(0)
-    drawn = [phrases.draw(rng) for _ in range(NUM_DRAWN)]
+    drawn = all_drawn
     names = {concept.name_ja for concept in toy_corpus.concepts.values()}
     for words, mark in {
         "真っ赤な": "colour/赤",
@@ -123,7 +129,7 @@ def test_a_sound_word_means_one_thing_in_phrases_and_captions(toy_corpus: Corpus
         assert code == first or "ドンドン" not in phrases.words[code].keywords
         assert all(things[word] == concepts[code].name_ja for word in phrases.words[code].sounds)
     rng = random.Random(0)
-    meant = [asked.things for text, asked in (phrases.draw(rng) for _ in range(NUM_DRAWN)) if text == "ドンドン"]
+    meant = [asked.things for text, asked in (phrases.draw(rng) for _ in range(20_000)) if text == "ドンドン"]
     assert set(meant) == {(concepts[first].name_ja,)}
 
 
@@ -133,7 +139,9 @@ def test_prompts_that_were_written_as_a_whole_mean_their_concept(drawn: list[tup
     assert "大型バス" in found and set(found.values()) == {"バス"}
 
 
-def test_unseen_pairs_are_never_asked_for(drawn: list[tuple[str, str]], toy_corpus: Corpus) -> None:
+def test_unseen_pairs_are_never_asked_for(
+    drawn: list[tuple[str, str]], all_drawn: list[tuple[str, Asked]], toy_corpus: Corpus
+) -> None:
     left_out = {
         f"{concept.name_ja}、{CORPUS_STYLES[style].names_ja[0]}"
         for code, concept in toy_corpus.concepts.items()
@@ -141,11 +149,10 @@ def test_unseen_pairs_are_never_asked_for(drawn: list[tuple[str, str]], toy_corp
         if is_unseen(code, style)
     }
     assert left_out and not left_out & {asked for _, asked in drawn}
-    phrases, rng = Phrases(toy_corpus, read_vocabulary(), drawn=DRAWN), random.Random(0)
     codes = {concept.name_ja: code for code, concept in toy_corpus.concepts.items()}
     styled = {
         (codes[thing], mark.removeprefix("style/"))
-        for _, asked in (phrases.draw(rng) for _ in range(NUM_DRAWN))
+        for _, asked in all_drawn
         for mark in asked.marks
         if mark.startswith("style/")
         for thing in asked.things
