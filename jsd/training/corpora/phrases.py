@@ -122,10 +122,10 @@ class Phrases:
                         num_names += 1
             self.things[code] = dict.fromkeys(own, concept.name_ja)
             self.weights[code] = list(own.values())
-        self.usual = {
-            code: [word for _, word in sorted(zip(self.weights[code], things, strict=True), key=_heaviest)[:USUAL]]
-            for code, things in self.things.items()
-        }
+        self.usual: dict[str, list[str]] = {}
+        for code, things in self.things.items():
+            weight = dict(zip(things, self.weights[code], strict=True))
+            self.usual[code] = sorted(things, key=weight.__getitem__, reverse=True)[:USUAL]
         ends: dict[str, set[str]] = {}  # of spellings -> whose they are
         for code, things in self.things.items():
             for text in things:
@@ -327,13 +327,7 @@ class Phrases:
                 yield from [word] * round(2 * weight)
         templates = [t for some in (*self.modifiers.values(), *self.styles.values()) for t in some]
         templates += [t.replace("{a}", SLOT).replace("{b}", SLOT) for some in self.relations.values() for t in some]
-        templates += [
-            form.format(number)
-            for counter in self.counts.values()
-            for spelled in counter
-            for number in spelled
-            for form in ("{}の",)
-        ]
+        templates += [f"{number}の" for counter in self.counts.values() for spelled in counter for number in spelled]
         for template in dict.fromkeys(templates):
             yield from (part for part in template.split(SLOT) if part)
 
@@ -342,7 +336,3 @@ def _without(words: Words, sounds: Mapping[str, str], code: str) -> Words:
     """Without the sound words that stand for another thing."""
     own, others = ((lambda word: sounds[word] == code), (lambda word: sounds.get(word, code) == code))
     return Words(words.name, tuple(filter(others, words.keywords)), tuple(filter(own, words.sounds)))
-
-
-def _heaviest(weighed: tuple[float, str]) -> float:
-    return -weighed[0]
