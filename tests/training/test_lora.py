@@ -215,7 +215,7 @@ def test_the_distance_between_one_picture_and_no_other_is_none(
 def test_of_a_large_photograph_no_more_is_kept_than_models_draw(tmp_path: Path) -> None:
     Image.new("RGB", (4000, 3000), "red").save(tmp_path / "a.png")
     (kept,) = own_pictures(tmp_path, TRIGGER)
-    assert kept.image.size == (2048, 1536) and kept.record.image == b""
+    assert kept.image.size == (2730, 2048) and kept.record.image == b""
     assert (kept.record.columns["width"], kept.record.columns["height"]) == (4000, 3000)
 
 
