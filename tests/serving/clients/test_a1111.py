@@ -1,6 +1,7 @@
 """The package webuiapi against the real server."""
 
 import threading
+from io import BytesIO
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from jsd.errors import InvalidInputError
 from jsd.images.parameters import SAMPLERS
 from jsd.options import SCHEDULERS
 from jsd.serving.clients.a1111_request import read_request
+from jsd.serving.clients.requests import Request, prepare
 
 PIXEL = b64_img(Image.new("RGB", (1, 1)))
 
@@ -189,3 +191,25 @@ def test_a_style_and_a_mask_that_are_empty_are_none() -> None:
 def test_pictures_that_are_none(images: object) -> None:
     with pytest.raises(InvalidInputError, match="init_images"):
         read_request({"init_images": images}, MODEL, has_image=True)
+
+
+def test_a_thin_stroke_of_a_mask_larger_than_the_picture_is_kept() -> None:
+    mask = Image.new("L", (64, 64))
+    mask.paste(255, (20, 0, 21, 64))
+    asked = {"init_images": [b64_img(Image.new("RGB", (32, 32)))], "mask": b64_img(mask)}
+    read = read_request(asked, MODEL, has_image=True)
+    assert read.mask is not None and read.mask.getbbox() == (10, 0, 11, 32)
+
+
+def test_of_many_settings_without_effect_some_are_told() -> None:
+    asked = {"override_settings": {f"setting {number}": 1 for number in range(100)}}
+    assert len(read_request(asked, MODEL, has_image=False).notes) == 20
+
+
+@pytest.mark.parametrize("size", [(320, 32), (32, 320)])
+def test_a_picture_is_sent_no_larger_than_it_is_drawn_from(size: tuple[int, int]) -> None:
+    file = BytesIO()
+    Image.new("RGB", size).save(file, "PNG")
+    request = Request({"prompt": "猫", "width": 32, "height": 32}, file.getvalue())
+    inputs, _ = prepare(request, MODEL.limits, 1, (), {})
+    assert opened(inputs["image"]).size == (32, 32)
