@@ -1,5 +1,7 @@
-"""A small file system in memory, mounted over a folder, that a test can fill to its last byte."""
+"""Disks that are full: a small file system in memory, mounted over a folder, that a test can fill to its last byte; and
+files of this process that may not grow."""
 
+import resource
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -8,6 +10,16 @@ from pathlib import Path
 import pytest
 
 BYTES = 2**20
+
+
+@contextmanager
+def small_files(limit_bytes: int) -> Iterator[None]:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 @contextmanager

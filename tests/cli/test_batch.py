@@ -1,7 +1,6 @@
 import json
 import os
 import re
-import resource
 import shutil
 import signal
 import subprocess
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from full_disk import small_files
 from PIL import Image
 from toy_checker import write_toy_checker
 from traces import traces
@@ -118,12 +118,8 @@ def test_what_a_row_loses_is_told_and_recorded(jsd: Jsd, command: list[str], fil
 
 
 def test_a_full_disk_stops_the_run_and_leaves_nothing_half_written(jsd: Jsd, command: list[str], out: Path) -> None:
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (500, limits[1]))
-    try:
+    with small_files(500):
         said = jsd(command)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert said.code == 2 and "output" in said.err[-1]
     assert {path.name for path in out.iterdir()} == {".lock", "results.jsonl"}
     assert jsd(command).code == 0, "the same command does not go on once there is room"

@@ -1,11 +1,11 @@
 """`jsd weights`, as a user runs it."""
 
 import json
-import resource
 import shutil
 from pathlib import Path
 
 import pytest
+from full_disk import small_files
 
 import jsd.cli.weights
 import jsd.models.folder
@@ -106,12 +106,8 @@ def test_endings_count_in_any_case(jsd: Jsd, root: Path) -> None:
 @pytest.mark.parametrize("action", ["convert", "random"])
 def test_a_full_disk_leaves_nothing_and_says_so(jsd: Jsd, root: Path, tmp_path: Path, action: str) -> None:
     words = ["weights", action, *([root / "mini"] if action == "convert" else []), tmp_path / "new" / "model"]
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
-    try:
+    with small_files(10_000):
         said = jsd(words)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert said.code == 2 and str(tmp_path / "new" / "model") in said.err[-1]
     assert list((tmp_path / "new").iterdir()) == []
 

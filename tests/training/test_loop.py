@@ -2,7 +2,6 @@
 
 import copy
 import re
-import resource
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers.training_utils import EMAModel
+from full_disk import small_files
 from torch import Tensor, nn
 
 from jsd.errors import CheckpointError
@@ -222,13 +222,8 @@ def test_a_number_that_is_not_finite_stops_the_run_before_it_reaches_the_weights
 
 def test_a_full_disk_keeps_the_older_checkpoint_and_says_so(tmp_path: Path) -> None:
     save_atomically({"step": 3}, tmp_path / "checkpoint.pt")
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
-    try:
-        with pytest.raises(CheckpointError, match=re.escape(str(tmp_path / "checkpoint.pt"))):
-            save_atomically({"big": torch.zeros(10_000)}, tmp_path / "checkpoint.pt")
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    with small_files(10_000), pytest.raises(CheckpointError, match=re.escape(str(tmp_path / "checkpoint.pt"))):
+        save_atomically({"big": torch.zeros(10_000)}, tmp_path / "checkpoint.pt")
     assert torch.load(tmp_path / "checkpoint.pt", weights_only=True) == {"step": 3}
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.pt"]
 
