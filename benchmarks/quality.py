@@ -1,12 +1,11 @@
 """What fewer steps, another scheduler or guidance within an interval (arXiv 2404.07724) cost and give.
 
-    python -m benchmarks.quality [--prompts N] [--corpus FOLDER] [--steps ...] [--schedulers ...] [--intervals ...]
+    python -m benchmarks.quality [--prompts N] [--steps ...] [--schedulers ...] [--intervals ...]
 
 The reference draws the same prompts and seeds with 50 steps of the default scheduler, guidance all the way. Of each
 row: how many pictures the UNet was given, of the reference's; how far its pictures are from the reference's, of 255,
 and by the scorer's eye (cosine); how well they fit their prompts by the repository's scorer, with the standard error of
-the difference to the reference's; and with a corpus, in how many of 100 the judge finds the right thing first, and
-among five.
+the difference to the reference's.
 """
 
 import argparse
@@ -25,11 +24,6 @@ from jsd import Pipeline, SamplingOptions
 from jsd.atomic import write_json
 from jsd.options import OPTIONS
 from jsd.scoring import Scorer, load_scorer
-from jsd.training.corpora.corpus import Corpus
-from jsd.training.evaluation.drawings import Drawing
-from jsd.training.evaluation.evaluate import TOP_K, ranks
-from jsd.training.evaluation.judge import Judge
-from jsd.training.evaluation.prompt_sets import Prompt, read_prompts
 
 ROOT = Path(__file__).resolve().parents[1]
 PROMPTS = ROOT / "jsd" / "training" / "evaluation" / "sets" / "known.txt"
@@ -102,41 +96,25 @@ def compare(drawn: Drawn, reference: Drawn) -> dict[str, float]:
     }
 
 
-class Judging:
-    """The prompts that the corpus has pictures of, and what the judge says of drawings of them."""
-
-    def __init__(self, folder: Path) -> None:
-        self.corpus = Corpus.load(folder)
-        self.judge = Judge.fit(np.asarray(self.corpus.pictures))
-        self.prompts = read_prompts(PROMPTS, self.corpus)
-
-    def accuracy(self, prompts: Sequence[Prompt], pictures: "np.ndarray[Any, Any]") -> dict[str, float]:
-        drawings = [Drawing(prompt, 0, picture) for prompt, picture in zip(prompts, pictures, strict=True)]
-        found = ranks(self.corpus, self.judge, drawings)
-        return {"top1": 100 * float((found == 0).mean()), "top5": 100 * float((found < TOP_K).mean())}
-
-
 def interval(text: str) -> Interval:
     start, _, end = text.partition(":")
     return float(start), float(end)
 
 
-def spaced(found: Sequence[Any], count: int) -> list[Any]:
+def spaced(found: Sequence[str], count: int) -> list[str]:
     count = min(count, len(found))
     return [found[number * len(found) // count] for number in range(count)]
 
 
 def as_table(report: dict[str, Any]) -> str:
-    has_judge = "top1" in report["rows"][0]
     names = ["scheduler", "steps", "guidance", "UNet's pictures", "s a picture", "from the reference", "likeness"]
-    names += ["fit ± standard error of the difference", *(["judge: first, among five"] if has_judge else [])]
+    names += ["fit ± standard error of the difference"]
     lines = [f"| {' | '.join(names)} |", "|" + " --- |" * len(names)]
     for row in report["rows"]:
         start, end = row["interval"]
         cells = [row["scheduler"], str(row["steps"]), f"{start:g} to {end:g}", f"{row['unet_share']:.0%}"]
         cells += [f"{row['seconds_a_picture']:.2f}", f"{row['difference']:.1f}", f"{row['likeness']:.3f}"]
         cells += [f"{row['fit']:.3f} ± {row['standard_error']:.3f}"]
-        cells += [f"{row['top1']:.0f}, {row['top5']:.0f}"] if has_judge else []
         lines.append(f"| {' | '.join(cells)} |")
     about = f"{report['pipeline']}, model {report['model_sha256'][:10]}, guidance {report['guidance_scale']:g}"
     return "\n".join([*lines, "", f"{about}, {report['prompts']} prompts, seed 0, {report['hardware']}"])
@@ -149,7 +127,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     add = parser.add_argument
     add("--weights", type=Path, default=ROOT / "weights" / "mini", help="default: the embedded model")
     add("--prompts", type=int, default=32, help="how many of the known ones, evenly spaced")
-    add("--corpus", type=Path, help="folder of jsd data build: asks the judge too")
     add("--steps", type=int, nargs="+", default=[8, 12, 16, 20, 25, 50])
     schedulers = OPTIONS["scheduler"].choices
     add("--schedulers", nargs="+", default=[DEFAULT, "KarrasDPM", "K_EULER", "DDIM"], choices=schedulers)
@@ -160,11 +137,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.prompts < 1:
         parser.error(f"--prompts must be 1 or more, got {args.prompts}")
     pipeline, scorer = Pipeline.load(args.weights), load_scorer()
-    judging = None if args.corpus is None else Judging(args.corpus)
     lines = [line for line in PROMPTS.read_text("utf-8").splitlines() if line and not line.startswith("#")]
-    known = lines if judging is None else judging.prompts
-    chosen = spaced(known, args.prompts)
-    texts = [one.partition(": ")[2].partition(" = ")[0] if isinstance(one, str) else one.text for one in chosen]
+    texts = [line.partition(": ")[2].partition(" = ")[0] for line in spaced(lines, args.prompts)]
     first = Way(DEFAULT, args.reference_steps, (0.0, 1.0))
     ways = [first]
     ways += [Way(name, steps, part) for name in args.schedulers for part in args.intervals for steps in args.steps]
@@ -180,8 +154,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     for way in tqdm(list(dict.fromkeys(ways))):
         drawn = draw(pipeline, scorer, way, texts)
         reference = drawn if reference is None else reference
-        row = {**vars(way), **compare(drawn, reference)}
-        report["rows"].append(row if judging is None else {**row, **judging.accuracy(chosen, drawn.pictures)})
+        report["rows"].append({**vars(way), **compare(drawn, reference)})
         write_json(args.output, report)
     print(as_table(report))
     print(f"\n{args.output}")

@@ -14,7 +14,7 @@ from jsd.errors import InvalidInputError
 MAX_LORAS = 8
 LORA_WEIGHTS = (-4.0, 4.0)
 # Of a prompt: far above what any model reads, and quick to analyse.
-MAX_NAME = 80  # characters, of a choice that is none
+MAX_NAME = 80  # characters, of a choice or an input that is none
 MAX_CHARACTERS = 10_000
 
 Picture = str | Path | Image.Image

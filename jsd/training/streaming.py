@@ -58,7 +58,7 @@ class LatentsTask:
 
         def encode(index: int) -> bytes:
             images = [square(load_image(one.image), self.size_px) for one in self.shards.records(index)]
-            size = max(1, BATCH_SIZE * 128**2 // self.size_px**2)  # a decoder of 512 px holds gigabytes a picture
+            size = max(1, BATCH_SIZE * 128**2 // self.size_px**2)  # 32 of 512 px would take 13 GB
             parts = [
                 encode_pictures(np.stack(images[first : first + size]), vae, self.size_px).half().numpy()
                 for first in range(0, len(images), size)

@@ -19,7 +19,7 @@ from jsd.errors import InvalidInputError
 from jsd.i18n import _
 from jsd.options import OPTIONS, SamplingOptions
 from jsd.prompting.tokenizer import printable
-from jsd.rules import whole_number
+from jsd.rules import MAX_NAME, whole_number
 from jsd.serving.loras import served_loras
 from jsd.serving.pictures import check_address
 from jsd.serving.settings import NOTES
@@ -27,7 +27,7 @@ from jsd.strictness import check_strict
 
 MAX_BODY_BYTES, MAX_HELD_BYTES = 100 * 2**20, 2**30  # of a request, and of all together
 RETRY_SECONDS = 10
-MAX_NAME, MAX_UNKNOWN = 80, 20  # of inputs that are none
+MAX_UNKNOWN = 20  # of inputs that are none
 MAX_PREVIEW_EVERY = 500
 # Cog's server makes a folder of this name, and loses its slot where it cannot.
 ID = re.compile(r"(?!\.+$)[A-Za-z0-9._-]{1,128}")
@@ -71,8 +71,7 @@ class Bounded:
             if size > MAX_BODY_BYTES:
                 raise HTTPException(413, _("a request may have {limit} MiB", limit=MAX_BODY_BYTES // 2**20))
             if self.held_bytes > MAX_HELD_BYTES:
-                wait = {"seconds": RETRY_SECONDS}
-                said = _("too many requests wait; come again in {seconds} seconds", **wait)
+                said = _("too many requests wait; come again in {seconds} seconds", seconds=RETRY_SECONDS)
                 raise HTTPException(429, said, {"retry-after": str(RETRY_SECONDS)})
             return message
 
