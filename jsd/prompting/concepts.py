@@ -29,7 +29,7 @@ _SCRIPTS = _KANJI, _HIRAGANA, _KATAKANA = [re.compile(f"[{letters}]") for letter
 _AFTER_HIRAGANA = re.compile(
     r"[のをがはにでともへやだねよ]|さん|ちゃん|くん|さま|です|みたい|っぽ|など|たち|から|まで|より|ひとつ|ふたつ|みっつ|"
     r"ください|ちょうだい|ほしい|かいて|かわいい|おいしい|なの|って|きれい|すき|たべ|のみ|いきたい|みたい|みせて|つくって|いっぱい|"
-    r"たくさん|いる|いた|さく|かな|かも"
+    r"たくさん|いる|いた|さく|かな|かも|お願い|おねがい|お?描き|いっ[こぴぽ]|いちまい|いつつ|むっつ|ご[ひこ]|ろっ|じゃ|なんて"
 )
 # What one may name a picture by, right after a name in its script: ペンギンイラスト, 猫水彩画.
 _MEDIUM = re.compile(
@@ -37,14 +37,16 @@ _MEDIUM = re.compile(
     "写真|画像|壁紙|素材|油絵|水彩画|線画|ドット絵|絵|達|姿|畑|柄|型|親子|夫婦|家族|同士|狩り|満開|風(?!邪|景|呂)|"
     # Verbs and adjectives that a particle was left out before: 猫描いて, 花咲く.
     "描|書いて|作って|出して|見せて|見たい|下さい|欲し|食べ|飲みたい|飼いたい|大?好き|可愛|綺麗|走[るっ]|飛[ぶん]|咲[くい]|降[るっり]|"
-    "散[るっり]|舞[いうっ]|鳴[いくっ]|吹[いく]|輝|出[たる]|光[るっ]|揺れ"
+    "散[るっり]|舞[いうっ]|鳴[いくっ]|吹[いく]|輝|出[たる]|光[るっ]|揺れ|寝[てる]|座[っる]|泳[いぐ]|笑[いうっ]|怒[っる]|泣[いくっ]|"
+    "飼[いうっ]|飲[むみん]|食[いう]|撫で|抱[いくっ]|盛り|詰め|数[匹個本枚人羽台頭輪軒]|カワイイ|カッコ|ダイスキ"
 )
 # Wishes and other phrases, in which no name is what it is alone: 食べたい is no sea bream.
 _PHRASES = re.compile(
-    "(?<=[きしちにみりびぎえけせてべめれ見寝着])たい|(?<=[会買使歌笑洗飼]い)たい|(?:くだ|下|な)さい|お?願い(?=し|いたし|致し|でき)|"
+    "(?<=[きしちにみりびぎえけせてべめれ見寝着])たい|(?<=[々一-鿿]い)たい|(?:くだ|下|な)さい|お?願い(?=し|いたし|致し|でき)|"
     "(?<=[がは])大好き|大好き(?=な)|元気な(?![のどら])|(?:世界|日本)(?:で一番|一)|(?<=[やらるこそ])かに|小さい|うるさい|"
     "ささや[かき]|(?<=で)たい|(?<=らい)たい|(?<=逢い)たい|(?<=[いな])きもち|(?<=の)そば(?=[にでのをへ])|うち(?=の)|"
     "ここ(?=[にはがでをへもか])|(?<=に)なると|(?<=[なんー一-鿿ァ-ヺ])ふう|静かに(?=[^し])|憧れ(?=の)|夢(?=のよう)|"
+    "日本(?=の)|幸せ(?=な|そう)|目(?=の前)|カメラ(?=目線)|ゴロゴロ(?=し|す)|コロコロ(?=し)|"
     "(?:クレヨン|色?鉛筆|絵の具)で(?=描)|(?:絵本|物語)に(?=出て)|テレビで(?=見)"
 )
 # Things of their own that are spelt with the names of others.
@@ -53,14 +55,15 @@ _OTHERS = re.compile(
     "たつのおとしご|歯ブラシ|肉まん|肉じゃが|たい焼き|焼き鳥|けん玉|ビー玉|ゴミ箱|トラウマ|カモシカ|ヤマネコ|カメムシ|クマムシ|"
     "マンホール|ドラゴンフルーツ|スターフルーツ|はくさい|まつたけ|まいたけ|たいやき|かぶとむし|カブト虫|きつつき|ありのまま|"
     "ありがと(?!う)|ありがち|ありがた|アジサイ|タケノコ|グレープフルーツ|パンジー|カーペット|フォークリフト|サンドバッグ|ウミウシ|"
-    "ウミネコ|ダンゴムシ|ダンゴ虫|トラベル|雪合戦|異世界|銀世界|泣き虫|豚まん|アメリカ人|ハチ公|ドラム缶|タイ人"
+    "ウミネコ|ダンゴムシ|ダンゴ虫|トラベル|雪合戦|異世界|銀世界|泣き虫|豚まん|アメリカ人|ハチ公|ドラム缶|タイ人|豚バラ|バラ肉|タイ料理|タイ旅行|タイの"
 )
 # Of a prompt what is no name of anything: how it is asked for.
 _ASKING = re.compile(
     "イラスト|写真|画像|壁紙|素材|アイコン|スタンプ|[描書]いて|見せて|作って|(?:くだ|下)さい|お願い(?:し|いたし)?ます|ほしい|欲しい"
 )
 _PEOPLE = re.compile(
-    "女性|男性|家族|夫婦|親子|[父母姉兄妻夫]|奥さん|お(?:ば|じ|とう|かあ|ねえ|にい)さん|ママ|パパ|(?:^|[のいな])人"
+    "女性|男性|家族|夫婦|親子|カップル|恋人|[父姉兄妻夫]|(?<!空)母(?!校|国|船|の日)|奥さん|"
+    "お(?:ば|じ|とう|かあ|ねえ|にい)(?:さん|ちゃん|さま)|ママ|パパ(?!イヤ|ラ)|(?:^|[のいな])人(?![気生力口工数権参形魚])"
 )
 PEOPLE = ("女の子", "男の子", "おばあさん")  # what is near to them, by no spelling
 _TITLE = re.compile("(?:さん|ちゃん|くん|さま)$")
@@ -71,39 +74,18 @@ _BEFORE_KANJI = frozenset("のいなただんるうくすつぬむぐぶがを�
 _ENDS = frozenset("手目口木金紙道")  # of words whose kana belong to them
 _ALL_HIRAGANA = "".join(map(chr, range(ord("ぁ"), ord("ゖ") + 1)))
 # Words of two kanji of which the second is no thing in them, though the first may stand before one.
-_COMPOUNDS = frozenset(
-    [
-        "朝顔",
-        "夕顔",
-        "山羊",
-        "山車",
-        "海猫",
-        "海馬",
-        "海牛",
-        "大豆",
-        "小豆",
-        "山口",
-        "野口",
-        "山本",
-        "森本",
-        "小林",
-        "大林",
-        "山梨",
-        "青森",
-        "青木",
-        "黒木",
-        "和風",
-        "洋風",
-        "黄金",
-        "白金",
-        "金額",
-        "夏目",
-        "真空",
-        "初心",
-    ]
+_COMPOUNDS = re.compile(
+    "朝顔|夕顔|山羊|山車|海猫|海馬|海牛|大豆|小豆|山口|野口|山本|森本|小林|大林|山梨|青森|青木|黒木|和風|"
+    "洋風|黄金|白金|金額|夏目|真空|初心"
 )
-_NUMERALS = frozenset("一二三四五六七八九十百千万数何")  # 卵二個
+_NUMERALS = frozenset("一二三四五六七八九十百千万何")  # 卵二個
 _COUNTED = re.compile("[一二三四五六七八九十百千万数何][匹本輪台羽頭軒枚]$")  # 千本桜
+# What may stand before a name in katakana: ピンクドレス.
+_BEFORE_KATAKANA = re.compile(
+    "ピンク|ブルー|レッド|ブラック|ホワイト|グリーン|イエロー|グレー|ゴールド|シルバー|ミニ|ベビー|ビッグ|プチ|リアル|カラフル"
+)
+# After what is no name then: ウマい, ウマそう.
+_OKURIGANA = re.compile("い(?=$|[^ぁ-ゖ]|です|ね|よ)|そう|ける")
 _KATAKANA_RUN = re.compile("[ァ-ヺー]+")
 _WORD = re.compile("[々一-鿿]+[ぁ-ゖ]{0,2}|[ァ-ヺー]+|[ぁ-ゖー]{2,}|[a-z]+")
 
@@ -174,9 +156,10 @@ class KnownConcepts:
         for number, start in enumerate(cuts):
             # A space may stand on each side, and one sign of a unit is two letters.
             near = [end for end in cuts[number + 1 : number + 3 + self._longest] if end <= start + 2 + self._longest]
-            is_other = any(first <= start < last for first, last in others)
-            for end in reversed(near) if start >= position and not is_other else ():
-                concept = self.by_spelling.get(normal(text[start:end]))
+            is_inside = any(first < start < last for first, last in others)
+            past = max((last for first, last in others if first == start), default=start)  # 日本の旗 goes on
+            for end in reversed(near) if start >= position and not is_inside else ():
+                concept = self.by_spelling.get(normal(text[start:end])) if end > past else None
                 if concept is not None and _is_a_word(text, start, end, self.by_spelling):
                     found.setdefault(concept)
                     position = end
@@ -200,7 +183,7 @@ class KnownConcepts:
             close += [
                 (SequenceMatcher(None, word, spelling).ratio(), self.by_spelling[spelling].name)
                 for spelling in candidates
-                if len(spelling) > 1 or word.endswith(spelling)
+                if _may_be_meant(word, spelling)
             ]
         alike = [name for ratio, name in sorted(close, key=lambda one: -one[0]) if ratio >= ALIKE]
         return list(dict.fromkeys([*shown, *alike]))[:MAX_NEAR]
@@ -240,6 +223,14 @@ def _ends_a_word(before: str) -> bool:
     return run == 1 and before[-1] not in _BEFORE_KANJI and before[-1] != "お"
 
 
+def _may_be_meant(word: str, spelling: str) -> bool:
+    """Whether who writes `word` may mean what is spelt like it: a kana more is another word, トトロ."""
+    if _KANJI.search(word):
+        return len(spelling) > 1 or word.endswith(spelling)
+    is_long = len(spelling) > 2 or _HIRAGANA.match(spelling) is not None
+    return word == spelling or (is_long and (spelling[0] == word[0] or word.endswith(spelling)))
+
+
 def _is_a_word(text: str, start: int, end: int, known: Collection[str]) -> bool:
     """A name is not the inside of a longer word of the same script; in katakana beside another name that is `known` it
     is, リンゴジュース."""
@@ -268,20 +259,23 @@ def _is_a_word(text: str, start: int, end: int, known: Collection[str]) -> bool:
         return False  # アニメ風
     if _KANJI.match(name[-1]) and _KANJI.match(after) and goes_on:
         return False
+    if _KATAKANA.match(name[-1]) and _OKURIGANA.match(after):
+        return False
     if _KATAKANA.match(name[-1]) and goes_on:
         rest = _KATAKANA_RUN.match(after)
         if rest is not None and normal(rest.group()) not in known:
             return False
     if _KATAKANA.match(name[0]):
         rest = _KATAKANA_RUN.match(before[::-1])
-        return rest is None or normal(rest.group()[::-1]) in known
+        other = "" if rest is None else rest.group()[::-1]
+        return other == "" or _BEFORE_KATAKANA.fullmatch(other) is not None or normal(other) in known
     if len(name) > 1 or before == "" or not _KANJI.match(name):
         return True
     if _HIRAGANA.match(before[-1]):
         # The end of a word in kanji, 折り紙, or one of its own: のら犬.
         is_an_end = _KANJI.match(before.rstrip(_ALL_HIRAGANA)[-1:]) is not None
         return not is_an_end or before[-1] in _BEFORE_KANJI or name not in _ENDS
-    if before[-1] + name in _COMPOUNDS:
+    if _COMPOUNDS.fullmatch(before[-1] + name):
         return False
     if before.endswith(("風", "調", "白黒")):
         return True  # 油絵風猫

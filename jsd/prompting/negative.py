@@ -1,10 +1,10 @@
-"""Negative prompts on lines of the prompt that begin with ネガティブ: or ネガティブプロンプト: ."""
+"""Negative prompts on lines of the prompt that begin with ネガティブ: or ネガティブプロンプト:, ヴ for ブ as well."""
 
 import re
 import unicodedata
 
 # Composed, and decomposed as macOS writes file names.
-_NAMES = ("ネガティブ", "ネガティブプロンプト")
+_NAMES = ("ネガティブ", "ネガティブプロンプト", "ネガティヴ", "ネガティヴプロンプト")
 _NEGATIVE = "|".join(unicodedata.normalize(form, name) for name in _NAMES for form in ("NFC", "NFD"))
 _NEGATIVE_LINE = re.compile(rf"^[^\S\n]*(?:{_NEGATIVE})[^\S\n]*[:：](.*)\n?", re.MULTILINE)
 

@@ -302,17 +302,20 @@ def read_prompt(
         replaced=replaced,
         tail=tail,
         empty=_window(tokenizer, source, tokenizer.describe(""), 0),
-        near=None if field != "prompt" else _near(tokenizer.known, source.text, windows),
+        near=None if field != "prompt" else _near(tokenizer.known, source, text, windows),
         is_a_name=tokenizer.known is not None and normal(source.text) in tokenizer.known.by_spelling,
     )
 
 
-def _near(known: KnownConcepts | None, text: str, windows: Sequence[Window]) -> tuple[str, ...] | None:
-    """Of a text in which nothing is `known`, names that look alike."""
+def _near(
+    known: KnownConcepts | None, source: WeightedText, typed: str, windows: Sequence[Window]
+) -> tuple[str, ...] | None:
+    """Of a text in which nothing is `known`, names that look alike. Brackets part words, too: 猫（黒）."""
     ends = [end for window in windows for piece in window.pieces for end in (piece.start, piece.end)]
-    if known is None or not text.strip() or known.find(text, ends):
+    places = (*source.origins, len(typed))
+    if known is None or not source.text.strip() or known.find(source.text, ends):
         return None
-    return tuple(known.near(text))
+    return None if known.find(typed, [places[end] for end in ends]) else tuple(known.near(source.text))
 
 
 def _window(tokenizer: JapaneseTokenizer, source: WeightedText, report: PromptReport, start: int) -> Window:

@@ -128,9 +128,9 @@ MINI_STAGES = _stages(
           caption_dropout=0.06, vocabulary=PHRASES),
     Stage("joint", "denoising", BOTH, _all("text"), "ja", True, 64, 5600, 4.5e-4, 100,
           ema_decay=0.998, vocabulary=PHRASES, scenes=0.7, text_weight=0.5, drawn=DRAWN),
-    Stage("parts", "reading", ("text_encoder",), _all("joint"), "ja", True, 256, 20130, 1.2e-3, 100,
+    Stage("parts", "reading", ("text_encoder",), _all("joint"), "ja", True, 256, 21150, 1.2e-3, 100,
           caption_dropout=0.06, vocabulary=PHRASES, drawn=SAID, in_parts=True),
-    Stage("scenes", "denoising", ("unet",), _all("parts"), "ja", True, 64, 11470, 6e-4, 100,
+    Stage("scenes", "denoising", ("unet",), _all("parts"), "ja", True, 64, 13710, 6e-4, 100,
           ema_decay=0.998, vocabulary=PHRASES, scenes=0.6, drawn=SAID),
     Stage("upscaler", "upscaling", ("upscaler",), {"vae": "decoder"}, None, True, 16, 4000, 1e-3, 100, ema_decay=0.999),
 )

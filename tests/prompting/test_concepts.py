@@ -194,51 +194,24 @@ def embedded() -> JapaneseTokenizer:
     return JapaneseTokenizer.load(ROOT / "weights" / "mini" / "tokenizer")
 
 
+KNOWN_TO_IT = (
+    "桜満開 さくらきれい ペンギンステッカー 猫百匹 千本桜 紅葉狩り 猫風 ワンワン 赤いかに かにさん "
+    "猫（黒） 傘（青） 猫寝てる 犬座ってる 寿司盛り合わせ ねこお願いします りんごいっこ ピンクドレス "
+    "ミニドラゴン ネコカワイイ ネコいっぱい 日本の旗 プードル ホテル スカイツリー"
+)
+UNKNOWN_TO_IT = (
+    "豊かに ひとり 小さい はくさい アジサイ たいやき ありのままの自分 アメリカ人 雪合戦 山口さん "
+    "ツルツルの床 もちもちの肌 湖のそばに book spring 大好きなお母さん テレビで見た滝 絵を描いて貰いたい "
+    "トロける 豚バラ タイ料理 日本の学校 目の前の学校 お手数ですが"
+)
+
+
 @pytest.mark.parametrize(
     ("prompt", "is_known"),
     [
-        *(
-            (prompt, True)
-            for prompt in [
-                "桜満開",
-                "さくらきれい",
-                "ペンギンステッカー",
-                "猫百匹",
-                "千本桜",
-                "紅葉狩り",
-                "猫風",
-                "ワンワン",
-                "赤いかに",
-                "かにさん",
-            ]
-        ),
-        *(
-            (prompt, False)
-            for prompt in [
-                "豊かに",
-                "ひとり",
-                "小さい",
-                "はくさい",
-                "アジサイ",
-                "たいやき",
-                "ありのままの自分",
-                "アメリカ人",
-                "雪合戦",
-                "山口さん",
-            ]
-        ),
-        *(
-            (prompt, False)
-            for prompt in [
-                "ツルツルの床",
-                "もちもちの肌",
-                "湖のそばに",
-                "book",
-                "spring",
-                "大好きなお母さん",
-                "テレビで見た滝",
-            ]
-        ),
+        (prompt, is_known)
+        for all_of, is_known in ((KNOWN_TO_IT, True), (UNKNOWN_TO_IT, False))
+        for prompt in all_of.split()
     ],
 )
 def test_of_the_embedded_model_a_name_is_known_and_no_other_word(
@@ -248,7 +221,39 @@ def test_of_the_embedded_model_a_name_is_known_and_no_other_word(
     assert any(code.startswith("prompt.unknown") for code in codes) != is_known, codes
 
 
-@pytest.mark.parametrize("prompt", ["お母さん", "お兄さんのイラスト", "黒人", "便箋", "原爆", "こたつ", "妻"])
+@pytest.mark.parametrize(
+    ("prompt", "names"),
+    [
+        ("寿司食いたい", ["寿司"]),
+        ("ウマいラーメン", ["ラーメン"]),
+        ("カメラ目線の猫", ["猫"]),
+        ("ゴロゴロする猫", ["猫"]),
+        ("虹色の猫", ["猫"]),
+        ("りんごあめ", ["ぺろぺろキャンディ"]),
+        ("ポテト", ["フライドポテト"]),
+        ("池の鯉", ["魚"]),
+        ("カップケーキ", ["ショートケーキ"]),
+        ("三角コーン", ["工事中"]),
+    ],
+)
+def test_of_the_embedded_model_a_thing_is_that_thing_alone(
+    embedded: JapaneseTokenizer, prompt: str, names: list[str]
+) -> None:
+    windows = read_prompts(embedded, SamplingOptions(prompt=prompt)).prompt.windows
+    ends = [end for window in windows for piece in window.pieces for end in (piece.start, piece.end)]
+    assert embedded.known is not None
+    assert [one.name for one in embedded.known.find(prompt, ends)] == names
+
+
+@pytest.mark.parametrize("prompt", ["トトロ", "カピバラ", "パパイヤ", "人力車", "母の日"])
+def test_what_is_spelt_a_little_like_it_is_not_offered(embedded: JapaneseTokenizer, prompt: str) -> None:
+    assert embedded.known is not None
+    assert not set(embedded.known.near(prompt)) & {"寿司", "バラ", *PEOPLE}
+
+
+@pytest.mark.parametrize(
+    "prompt", ["お母さん", "お兄さんのイラスト", "黒人", "便箋", "原爆", "こたつ", "妻", "おにいちゃん", "カップル"]
+)
 def test_no_animal_is_offered_for_a_person_and_nothing_for_one_kanji(embedded: JapaneseTokenizer, prompt: str) -> None:
     assert embedded.known is not None
     assert set(embedded.known.near(prompt)) <= set(PEOPLE)

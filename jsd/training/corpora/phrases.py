@@ -51,6 +51,7 @@ SENTENCE, MADE = 0.35, 0.5  # of the words behind; of the sentences
 DRESSES = {"before": 4.0, "around": 4.0, "other style": 0.5}  # where colours, counts and places are drawn: what is left
 PLACED = 1.0  # and where places are not
 DRESSED = 0.35
+FACED = 0.15  # of the words before a living thing: a face's name, as in 「怒った顔の猫」, which is no face
 NEAR = 0.15  # of the colours: 朱色 for 赤
 NAMED_DEFAULT = 0.15  # of the pictures in the default style
 PLACE_FORMS = ("{}、{{}}", "{{}}、{}", "{{}} {}", "{{}}、背景は{}", "{}を背景に{{}}")
@@ -133,6 +134,12 @@ class Phrases:
                     ends.setdefault(text[first:], set()).add(code)
         self.ending = [
             (code, word) for code, words in self.usual.items() for word in words if ends.get(word, set()) - {code}
+        ]
+        self.faces = [
+            word
+            for code, things in self.things.items()
+            for word in things
+            if self.attributes[code].kind == "face" and word.endswith("顔")
         ]
         self.spelled = [both for things in self.things.values() for both in things.items()]
         self.around = Around(lambda rng: self.thing(rng.choice(self.codes), rng)[0])
@@ -253,6 +260,9 @@ class Phrases:
             if place == "plain":
                 return rng.choice(templates), SLOT
             return rng.choice(templates), templates[0], f"place/{place}"
+        is_living = self.attributes[code].kind in ("animal", "person")
+        if slot == "before" and is_living and self.faces and rng.random() < FACED:
+            return f"{rng.choice(self.faces)}の{SLOT}", SLOT
         return rng.choice(self._modifiers(slot, code, rng)), SLOT
 
     def _after(self, code: str, text: str, rng: random.Random) -> str:

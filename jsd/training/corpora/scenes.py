@@ -20,13 +20,13 @@ from jsd.training.corpora.sprites import Sprite, Sprites
 from jsd.training.corpora.words import Attributes, Colour, read_attributes, read_colours, read_places, read_relations
 
 # How often each is drawn, against the others that are.
-KINDS = {"single": 0.27, "colour": 0.27, "count": 0.04, "pair": 0.42, "place": 0.06}
+KINDS = {"single": 0.33, "colour": 0.26, "count": 0.04, "pair": 0.37, "place": 0.06}
 # Kinds of concepts that most pairs are of, so that who is who is learnt sooner.
 EVERYDAY, EVERYDAY_SHARE = ("animal", "plant", "food", "drink", "nature", "vehicle", "clothes"), 0.75
-NAMED_SHARE = 0.3  # of scenes that name their design
+NAMED_SHARE = 0.45  # of scenes that name their design
 # Of those that do, and of those that do not, so that seeds differ.
-NAMED = {"flat": 0.6, "noto": 0.25, "3d": 0.15}
-UNNAMED = {"3d": 0.55, "noto": 0.15, "twemoji": 0.15, "blob": 0.15}
+NAMED = {"flat": 0.75, "noto": 0.15, "3d": 0.1}
+UNNAMED = {"3d": 0.34, "noto": 0.22, "twemoji": 0.22, "blob": 0.22}
 STYLES = {"flat": "flat", "noto": "noto", "blob": "noto", "twemoji": "noto", "3d": "3d"}  # design -> its style
 COUNTS = {2: 0.4, 3: 0.3, 4: 0.15, 5: 0.08, 6: 0.07}
 MIN_BODY = 0.45  # of the ink, in one hue: less is no colour of the thing

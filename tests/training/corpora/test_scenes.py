@@ -82,9 +82,10 @@ def test_what_is_held_out_is_never_shown(drawn: list[Scene]) -> None:
     assert 0.05 < sum(held_out(a, b) for a in "abcdefghij" for b in "klmnopqrst") / 100 < 0.2
 
 
-def test_what_names_no_design_is_mostly_in_the_default_one(drawn: list[Scene]) -> None:
+def test_what_names_no_design_is_most_often_in_the_default_one(drawn: list[Scene]) -> None:
     unnamed = Counter(scene.design for scene in drawn if scene.style is None and scene.relation is None)
-    assert 0.5 < unnamed["3d"] / unnamed.total() < 0.7 and "flat" not in unnamed
+    assert 0.3 < unnamed["3d"] / unnamed.total() < 0.55 and "flat" not in unnamed
+    assert unnamed.most_common(1)[0][0] == "3d"
     named = Counter(scene.design for scene in drawn if scene.style is not None)
     assert named.most_common(1)[0][0] == "flat" and {*named} == {*NAMED}
     assert all(scene.design != LACKING[0] for scene in drawn if CODES[LACKING[1]] in scene.things)
