@@ -191,8 +191,7 @@ def _draw(pipeline: "Pipeline", options: SamplingOptions, record: dict[str, Any]
                 field=f"--{field}",
                 value=getattr(options, field),
             )
-    digests = [[one["sha256"] for one in files] for files in (job.lora_files, record.get("lora_files", []))]
-    if digests[0] != digests[1] and not force:
+    if not force and _digests(job.lora_files) != _digests(record.get("lora_files", [])):
         raise InvalidInputError(
             "rerun.other_lora",
             "{field} must be the files that it was drawn with ({value}), and one is another; pass those, or use "
@@ -232,3 +231,15 @@ def _place(batch: object, force: bool) -> tuple[int, int]:
         limit=MAX_BATCH,
         value=repr(batch)[:100],
     )
+
+
+def _digests(lora_files: Any) -> list[object]:
+    try:
+        return [one["sha256"] for one in lora_files]
+    except (TypeError, LookupError) as error:
+        raise InvalidInputError(
+            "rerun.lora_files",
+            "{field} must be files with their SHA-256, the file says {value}; its record is damaged",
+            field="lora_files",
+            value=repr(lora_files)[:100],
+        ) from error

@@ -14,6 +14,7 @@ from jsd.models.configs import read_json
 from jsd.models.weights import (
     CHECKER,
     SECOND_ENCODER,
+    TINY_VAE,
     UPSCALER,
     Shapes,
     checker_places,
@@ -22,7 +23,6 @@ from jsd.models.weights import (
     vae_place,
 )
 
-TINY_VAE = "AutoencoderTiny"  # TAESD's class: quick, and a little blurred
 CONVOLUTIONAL = ("unet", "vae", UPSCALER)
 INITIALISERS = frozenset(name for name in dir(torch.nn.init) if re.fullmatch("[a-z].*_", name))
 

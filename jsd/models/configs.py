@@ -97,7 +97,7 @@ def num_layers(config: dict[str, Any]) -> int:
     """How many layers a network has at most, of what its config says; of a checker the larger of its two networks."""
     count = 1
     for name, value in config.items():
-        if "layers" in name:
+        if "layers" in name or name.endswith("_blocks"):
             numbers = [number for number in _flat(value) if type(number) is int]
             count *= max([1, *numbers])
     blocks = [len(value) for value in config.values() if isinstance(value, list)]

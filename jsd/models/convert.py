@@ -102,18 +102,21 @@ def _copy_the_rest(source: Path, partial: Path) -> None:
 
 def convert_tensors(weights: Weights, dtype: torch.dtype) -> dict[str, torch.Tensor]:
     """By their names today, in `dtype`; ModelFolderError where a value is beyond it."""
-    converted = {}
-    for name, tensor in weights.tensors():
-        cast = tensor.to(dtype, copy=True).contiguous()
-        if not torch.isfinite(cast).all() and torch.isfinite(tensor).all():
-            raise ModelFolderError(
-                "weights.overflow",
-                "{path}: the tensor {name} has values beyond {dtype}; convert with --dtype bfloat16 or float32",
-                path=weights.files[0].parent,
-                name=name,
-                dtype=dtype_name(dtype),
-            )
-        converted[name] = cast
+    folder = weights.files[0].parent
+    return {name: cast(tensor, dtype, folder, name) for name, tensor in weights.tensors()}
+
+
+def cast(tensor: torch.Tensor, dtype: torch.dtype, path: Path, name: str) -> torch.Tensor:
+    """A copy in `dtype`; ModelFolderError, with `path` and `name`, where a value is beyond it."""
+    converted = tensor.to(dtype, copy=True).contiguous()
+    if not torch.isfinite(converted).all() and torch.isfinite(tensor).all():
+        raise ModelFolderError(
+            "weights.overflow",
+            "{path}: the tensor {name} has values beyond {dtype}; convert with --dtype bfloat16 or float32",
+            path=path,
+            name=name,
+            dtype=dtype_name(dtype),
+        )
     return converted
 
 

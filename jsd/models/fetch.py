@@ -15,6 +15,7 @@ from huggingface_hub.errors import (
 )
 
 from jsd.errors import InvalidInputError, ModelFolderError
+from jsd.models.configs import first_line
 from jsd.models.convert import WEIGHT_ENDINGS, check_free
 from jsd.models.folder import open_model_folder, weights_root
 from jsd.models.record import OPENRAIL, OPENRAIL_URL
@@ -155,4 +156,4 @@ def _failed(repository: str, partial: Path, error: Exception) -> ModelFolderErro
 
 
 def _one_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__
+    return first_line(error) or type(error).__name__

@@ -21,7 +21,7 @@ from jsd.models.configs import guidance_scale, read_json
 from jsd.models.known import Known
 from jsd.models.record import ZERO_EMPTY
 from jsd.models.verify import check_vae, verify_folder, verify_part
-from jsd.models.weights import CHECKER, FACTOR, SECOND_ENCODER, UPSCALER
+from jsd.models.weights import CHECKER, FACTOR, SECOND_ENCODER, UPSCALER, checker_places
 from jsd.prompting.tokenizer import JapaneseTokenizer
 from jsd.rules import not_one_of
 from jsd.sizes import SizeLimits
@@ -167,7 +167,8 @@ def open_model_folder(folder: ModelFolder | Path | str) -> ModelFolder:
     """`folder`, if it is whole; else ModelFolderError with what is wrong with it. One that was whole still is, unless
     a file in it has changed."""
     folder = folder if isinstance(folder, ModelFolder) else ModelFolder(Path(folder))
-    problems = _problems(folder.path, "whole", partial(verify_folder, folder.path))
+    fact = "whole but for its checker" if CHECKER in folder.parts else "whole"
+    problems = _problems(folder.path, fact, partial(_verify, folder))
     if problems is not None:
         raise ModelFolderError(
             "folder.problems",
@@ -177,7 +178,8 @@ def open_model_folder(folder: ModelFolder | Path | str) -> ModelFolder:
         )
     for name, path in folder.parts.items():
         kind = PARTS[name].kind
-        problems = _problems(path, f"whole {kind}", partial(verify_part, kind, path))
+        processor = checker_places(path)[1] if kind == CHECKER else None
+        problems = _problems(path, f"whole {kind}", partial(verify_part, kind, path), processor)
         if problems is not None:
             raise ModelFolderError(
                 "folder.part",
@@ -191,9 +193,18 @@ def open_model_folder(folder: ModelFolder | Path | str) -> ModelFolder:
     return folder
 
 
-def _problems(folder: Path, fact: str, verify: Callable[[], list[ModelFolderError]]) -> dict[str, object] | None:
-    """What a folder that is not whole is told of; None of one that is, or was before and has not changed."""
-    known = Known(folder)
+def _verify(folder: ModelFolder) -> list[ModelFolderError]:
+    """A checker that was added stands in for one that model_index.json names."""
+    problems = verify_folder(folder.path)
+    return [one for one in problems if one.code != "safety.missing" or CHECKER not in folder.parts]
+
+
+def _problems(
+    folder: Path, fact: str, verify: Callable[[], list[ModelFolderError]], beside: Path | None = None
+) -> dict[str, object] | None:
+    """What a folder that is not whole is told of; None of one that is, or was before and has not changed, nor what it
+    needs `beside` it."""
+    known = Known(folder, beside)
     if known.get(fact) is True:
         return None
     problems = verify()

@@ -24,13 +24,14 @@ def cache_folder() -> Path:
 
 
 class Known:
-    """Facts about the files of `folder` as they are when this is made."""
+    """Facts about the files of `folder`, and of what it needs `beside` it, as they are when this is made."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, beside: Path | None = None) -> None:
         folder = folder.resolve()
-        files = sorted(path for pattern in ("*", "*/*") for path in folder.glob(pattern) if path.exists())
+        found = [*folder.glob("*"), *folder.glob("*/*"), *([] if beside is None else beside.resolve().glob("*"))]
+        files = sorted({path for path in found if path.exists()})
         # A name may be bytes that are no text.
-        names = (path.relative_to(folder).as_posix().encode("utf-8", "backslashreplace").decode() for path in files)
+        names = (path.as_posix().encode("utf-8", "backslashreplace").decode() for path in files)
         states = {name: path.stat() for name, path in zip(names, files, strict=True)}
         # The last is a time that no program can set.
         self._files = {name: [one.st_size, one.st_mtime_ns, one.st_ctime_ns] for name, one in states.items()}

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from jsd.engines import OPENVINO
 from jsd.errors import InvalidInputError, ModelFolderError, Note
+from jsd.models.configs import first_line
 from jsd.models.openvino import CompiledUNet
 from jsd.models.record import file_digest
 from jsd.models.single_names import place
@@ -45,6 +46,8 @@ _OTHER_KINDS = {
 # What peft's save_pretrained writes of one network; here it is the UNet's.
 PEFT_FILE, PEFT_SETTINGS = "adapter_model.safetensors", "adapter_config.json"
 _OTHER_SETTINGS = ("use_rslora", "alpha_pattern", "use_dora")
+# Of peft's `init_lora_weights`: these change the model's weights before training, and what is saved goes with those.
+_OTHER_STARTS = ("pissa", "olora", "corda", "lora_ga", "loftq")
 VERSION = "jsd_version"  # in the metadata of a file that jsd trained
 # Of a second text encoder.
 _SDXL = ("lora_te2_", "text_encoder_2.")
@@ -142,7 +145,7 @@ def read_lora(path: Path, networks: Mapping[str, nn.Module]) -> Lora:
             "download it again",
             field="loras",
             value=path,
-            reason=str(error).partition("\n")[0],
+            reason=first_line(error),
         ) from error
     for key, tensor in tensors.items():
         _check_kind(path, key, is_sdxl="text_encoder_2" in networks)
@@ -286,11 +289,13 @@ def _check_shapes(path: Path, module: Any, name: str, tensors: Mapping[str, Tens
 
 
 def _check_settings(path: Path, settings: Mapping[str, Any]) -> None:
-    """Settings of peft with which a module's share is not alpha / r."""
+    """Settings of peft with which a module's share is not alpha / r, or goes with other weights than the model's."""
     for name, value in settings.items():
         kind = name.rpartition(".")[2]
         if kind in _OTHER_SETTINGS and value:
             raise _of_another_kind(path, kind, name)
+        if kind == "init_lora_weights" and str(value).lower().startswith(_OTHER_STARTS):
+            raise _of_another_kind(path, str(value), name)
 
 
 def _peft_settings(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:

@@ -139,7 +139,7 @@ def _convert_unet(unet: Any) -> Any:
     inputs = [
         torch.randn(BATCH, config.in_channels, HEIGHT, WIDTH),
         torch.tensor(1.0),
-        torch.randn(BATCH, LENGTH, config.cross_attention_dim),
+        torch.randn(BATCH, LENGTH, config.encoder_hid_dim or config.cross_attention_dim),
     ]
     if config.addition_embed_type == "text_time":  # SDXL
         time_ids = torch.ones(BATCH, 6)

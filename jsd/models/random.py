@@ -10,11 +10,11 @@ import torch
 from sentencepiece import SentencePieceTrainer
 
 from jsd.atomic import write_json
-from jsd.devices import choose_placement, dtype_name, named_dtype
+from jsd.devices import dtype_name
 from jsd.errors import InvalidInputError
 from jsd.models.components import expected_shapes
 from jsd.models.configs import read_json
-from jsd.models.convert import new_folder
+from jsd.models.convert import new_folder, target_dtype
 from jsd.models.folder import EMBEDDED, folder_named
 from jsd.models.tokenizer_json import CLASSES, open_to_diffusers
 from jsd.models.weights import MODELS, WEIGHT_STEMS, Shapes
@@ -130,7 +130,7 @@ def _classes(component: str) -> dict[str, Any]:
 
 def write_random_folder(folder: Path | str, size: str = "mini", dtype: str | None = None, seed: int = 0) -> torch.dtype:
     """A whole model folder of random weights; one tensor in memory at a time. Returns the dtype written."""
-    target = choose_placement().dtype if dtype is None else named_dtype(dtype)
+    target = target_dtype(dtype)
     configs = model_configs(size)
     generator = torch.Generator("cpu").manual_seed(seed)
     with new_folder(Path(folder)) as partial:

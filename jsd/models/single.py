@@ -17,18 +17,20 @@ from torch import Tensor
 
 from jsd.atomic import replacing_file
 from jsd.errors import InvalidInputError, ModelFolderError
-from jsd.models.components import expected_shapes
-from jsd.models.configs import read_json
-from jsd.models.convert import convert_tensors, new_folder, target_dtype, told_unwritable
+from jsd.models.configs import first_line, read_json
+from jsd.models.convert import cast, convert_tensors, new_folder, target_dtype, told_unwritable
 from jsd.models.folder import open_model_folder
 from jsd.models.single_names import Place, place
 from jsd.models.tokenizer_json import open_to_diffusers
+from jsd.models.verify import checked_shapes
 from jsd.models.weights import CHECKER, MODELS, SECOND_ENCODER, UPSCALER, WEIGHT_STEMS, find_weights
+from jsd.prompting.tokenizer import VOCABULARY_FILE
 
 ENDING = ".safetensors"
 FILES = "jsd.files"  # a key of the metadata: name -> base64
 KEPT = (".json", ".model", ".md", "LICENSE")
 INDEX_ENDINGS = (".index.json", ".index.fp16.json")
+NEEDED = ("config.json", VOCABULARY_FILE)  # however large
 MAX_KEPT_BYTES = 4 * 2**20
 # Remade for each folder, or of parts that the file has no place for.
 NOT_KEPT = ("tokenizer_2", CHECKER, "feature_extractor", UPSCALER, "page")
@@ -93,11 +95,12 @@ def read_single(source: Path, target: Path, dtype: str | None = None, like: Path
                     (partial / name).write_bytes(data)
                 is_sdxl = f"{SECOND_ENCODER}/config.json" in files
                 for component in (*MODELS, SECOND_ENCODER) if is_sdxl else MODELS:
-                    config = read_json(partial / component / "config.json")
+                    path = partial / component / "config.json"
+                    shapes, config = checked_shapes(component, path), read_json(path)
                     read = _Reader(source, file, written)
                     tensors = {
                         name: read(place(component, name, config, is_sdxl=is_sdxl), shape)
-                        for name, shape in expected_shapes(component, config).items()
+                        for name, shape in shapes.items()
                     }
                     path = partial / component / f"{WEIGHT_STEMS[component][0]}{ENDING}"
                     save_file(tensors, path, metadata={"format": "pt"})
@@ -108,7 +111,7 @@ def read_single(source: Path, target: Path, dtype: str | None = None, like: Path
             "single.unreadable",
             "{path} must be a .safetensors file, and cannot be read as one: {reason}; check the path, or copy it again",
             path=source,
-            reason=str(error).partition("\n")[0],
+            reason=first_line(error),
         ) from error
     return written
 
@@ -131,7 +134,7 @@ class _Reader:
                 shape=list(shape),
                 found="-" if tensor is None else list(tensor.shape),
             )
-        return tensor.to(self.dtype, copy=True).contiguous()
+        return cast(tensor, self.dtype, self.path, where.name)
 
 
 def _files(folder: Path) -> dict[str, bytes]:
@@ -140,8 +143,8 @@ def _files(folder: Path) -> dict[str, bytes]:
     for path in sorted([*folder.glob("*"), *folder.glob("*/*")]):
         name = path.relative_to(folder).as_posix()
         is_kept = path.is_file() and path.name.endswith(KEPT) and name.partition("/")[0] not in NOT_KEPT
-        is_kept &= not path.name.endswith(INDEX_ENDINGS)  # of shards, which are one file then
-        if is_kept and path.name != "tokenizer.json" and path.stat().st_size <= MAX_KEPT_BYTES:
+        is_kept &= path.name != "tokenizer.json" and not path.name.endswith(INDEX_ENDINGS)  # shards are one file then
+        if is_kept and (path.name.endswith(NEEDED) or path.stat().st_size <= MAX_KEPT_BYTES):
             found[name] = path.read_bytes()
     return found
 

@@ -14,6 +14,7 @@ from jsd.models.weights import SECOND_ENCODER
 # Of the UNet's blocks those that the original code has.
 BLOCKS = re.compile(r"(CrossAttn)?(Down|Up)Block2D")
 DEFAULT_UP_BLOCKS = ("UpBlock2D", *("CrossAttnUpBlock2D",) * 3)  # diffusers', and Stable Diffusion v1's
+DEFAULT_VAE_CHANNELS = (64,)
 RESNET = {
     "norm1": "in_layers.0",
     "conv1": "in_layers.2",
@@ -60,7 +61,7 @@ def place(component: str, name: str, config: Mapping[str, Any], *, is_sdxl: bool
     if component == "unet":
         found = _unet(name, config)
     elif component == "vae":
-        found = _vae(name, len(config["block_out_channels"]))
+        found = _vae(name, config)
     elif component == SECOND_ENCODER:
         found = _second_encoder(name)
     else:
@@ -108,11 +109,12 @@ def _unet(name: str, config: Mapping[str, Any]) -> Place | None:
     return Place(f"{prefix}.{'input' if way == 'down' else 'output'}_blocks.{index + (way == 'down')}.{inner}.{rest}")
 
 
-def _vae(name: str, num_blocks: int) -> Place | None:
+def _vae(name: str, config: Mapping[str, Any]) -> Place | None:
     prefix, form = "first_stage_model", ""
 
     def block(found: re.Match[str]) -> str:
-        number = int(found[2]) if found[1] == "down" else num_blocks - 1 - int(found[2])
+        last = len(config.get("block_out_channels", DEFAULT_VAE_CHANNELS)) - 1
+        number = int(found[2]) if found[1] == "down" else last - int(found[2])
         return f"{found[1]}.{number}."
 
     name = re.sub(r"(down|up)_blocks\.(\d+)\.", block, name)

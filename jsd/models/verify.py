@@ -1,6 +1,7 @@
 """Whether a model folder is whole: the same files, names and networks that loading takes, without their values."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from jsd.models.weights import (
     MODELS,
     PROCESSOR_FILE,
     SECOND_ENCODER,
+    TINY_VAE,
     WEIGHT_STEMS,
     Shapes,
     checker_places,
@@ -24,9 +26,11 @@ from jsd.models.weights import (
 from jsd.prompting.tokenizer import VOCABULARY_FILE, JapaneseTokenizer
 from jsd.sizes import vae_factor
 
-TINY_VAE = "AutoencoderTiny"
 PART_CLASSES = {"vae": ("AutoencoderKL", TINY_VAE), CHECKER: ("StableDiffusionSafetyChecker",)}
 SCALING_FACTOR = 0.18215  # Stable Diffusion's, of configs of 2022, which name none
+READING = ("do_lower_case", "model_max_length")  # beside the vocabulary; the padding differs in SDXL itself
+
+_Rule = tuple[str, Any, str, Any, bool]  # a part, its value, another, what that allows, whether they fit
 
 
 def verify_folder(folder: Path | str) -> list[ModelFolderError]:
@@ -50,7 +54,7 @@ def _problems(folder: Path) -> Iterator[ModelFolderError]:
     networks = networks_of(folder)
     for component in (*networks, CHECKER) if has_safety_checker(folder) else networks:
         try:
-            expected[component] = _expected(component, folder / component / "config.json")
+            expected[component] = checked_shapes(component, folder / component / "config.json")
         except ModelFolderError as error:
             yield error
         yield from _weight_problems(folder / component, component, expected.get(component))
@@ -64,9 +68,19 @@ def _problems(folder: Path) -> Iterator[ModelFolderError]:
             "null] into model_index.json to do without",
             path=folder / CHECKER,
         )
-    yield from _caught(JapaneseTokenizer.load, folder / "tokenizer")
+    for name in _tokenizers(folder):
+        yield from _caught(JapaneseTokenizer.load, folder / name)
     if expected.keys() >= set(networks):
         yield from _misfits(folder, expected)
+
+
+def verify_network(place: Path, component: str) -> list[ModelFolderError]:
+    """Everything that keeps one network from loading, whose own folder is `place`."""
+    try:
+        expected = checked_shapes(component, place / "config.json")
+    except ModelFolderError as error:
+        return [error]
+    return list(_weight_problems(place, component, expected))
 
 
 def part_kind(folder: Path) -> str | None:
@@ -104,7 +118,7 @@ def _part_problems(kind: str, folder: Path) -> Iterator[ModelFolderError]:
                 classes=" / ".join(PART_CLASSES[kind]),
                 found=named,
             )
-        expected = _expected(kind, place / "config.json")
+        expected = checked_shapes(kind, place / "config.json")
     except ModelFolderError as error:
         yield error
         return
@@ -163,7 +177,8 @@ def _load_processor(folder: Path) -> None:
         raise unbuildable(path, first_line(error)) from error
 
 
-def _expected(component: str, path: Path) -> Shapes:
+def checked_shapes(component: str, path: Path) -> Shapes:
+    """The shape of every tensor that the config.json at `path` calls for; ModelFolderError where it cannot be built."""
     from jsd.models.components import expected_shapes
 
     config = read_json(path)
@@ -242,7 +257,7 @@ def _misfits(folder: Path, expected: dict[str, Shapes]) -> Iterator[ModelFolderE
     kind, has_second = config.get("addition_embed_type"), second is not None
     if second is not None:
         width += second["text_model.embeddings.token_embedding.weight"][1]
-    rules: list[tuple[str, Any, str, Any, bool]] = [
+    rules: list[_Rule] = [
         ("text_encoder hidden_size", width, f"unet {name}", config.get(name), width == config.get(name)),
         ("unet addition_embed_type", kind, "text_encoder_2", has_second, (kind == "text_time") == has_second),
         ("vae latent_channels", channels, "unet in_channels", in_channels, channels == in_channels),
@@ -255,28 +270,8 @@ def _misfits(folder: Path, expected: dict[str, Shapes]) -> Iterator[ModelFolderE
         rules.append(
             ("text_encoder_2 projection_dim", wanted, f"unet {name}", config.get(name), wanted == config.get(name))
         )
-    try:
-        tokenizer = JapaneseTokenizer.load(folder / "tokenizer")
-    except ModelFolderError:
-        pass  # the caller names it
-    else:
-        pieces, length = tokenizer.vocab_size, tokenizer.model_max_length
-        for encoder in (MODELS[0], SECOND_ENCODER)[: 1 + has_second]:
-            prefix = "" if encoder == MODELS[0] else "text_model."
-            vocab_size, positions = (
-                expected[encoder][f"{prefix}embeddings.{kind}_embedding.weight"][0] for kind in ("token", "position")
-            )
-            rules += [
-                ("tokenizer vocab_size", pieces, f"{encoder} vocab_size", vocab_size, pieces <= vocab_size),
-                ("model_max_length", length, f"{encoder} max_position_embeddings", positions, length <= positions),
-            ]
-        # jsd reads a text once for both encoders.
-        files = [folder / name / VOCABULARY_FILE for name in ("tokenizer", "tokenizer_2")]
-        if second is not None and files[1].is_file():
-            digests = [file_digest(file)[:12] for file in files]
-            rules.append(
-                (f"tokenizer {VOCABULARY_FILE}", digests[0], "that of tokenizer_2", digests[1], len(set(digests)) == 1)
-            )
+    with suppress(ModelFolderError):  # the caller names it
+        rules += _rules_of_tokenizers(folder, expected)
     for part, value, other, limit, fits in rules:
         if not fits:
             yield ModelFolderError(
@@ -288,3 +283,31 @@ def _misfits(folder: Path, expected: dict[str, Shapes]) -> Iterator[ModelFolderE
                 other=other,
                 limit=limit,
             )
+
+
+def _rules_of_tokenizers(folder: Path, expected: dict[str, Shapes]) -> list[_Rule]:
+    names = _tokenizers(folder)
+    tokenizer, *others = (JapaneseTokenizer.load(folder / name) for name in names)
+    pieces, length = tokenizer.vocab_size, tokenizer.model_max_length
+    rules: list[_Rule] = []
+    for encoder in (name for name in (MODELS[0], SECOND_ENCODER) if name in expected):
+        prefix = "" if encoder == MODELS[0] else "text_model."
+        vocab_size, positions = (
+            expected[encoder][f"{prefix}embeddings.{kind}_embedding.weight"][0] for kind in ("token", "position")
+        )
+        rules += [
+            ("tokenizer vocab_size", pieces, f"{encoder} vocab_size", vocab_size, pieces <= vocab_size),
+            ("model_max_length", length, f"{encoder} max_position_embeddings", positions, length <= positions),
+        ]
+    for other in others:
+        first, second = (file_digest(folder / name / VOCABULARY_FILE)[:12] for name in names)
+        pairs: list[tuple[str, Any, Any]] = [(VOCABULARY_FILE, first, second)]
+        pairs += [(name, getattr(tokenizer, name), getattr(other, name)) for name in READING]
+        rules += [(f"tokenizer {name}", one, "that of tokenizer_2", two, one == two) for name, one, two in pairs]
+    return rules
+
+
+def _tokenizers(folder: Path) -> list[str]:
+    """Of SDXL the second encoder's too, where it has its own: jsd reads a text once for both."""
+    has_second = (folder / SECOND_ENCODER).is_dir() and (folder / "tokenizer_2").is_dir()
+    return ["tokenizer", "tokenizer_2"] if has_second else ["tokenizer"]

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 MODELS = ("text_encoder", "unet", "vae")
+TINY_VAE = "AutoencoderTiny"  # TAESD's class: quick, and a little blurred
 SECOND_ENCODER = "text_encoder_2"  # of SDXL
 PROCESSOR_FILE = "preprocessor_config.json"
 UPSCALER = "upscaler"  # of pictures, after the VAE: see `jsd.models.upscaler`

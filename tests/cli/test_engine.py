@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from diffusers.models import UNet2DConditionModel
 
 from cli.conftest import Jsd
 from jsd import Pipeline, SamplingOptions
@@ -53,6 +54,24 @@ def test_a_model_that_was_distilled_with_its_guidance_is_told_its_scale(
         asked = {"scheduler": "LCM", "guidance_scale": scale, "guidance_end": 1.0}
         drawn = zip(draw(folder, "openvino", **asked), draw(folder, "torch", **asked), strict=True)
         assert max(np.abs(one - other).max() for one, other in drawn) <= 2
+
+
+def test_a_unet_that_makes_the_text_narrower_is_converted_too() -> None:
+    torch.manual_seed(0)
+    unet = UNet2DConditionModel(
+        sample_size=8,
+        layers_per_block=1,
+        block_out_channels=(32, 64),
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        cross_attention_dim=32,
+        encoder_hid_dim=48,
+        attention_head_dim=4,
+    ).eval()
+    given = torch.randn(2, 4, 8, 8), torch.tensor(500.0), torch.randn(2, 16, 48)
+    compiled = openvino.CompiledUNet(openvino._convert_unet(unet), unet.config, torch.float32)
+    with torch.inference_mode():
+        torch.testing.assert_close(compiled(*given)[0], unet(*given).sample, rtol=1e-3, atol=1e-3)
 
 
 def test_what_was_converted_is_kept_and_made_anew_where_it_is_damaged_or_cannot_be_kept(

@@ -181,3 +181,29 @@ def test_damage_is_named(toy_folder: Path, checker: Path, tmp_path: Path) -> Non
         open_model_folder(choose_folder(toy_folder, {"safety_checker": damaged}))
     assert "visual_projection" in str(caught.value) and str(damaged) in str(caught.value)
     assert "preprocessor_config.json" in str(caught.value) or "…" in str(caught.value)
+
+
+def test_a_checker_that_is_added_stands_in_for_one_that_is_named_and_not_there(
+    toy_folder: Path, checker: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jsd.models.known.SETTLED_SECONDS", -60)
+    model = shutil.copytree(toy_folder, tmp_path / "model")
+    index = json.loads((model / "model_index.json").read_text("utf-8"))
+    index["safety_checker"] = ["stable_diffusion", "StableDiffusionSafetyChecker"]
+    (model / "model_index.json").write_text(json.dumps(index), "utf-8")
+    pipeline = Pipeline.load(model, "cpu", "float32", safety_checker=checker)
+    assert pipeline.generate("猫", num_inference_steps=1, seed=1)[0].metadata["safety_checker"] == "on"
+    with pytest.raises(JsdError, match="null, null"):
+        open_model_folder(model)
+
+
+def test_a_processor_beside_its_checker_that_changes_is_verified_anew(
+    toy_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jsd.models.known.SETTLED_SECONDS", -60)
+    made = write_toy_checker(tmp_path)
+    model = choose_folder(toy_folder, {"safety_checker": made / "safety_checker"})
+    open_model_folder(model)
+    (made / "feature_extractor" / "preprocessor_config.json").write_text("[]", "utf-8")
+    with pytest.raises(JsdError, match="preprocessor_config"):
+        open_model_folder(model)

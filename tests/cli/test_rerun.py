@@ -150,6 +150,7 @@ def test_a_device_that_is_not_here_is_refused_unless_forced(jsd: Jsd, drawn: Dra
     "change",
     [
         *({"prompt": None}, {"seed": None}, {"seed": "0"}, {"batch": [4, 4]}, {"batch": None}, {"batch": [0, 1e9]}),
+        *({"lora_files": wrong} for wrong in ([1], 1, [{"name": "a.safetensors"}])),
         *({"image": name} for name in ("a" * 5000, "half\udc00.png", "nul\0.png")),
     ],
 )

@@ -184,6 +184,14 @@ BROKEN: dict[str, tuple[str, dict[str, Tensor], dict[str, str]]] = {
     "a key": ("lora.key", {"unet.down_blocks.9.attn1.to_q.lora_A.weight": torch.ones(1, 1)}, {}),
     "DoRA": ("lora.kind", {"MODULE.dora_scale": torch.ones(1)}, {}),
     "another scale": ("lora.kind", {}, RSLORA),
+    **{
+        f"it began as {start}": (
+            "lora.kind",
+            {},
+            {"lora_adapter_metadata": json.dumps({"unet.init_lora_weights": start})},
+        )
+        for start in ("pissa", "PiSSA_niter_4", "OLoRA", "corda", "lora_ga", "loftq")
+    },
     "a shape": ("lora.shape", {"MODULE.lora_A.weight": torch.zeros(RANK, 3)}, {}),
     "rank 0": (
         "lora.shape",
@@ -227,7 +235,8 @@ def test_what_pefts_own_saving_writes_has_its_settings_beside_it(
     path = tmp_path / "adapter_model.safetensors"
     save_file({f"base_model.model.{name}": tensor.clone() for name, tensor in tensors.items()}, path)
     settings = tmp_path / "adapter_config.json"
-    settings.write_text(json.dumps({"lora_alpha": int(ALPHA), "use_rslora": False}), "utf-8")
+    harmless = {"use_rslora": False, "init_lora_weights": "gaussian"}
+    settings.write_text(json.dumps({"lora_alpha": int(ALPHA), **harmless}), "utf-8")
     pipeline.adapters.apply([str(path)])
     torch.testing.assert_close(output_of(pipeline.unet), expected, rtol=1e-4, atol=1e-5)
     settings.write_text(json.dumps({"lora_alpha": int(ALPHA), "use_rslora": True}), "utf-8")

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,13 @@ def test_an_index_of_shards_does_not_come_along(folder: Path, tmp_path: Path) ->
     assert _files(copied) == _files(folder)
 
 
+def test_a_vocabulary_and_configs_come_along_however_large(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jsd.models.single.MAX_KEPT_BYTES", 0)
+    configs = {f"{part}/config.json" for part in WEIGHTS} | {"scheduler/scheduler_config.json"}
+    assert _files(folder).keys() >= {"tokenizer/spiece.model", "tokenizer/tokenizer_config.json", *configs}
+    assert "model_index.json" not in _files(folder)
+
+
 def test_a_file_without_metadata_wants_the_folder_that_it_is_like(folder: Path, file: Path, tmp_path: Path) -> None:
     bare = tmp_path / "bare.safetensors"
     save_file(load_file(file) | {"alphas_cumprod": torch.ones(3)}, bare)
@@ -108,9 +116,11 @@ def test_a_file_without_metadata_wants_the_folder_that_it_is_like(folder: Path, 
     assert tensors(tmp_path / "new").keys() == tensors(folder).keys()
 
 
-@pytest.mark.parametrize("folder", ["v1"], indirect=True)
 def test_what_is_not_in_the_file_is_named(folder: Path, tmp_path: Path) -> None:
     guarded = write_toy_checker(shutil.copytree(folder, tmp_path / "guarded"))
+    index = json.loads((guarded / "model_index.json").read_text("utf-8"))
+    index["safety_checker"] = ["stable_diffusion", "StableDiffusionSafetyChecker"]
+    (guarded / "model_index.json").write_text(json.dumps(index), "utf-8")
     assert write_single(guarded, tmp_path / "a.safetensors", "float32")[1] == ["safety_checker"]
     read_single(tmp_path / "a.safetensors", tmp_path / "again", "float32")
     assert not (tmp_path / "again" / "safety_checker").exists()
@@ -122,10 +132,14 @@ def test_what_cannot_be_read_is_one_sentence_and_nothing_stays(folder: Path, fil
         files = json.loads(opened.metadata()[FILES])
     found = load_file(file)
     misshapen = found | {"model.diffusion_model.input_blocks.0.0.weight": torch.ones(3)}
+    unbuildable = b64encode(b'{"down_block_types": ["NoSuchBlock"]}').decode()
     cases: dict[str, tuple[dict[str, torch.Tensor], object]] = {
         r"input_blocks\.0\.0\.weight.*\[3\]": (misshapen, files),
         "metadata must hold": (found, files | {"../../evil.json": "e30="}),
         "its metadata": (found, [1]),
+        r"unet.config\.json must describe": (found, files | {"unet/config.json": unbuildable}),
+        r"another model than the configs": (found, files | {"vae/config.json": b64encode(b"{}").decode()}),
+        r"model_index\.json must be a JSON object": (found, files | {"model_index.json": b64encode(b"[]").decode()}),
     }
     for named, (values, kept) in cases.items():
         save_file(values, tmp_path / "a.safetensors", metadata={FILES: json.dumps(kept)})
@@ -136,4 +150,15 @@ def test_what_cannot_be_read_is_one_sentence_and_nothing_stays(folder: Path, fil
         read_single(tmp_path / "a.safetensors", tmp_path / "new", "float32")
     with pytest.raises(JsdError, match="exists"):
         write_single(folder, tmp_path / "a.safetensors")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.safetensors"]
+
+
+@pytest.mark.parametrize("folder", ["v1"], indirect=True)
+def test_values_beyond_half_precision_are_refused_and_nothing_stays(folder: Path, file: Path, tmp_path: Path) -> None:
+    found, name = load_file(file), "model.diffusion_model.input_blocks.0.0.bias"
+    found[name][0] = 1e6
+    save_file(found, tmp_path / "a.safetensors")
+    with pytest.raises(JsdError) as caught:
+        read_single(tmp_path / "a.safetensors", tmp_path / "new", "float16", like=folder)
+    assert (caught.value.code, caught.value.params["name"]) == ("weights.overflow", name)
     assert [path.name for path in tmp_path.iterdir()] == ["a.safetensors"]

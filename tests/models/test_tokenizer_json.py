@@ -11,14 +11,17 @@ import pytest
 import torch
 from diffusers import DDIMScheduler, DiffusionPipeline, StableDiffusionPipeline
 from toy_checker import write_toy_checker
+from toy_folder import train_vocabulary
 from transformers import AutoTokenizer
 
 from jsd import Pipeline
+from jsd.errors import ModelFolderError
 from jsd.models.convert import convert_folder
 from jsd.models.record import folder_licence
 from jsd.models.tokenizer_json import write_tokenizer_json
 from jsd.prompting.tokenizer import JapaneseTokenizer
 from jsd.sampling import initial_noise, noise_generators
+from tests.prompting.vocabularies import LONG, WORDS, made_here
 from tests.toy_sdxl import write_toy_sdxl_folder
 
 MINI = Path(__file__).parents[2] / "weights" / "mini"
@@ -39,18 +42,62 @@ def folder(request: pytest.FixtureRequest, toy_folder: Path, tmp_path_factory: p
     if request.param == "mini":
         return MINI
     made = tmp_path_factory.mktemp("models")
-    source = toy_folder if request.param == "toy" else write_toy_sdxl_folder(made / "source")
+    source = made / "source"
+    if request.param == "toy":
+        save_as_transformers_4(shutil.copytree(toy_folder, source) / "tokenizer")
+    else:
+        write_toy_sdxl_folder(source)
     convert_folder(source, made / request.param, "float32")
     return made / request.param
 
 
-def test_auto_tokenizer_gives_our_ids(folder: Path) -> None:
-    ours, theirs = JapaneseTokenizer.load(folder / "tokenizer"), AutoTokenizer.from_pretrained(folder / "tokenizer")
-    rng = random.Random(0)
-    texts = [*TEXTS, *("".join(rng.choices(LETTERS, k=rng.randrange(1, 20))) for _ in range(1000))]
+def save_as_transformers_4(tokenizer: Path) -> None:
+    """What its T5Tokenizer wrote beside the vocabulary, and into the config."""
+    names = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "[PAD]", "cls_token": "[CLS]"}
+    more = {"additional_special_tokens": ["[SEP]"]}
+    (tokenizer / "special_tokens_map.json").write_text(json.dumps(names | more), "utf-8")
+    (tokenizer / "added_tokens.json").write_text(json.dumps({"[MASK]": 6}), "utf-8")
+    path = tokenizer / "tokenizer_config.json"
+    config = json.loads(path.read_text("utf-8")) | names | more
+    config["added_tokens_decoder"] = {"3": {"content": "[PAD]", "special": True}}
+    path.write_text(json.dumps(config), "utf-8")
+
+
+def read_otherwise(folder: Path, texts: list[str]) -> list[str]:
+    """Those that transformers gives other ids than ours."""
+    ours, theirs = JapaneseTokenizer.load(folder), AutoTokenizer.from_pretrained(folder)
     length = theirs.model_max_length
     read = theirs(texts, padding="max_length", truncation=True, max_length=length).input_ids
-    assert [text for text, ids in zip(texts, read, strict=True) if ours.encode(text) != ids] == []
+    return [text for text, ids in zip(texts, read, strict=True) if ours.encode(text) != ids]
+
+
+def random_texts(letters: list[str]) -> list[str]:
+    rng = random.Random(0)
+    return ["".join(rng.choices(letters, k=rng.randrange(1, 20))) for _ in range(1000)]
+
+
+def test_auto_tokenizer_gives_our_ids(folder: Path) -> None:
+    assert read_otherwise(folder / "tokenizer", [*TEXTS, *random_texts(LETTERS)]) == []
+
+
+def test_of_a_vocabulary_of_pairs_too(tmp_path: Path) -> None:
+    (tmp_path / "spiece.model").write_bytes(made_here()._processor.serialized_model_proto())
+    write_tokenizer_json(tmp_path)
+    parts = [LONG[start : start + size] for size in (2, 3, 5, 8) for start in range(len(LONG))]
+    letters = [*WORDS.split(), *LONG, *LETTERS[:300], *"  aaaーー"]
+    assert read_otherwise(tmp_path, [*TEXTS, LONG, WORDS, *parts, *random_texts(letters)]) == []
+
+
+@pytest.mark.parametrize(
+    "training", [{"model_type": "word"}, {"model_type": "bpe", "user_defined_symbols": ["油絵"]}], ids=["word", "bpe"]
+)
+def test_a_vocabulary_that_transformers_would_read_otherwise_is_refused(
+    training: dict[str, object], tmp_path: Path
+) -> None:
+    train_vocabulary(tmp_path, vocab_size=100, **training)
+    with pytest.raises(ModelFolderError) as caught:
+        write_tokenizer_json(tmp_path)
+    assert caught.value.code == "tokenizer.kind" and not (tmp_path / "tokenizer.json").exists()
 
 
 def test_plain_diffusers_draws_our_picture(folder: Path) -> None:

@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from jsd.errors import ModelFolderError
 from jsd.models.folder import open_model_folder, verify_folder
 from jsd.pipeline import Pipeline
+from tests.toy_sdxl import write_toy_sdxl_folder
 
 UNET, VAE, TEXT = (
     "unet/diffusion_pytorch_model.safetensors",
@@ -202,6 +203,7 @@ BROKEN: dict[str, tuple[Change, list[str]]] = {
             ("unet/config.json", {"transformer_layers_per_block": [[1, 10**6], 1]}),
             ("vae/config.json", {"block_out_channels": [32] * 10**5}),
             ("text_encoder/config.json", {"num_hidden_layers": 10**9}),
+            ("vae/config.json", {"num_encoder_blocks": [1, 3, 10**9]}),
             ("text_encoder/config.json", {"num_attention_heads": 0}),
         )
     },
@@ -286,3 +288,26 @@ def test_a_file_that_git_lfs_has_not_fetched_is_called_that(name: str, folder: P
     with pytest.raises(ModelFolderError, match="git lfs pull") as caught:
         open_model_folder(folder)
     assert str(folder / name) in str(caught.value)
+
+
+SECOND = "tokenizer_2/tokenizer_config.json"
+# What is done to the tokenizer of SDXL's second encoder -> the codes of what is told.
+SECOND_TOKENIZERS: dict[str, tuple[Change, list[str]]] = {
+    "none": (lambda folder: shutil.rmtree(folder / "tokenizer_2"), []),
+    "CLIP's": (both(remove("tokenizer_2/spiece.model"), write("tokenizer_2/vocab.json", b"{}")), ["tokenizer.missing"]),
+    "another padding": (config(SECOND, pad_token="[MASK]"), []),
+    "capital letters": (config(SECOND, do_lower_case=False), ["folder.misfit"]),
+    "another length": (config(SECOND, model_max_length=8), ["folder.misfit"]),
+}
+
+
+@pytest.fixture(scope="module")
+def sdxl_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_toy_sdxl_folder(tmp_path_factory.mktemp("models") / "sdxl")
+
+
+@pytest.mark.parametrize("name", SECOND_TOKENIZERS)
+def test_the_second_encoders_tokenizer_must_read_as_the_first(name: str, sdxl_folder: Path, tmp_path: Path) -> None:
+    change, codes = SECOND_TOKENIZERS[name]
+    change(shutil.copytree(sdxl_folder, tmp_path / "model"))
+    assert [problem.code for problem in verify_folder(tmp_path / "model")] == codes
