@@ -7,7 +7,8 @@ WORKDIR /src
 COPY requirements.txt ./
 RUN pip install --no-cache-dir --extra-index-url "$TORCH_INDEX" -r requirements.txt
 COPY . .
-RUN pip install --no-cache-dir --no-deps --editable . && useradd --create-home jsd && install -d -o jsd /weights
+RUN pip install --no-cache-dir --no-deps --editable . && useradd --create-home jsd \
+    && install -d -o jsd /weights /src/outputs
 
 USER jsd
 ENV HF_HUB_OFFLINE=1 OMP_WAIT_POLICY=passive PYTHONUNBUFFERED=1

@@ -4,10 +4,11 @@ import os
 import re
 import shutil
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -15,6 +16,7 @@ from jsd.engines import OPENVINO, TORCH
 from jsd.errors import GenerationError, InvalidInputError, Note
 from jsd.i18n import N_
 
+CUDA = torch.device("cuda")
 NATIVE_BF16 = (8, 0)  # compute capability
 # What others than CUDA's allocator say: they raise a RuntimeError, not torch.OutOfMemoryError, which is one.
 OUT_OF_MEMORY = (
@@ -117,7 +119,7 @@ def device_of_environment() -> str | None:
 def unusable_gpu() -> Note | None:
     """Of an NVIDIA GPU in this machine that torch cannot use, unless it was hidden on purpose."""
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
-    if hidden or not (Path("/dev/nvidia0").exists() or shutil.which("nvidia-smi")) or _has_cuda():
+    if hidden or not (Path("/dev/nvidia0").exists() or shutil.which("nvidia-smi")) or _has_cuda(CUDA):
         return None
     return Note(
         "device.unusable_gpu",
@@ -130,15 +132,29 @@ def unusable_gpu() -> Note | None:
     )
 
 
-def _has_cuda() -> bool:
+def _has_cuda(device: torch.device) -> bool:
+    """Whether torch can use it, with this driver and with its own kernels."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's words for it, which name no remedy of ours
-        return torch.cuda.is_available()
+        return torch.cuda.is_available() and _has_kernels(device)
+
+
+def _has_kernels(device: torch.device) -> bool:
+    """Whether torch was built for its architecture: sm_86 runs on 8.6 and 8.9, compute_86 (PTX) on any later one too.
+    ROCm calls its own by other names."""
+    built = re.findall(r"(sm|compute)_(\d+)(\d)", " ".join(torch.cuda.get_arch_list()))
+    if not built:
+        return True
+    capability = torch.cuda.get_device_capability(device)
+    return any(
+        (int(major), int(minor)) <= capability and (kind == "compute" or int(major) == capability[0])
+        for kind, major, minor in built
+    )
 
 
 def _driver_version() -> str:
     with suppress(OSError):
-        found = re.search(r"Kernel Module\D*([\d.]+)", Path("/proc/driver/nvidia/version").read_text("utf-8"))
+        found = re.search(r"Kernel Module\b.*?\s(\d+\.[\d.]+)", Path("/proc/driver/nvidia/version").read_text("utf-8"))
         if found is not None:
             return found[1]
     return "unknown"
@@ -158,7 +174,8 @@ def fast_dtype(device: torch.device, *, training: bool = False) -> torch.dtype:
         return torch.bfloat16 if torch.cuda.get_device_capability(device) >= NATIVE_BF16 else torch.float16
     if device.type == "mps":
         return torch.float16
-    capabilities = torch.cpu.get_capabilities()
+    ask = getattr(torch.cpu, "get_capabilities", None)  # torch 2.9 and 2.10 do not tell
+    capabilities: Mapping[str, Any] = {} if ask is None else ask()
     is_fast = capabilities.get("amx_bf16", False)
     if not training and "Intel" not in str(capabilities.get("cpu_name")):
         is_fast = is_fast or capabilities.get("avx512_bf16", False)
@@ -174,7 +191,9 @@ def synchronize(device: torch.device) -> None:
 
 
 def _choose_device(device: str | None) -> torch.device:
-    present = {"cuda": _has_cuda(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if device == "cpu":  # no look at a GPU, which would take memory there
+        return torch.device("cpu")
+    present = {"cuda": _has_cuda(CUDA), "mps": torch.backends.mps.is_available(), "cpu": True}
     if device is None:
         return torch.device(next(name for name, there in present.items() if there))
     available = ", ".join(name for name, there in present.items() if there)
@@ -183,7 +202,8 @@ def _choose_device(device: str | None) -> torch.device:
     except RuntimeError as error:
         raise unknown_device(device, available) from error
     last = torch.cuda.device_count() - 1 if chosen.type == "cuda" else 0
-    if not present.get(chosen.type, False) or (chosen.index is not None and chosen.index > last):
+    is_beyond = chosen.index is not None and chosen.index > last
+    if is_beyond or not (_has_cuda(chosen) if chosen.type == "cuda" else present.get(chosen.type, False)):
         raise unknown_device(device, available)
     return chosen
 

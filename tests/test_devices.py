@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from jsd.devices import choose_placement, fast_dtype
+from jsd.devices import choose_placement, fast_dtype, unusable_gpu
 from jsd.errors import InvalidInputError, JsdError, Note
 from jsd.serving.prediction import Service
 
@@ -18,15 +18,23 @@ Machine = Callable[..., None]
 
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
-    """A machine with CUDA cards of these compute capabilities, Apple's MPS or none, a CPU of these instructions."""
+    """A machine with CUDA cards of these compute capabilities, kernels that torch has for some, Apple's MPS or none, a
+    CPU of these instructions."""
 
-    def has(*cards: tuple[int, int], mps: bool = False, cpu: tuple[str, ...] = (), name: str = "AMD EPYC") -> None:
+    def has(
+        *cards: tuple[int, int],
+        kernels: tuple[str, ...] = (),
+        mps: bool = False,
+        cpu: tuple[str, ...] = (),
+        name: str = "AMD EPYC",
+    ) -> None:
         monkeypatch.setattr(torch.cuda, "is_available", lambda: len(cards) > 0)
         monkeypatch.setattr(torch.cuda, "device_count", lambda: len(cards))
         monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: cards[device.index or 0])
+        monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: list(kernels))
         monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
         capabilities = {**dict.fromkeys(cpu, True), "cpu_name": name}
-        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
 
     return has
 
@@ -49,6 +57,12 @@ def test_a_cpu_gets_bfloat16_where_it_is_faster(
     assert choose_placement("cpu").dtype == expected
     in_training = torch.bfloat16 if "amx_bf16" in instructions else torch.float32
     assert fast_dtype(torch.device("cpu"), training=True) == in_training
+
+
+def test_of_a_cpu_that_torch_tells_nothing_of_float32_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As torch 2.9 and 2.10."""
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    assert fast_dtype(torch.device("cpu")) == torch.float32
 
 
 CARDS = {
@@ -143,6 +157,7 @@ def test_a_gpu_that_torch_cannot_use_is_said_and_fails_the_image_unless_the_cpu_
     monkeypatch.setattr(shutil, "which", lambda name: "/usr/bin/nvidia-smi" if machine["present"] else None)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: machine["torch_sees_it"])
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5))
+    monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: ["sm_75"])
     monkeypatch.setenv("JSD_WEIGHTS", str(tmp_path / "nowhere"))
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
@@ -152,6 +167,60 @@ def test_a_gpu_that_torch_cannot_use_is_said_and_fails_the_image_unless_the_cpu_
     with pytest.raises(JsdError) as error:
         Service.load()  # there is no model either
     assert (error.value.code == "device.unusable_gpu") == is_said
+
+
+RELEASED = ("sm_75", "sm_80", "sm_86", "sm_90a", "sm_120")
+
+
+@pytest.mark.parametrize(
+    ("card", "kernels", "is_there"),
+    [
+        ((6, 1), RELEASED, False),
+        ((7, 5), RELEASED, True),
+        ((8, 9), RELEASED, True),  # as 8.6
+        ((9, 0), RELEASED, True),
+        ((10, 0), RELEASED, False),
+        ((12, 1), RELEASED, True),
+        ((8, 0), ("sm_75", "sm_86"), False),
+        ((10, 0), ("sm_80", "compute_90"), True),  # the driver makes kernels of it
+        ((8, 9), ("sm_75", "compute_90"), False),
+        ((11, 0), ("gfx90a", "gfx1100"), True),  # of ROCm, which tells by itself
+        ((5, 0), (), True),
+    ],
+)
+def test_a_gpu_is_used_where_torch_has_kernels_for_it_and_said_where_it_has_none(
+    card: tuple[int, int], kernels: tuple[str, ...], is_there: bool, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(shutil, "which", lambda name: "/usr/bin/nvidia-smi")
+    machine(card, kernels=kernels)
+    assert (choose_placement().device.type, unusable_gpu() is None) == ("cuda" if is_there else "cpu", is_there)
+
+
+def test_the_card_that_is_asked_for_is_the_one_that_needs_kernels(machine: Machine) -> None:
+    machine((8, 6), (6, 1), kernels=RELEASED)
+    assert choose_placement("cuda:0").device == torch.device("cuda:0")
+    with pytest.raises(InvalidInputError, match="cuda:1"):
+        choose_placement("cuda:1")
+    machine((6, 1), (8, 6), kernels=RELEASED)
+    assert choose_placement("cuda:1").device == torch.device("cuda:1")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.104.05  Sat Aug 19 01:15:15 UTC 2023",
+        "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  535.104.05  Release Build  (dvs-builder@U16)",
+    ],
+    ids=["closed", "open"],
+)
+def test_the_driver_is_told_by_its_version(line: str, machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(shutil, "which", lambda name: "/usr/bin/nvidia-smi")
+    monkeypatch.setattr(Path, "read_text", lambda path, encoding: line)
+    machine()
+    said = unusable_gpu()
+    assert said is not None and said.params["driver"] == "535.104.05"
 
 
 def test_the_environment_names_the_device_and_an_argument_comes_before_it(

@@ -249,7 +249,9 @@ def _connect(ray: Any, address: str) -> None:
         if port.isdecimal():
             # Ray itself tries for minutes to reach a HOST:PORT where nobody listens.
             socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
-        ray.init(address, **QUIET)
+        # The cluster has an environment of its own, and this is read when torch is loaded.
+        waiting = {"OMP_WAIT_POLICY": os.environ["OMP_WAIT_POLICY"]}
+        ray.init(address, runtime_env={"env_vars": waiting}, **QUIET)
     except Exception as error:  # of many kinds, for what an address may be
         raise InvalidInputError(
             "batch.ray_address",

@@ -13,6 +13,7 @@ from typing import Any
 
 from jsd.errors import InvalidInputError
 from jsd.i18n import _
+from jsd.models.record import file_digest
 from jsd.options import OPTIONS, SamplingOptions, not_an_object
 from jsd.rules import split_weight
 
@@ -86,10 +87,7 @@ def read_rows(
 def _digest(path: Path) -> str | None:
     """None where it cannot be read, which is told when the row is drawn."""
     try:
-        if not path.is_file():
-            return None
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_digest(path) if path.is_file() else None
     except (OSError, ValueError):  # a name may hold a NUL
         return None
 

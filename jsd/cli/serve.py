@@ -7,7 +7,7 @@ import os
 from jsd.cli.arguments import add_folder_arguments, add_loras_argument, chosen_model, offer_loras
 from jsd.cli.numbers import number, whole
 from jsd.engines import choose_engine
-from jsd.errors import InvalidInputError, ServingError
+from jsd.errors import ServingError
 from jsd.i18n import _
 from jsd.rules import whole_number
 
@@ -46,14 +46,15 @@ def run(args: argparse.Namespace) -> None:
     from jsd.serving.guard import hostnames, is_open
     from jsd.serving.key import asked_key
     from jsd.serving.pictures import check_cog_folders
-    from jsd.serving.settings import ALLOW_PRIVATE, MAX_COST
+    from jsd.serving.settings import ALLOW_PRIVATE, MAX_COST, check_cost, max_cost
 
     whole_number("port", args.port, 1, 65535)
     key, names = asked_key(), hostnames(args.allow_host)
     whole_number("queue", args.queue, 0, MAX_QUEUE)
     whole_number("queue_seconds", args.queue_seconds, 1, MAX_WAIT_SECONDS)
     if args.max_megapixel_steps is not None:
-        os.environ[MAX_COST] = str(_bound(args.max_megapixel_steps))
+        os.environ[MAX_COST] = str(check_cost(args.max_megapixel_steps, "max_megapixel_steps"))
+    max_cost()  # told here, not in setup()
     if args.allow_private_addresses:
         os.environ[ALLOW_PRIVATE] = "1"
     offer_loras(args.loras)
@@ -80,14 +81,3 @@ def run(args: argparse.Namespace) -> None:
     server = CogServer(folder.path.resolve(), log_predictions=args.log_predictions)
     line = Line(length=args.queue, wait_seconds=args.queue_seconds)
     app.run(server, line, host=args.host, port=args.port, names=names, model=model, key=key)
-
-
-def _bound(value: float | str) -> float:
-    if not isinstance(value, float) or not 0 < value < float("inf"):
-        raise InvalidInputError(
-            "serve.bound",
-            "{field} must be a number above 0, got {value}; 25 steps of one picture of 512x512 px are 6.6",
-            field="max_megapixel_steps",
-            value=repr(value),
-        )
-    return value

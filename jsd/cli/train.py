@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 CHOSEN = ("max_train_steps", "learning_rate", "train_batch_size", "gradient_accumulation_steps")  # instead of a row's
 MAX_WORKERS = 256
+DEVICES = ("cpu", "cuda")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=corpus,
         metavar="FOLDER",
-        help=_("of the corpus, as jsd data build makes it") + " (%(default)s)",
+        help=_("a corpus of jsd data build or import, or pictures with captions") + " (%(default)s)",
     )
     add("--output", type=Path, metavar="FOLDER", help=_("gets one folder for each stage (checkpoints/RECIPE)"))
     sprites = Path("data/scenes")
@@ -101,7 +102,7 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     add("--scene-shards", type=whole, default=384, metavar="N", help=said)
     said = _("processes that make batches ahead, for a GPU") + " (%(default)s)"
     add("--dataloader-num-workers", type=whole, default=0, metavar="N", help=said)
-    add("--device", choices=("cpu", "cuda"), help=_("cuda where there is one, else cpu"))
+    add("--device", choices=DEVICES, help=_("cuda where there is one, else cpu"))
     add(
         "--mixed-precision", choices=("bf16", "no"), help=_("format of the arithmetic (default: bf16 where it is fast)")
     )
@@ -113,7 +114,7 @@ def run(args: argparse.Namespace) -> None:
 
     import torch
 
-    from jsd.devices import choose_placement, fast_dtype
+    from jsd.devices import fast_dtype
     from jsd.options import MAX_SEED
     from jsd.training.plan import plan
     from jsd.training.processes import Processes, launched_accumulation, launched_precision
@@ -133,15 +134,13 @@ def run(args: argparse.Namespace) -> None:
     whole_number("dataloader_num_workers", args.dataloader_num_workers, 0, MAX_WORKERS)
     output = args.output if args.output is not None else Path("checkpoints") / recipe.name
     check_folder(output, "output")
-    if args.device is not None:
-        choose_placement(args.device)
     stage = dataclasses.replace(
         stage,
         starts_from=_starts_from(stage, recipe, args.from_scratch),
         **{name: value for name, value in chosen.items() if value is not None},
     )
     recipe = dataclasses.replace(recipe, stages={**recipe.stages, args.stage: stage})
-    device = processes.device or args.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    device = processes.device or _device(args.device)
     mixed_precision = args.mixed_precision if args.mixed_precision is not None else launched_precision()
     if mixed_precision is None:
         mixed_precision = "bf16" if fast_dtype(torch.device(device), training=True) == torch.bfloat16 else "no"
@@ -168,6 +167,19 @@ def run(args: argparse.Namespace) -> None:
     said = aligned(plan(recipe, args.stage, options)) if args.dry_run else run_stage(recipe, args.stage, options)
     if processes.is_first:
         print(said)
+
+
+def _device(named: str | None) -> str:
+    """`named`, else JSD_DEVICE, else what is there; a Note is said where that is the CPU beside a GPU."""
+    from jsd.devices import choose_placement, device_of_environment
+
+    named = device_of_environment() if named is None else named
+    chosen = choose_placement(named, "float32").device
+    if chosen.type in DEVICES:
+        return str(chosen)
+    if named is not None:
+        raise not_one_of("device", named, DEVICES)
+    return "cpu"
 
 
 def _base(args: argparse.Namespace) -> Path:

@@ -1,6 +1,5 @@
 """Who may speak to a server: no page of another site, through the browser of someone who can reach it."""
 
-import json
 import re
 import socket
 from collections.abc import Iterable, Sequence
@@ -8,6 +7,7 @@ from contextlib import suppress
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from jsd.errors import InvalidInputError
@@ -41,7 +41,7 @@ class Guard:
             return await self.app(scope, receive, _without_guessing(send))
         if scope["type"] == "websocket":
             return await send({"type": "websocket.close", "code": 1008, "reason": refusal})
-        return await answer_json(_without_guessing(send), 403, {"detail": refusal})
+        return await JSONResponse({"detail": refusal}, 403)(scope, receive, _without_guessing(send))
 
     def _refusal(self, method: str | None, host: str | None, origin: str | None) -> str | None:
         if host is not None and self.own_names is not None and _hostname(host) not in self.own_names:
@@ -82,14 +82,6 @@ def is_open(host: str, names: Sequence[str]) -> bool:
 def pages_of(names: Sequence[str]) -> str:
     """A regular expression of the origins with one of these names, on any port."""
     return rf"[a-z][a-z0-9+.-]*://(?:{'|'.join(map(re.escape, names))})(?::\d+)?"
-
-
-async def answer_json(send: Send, status: int, body: object, headers: Iterable[tuple[bytes, bytes]] = ()) -> None:
-    content = json.dumps(body, ensure_ascii=False).encode()
-    length = (b"content-length", str(len(content)).encode())
-    lines = [(b"content-type", b"application/json"), length, *headers]
-    await send({"type": "http.response.start", "status": status, "headers": lines})
-    await send({"type": "http.response.body", "body": content})
 
 
 def _is_near(place: str) -> bool:

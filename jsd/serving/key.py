@@ -4,12 +4,12 @@ import base64
 import os
 from hmac import compare_digest
 
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from jsd.errors import ServingError
 from jsd.i18n import _
 from jsd.serving.clients.openai import error_body
-from jsd.serving.guard import answer_json
 
 VARIABLE = "JSD_API_KEY"
 
@@ -43,8 +43,10 @@ class Key:
         if scope["type"] == "websocket":
             return await send({"type": "websocket.close", "code": 1008, "reason": message})
         body = error_body(401, message, "invalid_api_key") if scope["path"].startswith("/v1/") else {"detail": message}
-        challenges = [(b"www-authenticate", b"Bearer"), (b"www-authenticate", b'Basic realm="jsd"')]
-        return await answer_json(send, 401, body, challenges)
+        answer = JSONResponse(body, 401)
+        for challenge in ("Bearer", 'Basic realm="jsd"'):
+            answer.headers.append("www-authenticate", challenge)
+        return await answer(scope, receive, send)
 
 
 def _key_of(authorization: bytes) -> bytes:

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import anyio.to_thread
 from starlette.requests import ClientDisconnect
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from jsd.i18n import _
-from jsd.serving.guard import answer_json
 
 MAX_UPLOAD_BYTES = 50 * 2**20
 MAX_BODY_BYTES = 4 * 2**20  # of what is no upload
@@ -31,11 +31,11 @@ class Limits:
             length, limit = headers.get(b"content-length", b""), MAX_UPLOAD_BYTES if is_upload else MAX_BODY_BYTES
             if not length.isdigit() or b"transfer-encoding" in headers:  # the latter is what counts where both are
                 refusal = _("a request must name its length in Content-Length")
-                return await answer_json(send, 411, {"detail": refusal})
+                return await JSONResponse({"detail": refusal}, 411)(scope, receive, send)
             if int(length) > limit:
                 values = {"limit": limit, "value": int(length)}
                 refusal = _("a request must have at most {limit} bytes, and has {value}", **values)
-                return await answer_json(send, 413, {"detail": refusal})
+                return await JSONResponse({"detail": refusal}, 413)(scope, receive, send)
             if is_upload:
                 await anyio.to_thread.run_sync(make_room, self.folder, MAX_KEPT_BYTES - int(length))
         try:

@@ -68,7 +68,7 @@ def check_cog_folders() -> None:
 
 
 def picture_folder() -> "TemporaryDirectory[str]":
-    with _writable():
+    with writable():
         return TemporaryDirectory(prefix=f"{PREFIX}{os.getpid()}-")
 
 
@@ -95,13 +95,14 @@ def save_picture(
 
 
 def write_picture(path: Path, data: bytes) -> None:
-    with _writable():
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with writable():
+        path.parent.mkdir(exist_ok=True)
         write_file(path, data)
 
 
 @contextmanager
-def _writable() -> Iterator[None]:
+def writable() -> Iterator[None]:
+    """ServingError where what is done within cannot write."""
     try:
         yield
     except OSError as error:

@@ -2,7 +2,6 @@
 
 import gc
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -24,7 +23,7 @@ from jsd.preview import load_preview
 from jsd.safety import blank_unsafe, safety_status
 from jsd.serving.loras import names_alone
 from jsd.serving.pictures import picture_folder, save_picture, sweep
-from jsd.serving.settings import MAX_COST, NOTES
+from jsd.serving.settings import NOTES, max_cost
 
 # Of the model that drew: what its licence asks to be passed on.
 MODEL_METRICS = ("model_sha256", "licence", "licence_url", "use_restrictions")
@@ -59,21 +58,24 @@ _Bar.set_lock(_Unlocked())
 class Service:
     """The files of a prediction live until the next one begins: Cog reads the last after `draw` has ended."""
 
-    def __init__(self, pipeline: Pipeline) -> None:
+    def __init__(self, pipeline: Pipeline, bound: float | None = None) -> None:
+        """`bound`: the most that a request may cost, as `jsd.serving.settings` counts."""
         self.pipeline = pipeline
+        self.bound = bound
         self.preview = load_preview(pipeline)
         self.files = picture_folder()
 
     @classmethod
     def load(cls) -> "Service":
         """The chosen model folder (see `choose_folder`), warm: the first prediction waits for nothing."""
+        bound = max_cost()
         idle = None if device_of_environment() is not None else unusable_gpu()
         if idle is not None:  # a service that took the CPU would time out, request by request
             raise JsdError(idle.code, idle.sentence, **idle.params)
         fetch_if_asked()
         folder = choose_folder()
         pipeline = load_alone(folder)
-        service = cls(pipeline)
+        service = cls(pipeline, bound)
         service.warm_up()
         print(*pipeline.introduction(folder.reason), sep="\n")
         # What is there now stays: without a look at each object of torch's the worker ends in a second, not in four.
@@ -128,21 +130,20 @@ class Service:
             raise
 
     def _check_cost(self, options: SamplingOptions) -> None:
-        limit = os.environ.get(MAX_COST, "")
-        if not limit:
+        if self.bound is None:
             return
         picture = options.image.size if isinstance(options.image, Image.Image) else None
         width, height = self.pipeline.size_limits.fit(
             picture, options.width, options.height, self.pipeline.upscale_of(options)
         )
         cost = width * height * options.num_drawn * options.num_inference_steps / 1e6
-        if not cost <= float(limit):  # nor by what is no number
+        if cost > self.bound:
             raise InvalidInputError(
                 "serve.cost",
                 "{field} x num_outputs x width x height may be {limit} million on this server, and is {value}; ask for "
                 "fewer steps, fewer pictures or smaller ones",
                 field="num_inference_steps",
-                limit=limit,
+                limit=f"{self.bound:g}",
                 value=f"{cost:.4g}",
             )
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from jsd.candidates import find_scorer
@@ -18,7 +19,7 @@ from jsd.i18n import _
 from jsd.lean import load_alone
 from jsd.models.folder import ModelFolder, choose_folder
 from jsd.serving.address import check_address
-from jsd.serving.guard import Guard, answer_json
+from jsd.serving.guard import Guard
 from jsd.serving.limits import MAX_UPLOAD_BYTES, Limits
 
 # A page left open holds a connection for ever, and a drawing goes on to its next step: the end waits this long.
@@ -138,7 +139,7 @@ def ask_nobody() -> None:
 def asked_for_only(app: ASGIApp) -> ASGIApp:
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] != "/" and not scope["path"].startswith(ADDRESSES):
-            return await answer_json(send, 404, {"detail": "Not Found"})
+            return await JSONResponse({"detail": "Not Found"}, 404)(scope, receive, send)
         return await app(scope, receive, send)
 
     return answer

@@ -1,8 +1,9 @@
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from jsd.batch.ray_engine import plan_actors
+from jsd.batch.ray_engine import _connect, plan_actors
 from jsd.errors import InvalidInputError
 
 
@@ -32,3 +33,11 @@ def test_an_actor_a_gpu_else_an_actor_a_machine(
 def test_cuda_on_a_cluster_without_gpus_is_refused() -> None:
     with pytest.raises(InvalidInputError, match="cuda"):
         plan_actors([machine()], "cuda", None)
+
+
+def test_workers_of_a_cluster_that_runs_already_wait_for_each_other_as_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read when a worker loads torch: before an actor is made of it."""
+    asked: dict[str, Any] = {}
+    monkeypatch.setenv("OMP_WAIT_POLICY", "active")
+    _connect(SimpleNamespace(init=lambda address, **options: asked.update(options)), "auto")
+    assert asked["runtime_env"] == {"env_vars": {"OMP_WAIT_POLICY": "active"}}

@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from toy_recipe import TOY, TOY_FULL, few_steps
 from toy_scorers import write_own
 
 from cli.conftest import Jsd
+from jsd.errors import Note
 from jsd.prompting.tokenizer import JapaneseTokenizer
 from jsd.training.recipes import RECIPES
 from runs.subject import write
@@ -42,6 +44,46 @@ def test_arithmetic_is_bf16_where_that_is_fast(
         assert jsd(command, "--output", output, "--stage", "vae", "--max-train-steps", 1).code == 0
         run = json.loads((output / "vae" / "run.json").read_text("utf-8"))
         assert run["options"]["mixed_precision"] == expected
+
+
+@pytest.fixture
+def devices(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Of the runs, none of which is begun."""
+    found: list[str] = []
+    monkeypatch.setattr("jsd.training.stages.run_stage", lambda recipe, stage, options: found.append(options.device))
+    monkeypatch.delenv("JSD_DEVICE", raising=False)
+    return found
+
+
+def test_the_environment_names_the_device_too(
+    jsd: Jsd, command: list[str], devices: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_arch_list", list)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 0))
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    words = [*command, "--stage", "vae"]
+    assert jsd(words).code == 0
+    monkeypatch.setenv("JSD_DEVICE", "cpu")
+    assert jsd(words).code == jsd(words, "--device", "cuda").code == 0
+    assert devices == ["cuda", "cpu", "cuda"]
+    for name in ("cuda:99", "mps"):  # one that is not there, one that training does not know
+        monkeypatch.setenv("JSD_DEVICE", name)
+        assert jsd(words).refuses("device", name)
+
+
+def test_the_cpu_of_a_machine_with_a_gpu_is_not_taken_in_silence(
+    jsd: Jsd, command: list[str], devices: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(shutil, "which", lambda name: "/usr/bin/nvidia-smi")
+    for module in (torch.cuda, torch.backends.mps):
+        monkeypatch.setattr(module, "is_available", lambda: False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", Note)
+        said, asked = jsd(command, "--stage", "vae"), jsd(command, "--stage", "vae", "--device", "cpu")
+    assert devices == ["cpu", "cpu"] and said.code == asked.code == 0
+    assert "JSD_DEVICE=cpu" in said.err[0] and asked.err == []
 
 
 def test_a_dry_run_prints_the_plan_and_writes_nothing(jsd: Jsd, command: list[str], tmp_path: Path) -> None:

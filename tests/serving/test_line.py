@@ -1,6 +1,9 @@
 """Whose turn it is at the page, and what is kept of each visitor."""
 
+import errno
 import os
+import shutil
+import tracemalloc
 import zipfile
 from pathlib import Path
 from threading import Thread
@@ -124,6 +127,68 @@ def test_the_archive_has_every_picture_under_a_name_of_its_own(tmp_path: Path) -
     with zipfile.ZipFile(visitors.archive(visitor)) as archive:
         assert sorted(archive.read(name) for name in archive.namelist()) == [b"first", b"second", b"third"]
         assert len(set(archive.namelist())) == 3
+
+
+def test_the_archive_is_written_to_the_disk_and_never_held_in_memory(tmp_path: Path) -> None:
+    visitors = Visitors(tmp_path)
+    visitor = visitors.of(None)
+    visitors.keep(visitor, "jsd-1.png", bytes(2**23), "")
+    tracemalloc.start()
+    try:
+        size_bytes = visitors.archive(visitor).stat().st_size
+        _now, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert size_bytes > 2**23 and peak_bytes < 2**21
+
+
+def test_an_archive_that_cannot_be_written_leaves_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    visitors = Visitors(tmp_path)
+    visitor = visitors.of(None)
+    visitors.keep(visitor, "jsd-1.png", b"x", "")
+    before = visitors.archive(visitor).read_bytes()
+    monkeypatch.setattr(zipfile.ZipFile, "write", full)
+    with pytest.raises(ServingError, match="No space left on device"):
+        visitors.archive(visitor)
+    assert visitor.archive.read_bytes() == before and files(tmp_path) == ["jsd-1.png", "jsd-pictures.zip"]
+
+
+def test_a_picture_that_is_deleted_stays_in_no_archive(tmp_path: Path) -> None:
+    visitors = Visitors(tmp_path)
+    visitor = visitors.of(None)
+    picture = visitors.keep(visitor, "jsd-1.png", b"x", "")
+    visitors.archive(visitor)
+    visitors.delete(visitor, picture)
+    assert files(tmp_path) == []
+
+
+def test_archives_count_among_what_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(visitors_module, "MAX_BYTES", 2500)
+    visitors = Visitors(tmp_path)
+    first, second = visitors.of(None), visitors.of(None)
+    for visitor in (first, second):
+        visitors.keep(visitor, "jsd-1.png", bytes(1000), "")
+    assert visitors.of(first.token) is first and visitors.of(second.token) is second
+    visitors.archive(second)
+    assert visitors.of(first.token) is not first and files(tmp_path) == ["jsd-1.png", "jsd-pictures.zip"]
+
+
+def test_what_comes_after_the_servers_end_is_written_nowhere(tmp_path: Path) -> None:
+    """A drawing may go on for longer than the end waits for it."""
+    visitors = Visitors(tmp_path / "web" / "pictures")
+    visitor = visitors.of(None)
+    visitors.keep(visitor, "jsd-1.png", b"x", "")
+    shutil.rmtree(tmp_path / "web")
+    with pytest.raises(ServingError):
+        visitors.keep(visitor, "late.png", b"x", "")
+    with pytest.raises(ServingError):
+        visitors.archive(visitor)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_oldest_uploads_make_room_and_pictures_stay(tmp_path: Path) -> None:

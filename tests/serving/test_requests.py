@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
+from time import monotonic
 
 import httpx
 import pytest
@@ -11,11 +12,12 @@ from starlette.testclient import TestClient
 from starlette.types import Message
 
 from jsd.serving.cog_server import CogServer
+from jsd.serving.front import predictions as predictions_module
 from jsd.serving.front import requests
 from jsd.serving.front.app import Front, _pass_events, build_app
 from jsd.serving.front.figures import Figures
 from jsd.serving.front.line import Line, Refused
-from jsd.serving.front.predictions import Predictions
+from jsd.serving.front.predictions import Answer, Predictions
 from jsd.serving.front.requests import read_request
 from jsd.serving.front.webhooks import Webhooks
 
@@ -60,14 +62,20 @@ def test_a_server_for_other_machines_calls_no_webhook_in_its_own_networks(webhoo
     assert answer.status_code == 422 and answer.json()["detail"][0]["loc"] == ["body", "webhook"]
 
 
-def test_many_that_come_at_once_are_no_more_than_the_line_is_long() -> None:
-    """Before any of them has come to its place in it."""
+@pytest.mark.parametrize(
+    ("length", "limit", "begun"), [(2, 2**20, 3), (9, 2, 2)], ids=["no more than may wait", "nor more than fits"]
+)
+def test_many_that_come_at_once_are_no_more_than_there_is_room_for(
+    length: int, limit: int, begun: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before any of them has come to its place in the line, and whether or not its client waits for an answer. `limit`
+    is of the bodies, in as many of these."""
 
     async def come() -> list[str]:
-        cog, line, figures = CogServer(Path("nowhere")), Line(length=2, wait_seconds=1), Figures()
-        predictions, said = Predictions(cog, line, figures), list[str]()
+        predictions, said = predictions_of(length), list[str]()
         for number in range(4):
-            request = read_request(b"{}", {}, f"at-once-{number}")
+            request = read_request(b"{}", {"prefer": "respond-async"}, f"at-once-{number}")
+            monkeypatch.setattr(predictions_module, "MAX_HELD_BYTES", limit * len(request.body))
             try:
                 predictions.begin(request)
                 said.append("begun")
@@ -75,7 +83,24 @@ def test_many_that_come_at_once_are_no_more_than_the_line_is_long() -> None:
                 said.append(refused.reason)
         return said
 
-    assert asyncio.run(come()) == ["begun", "begun", "begun", "full"]
+    assert asyncio.run(come()) == ["begun"] * begun + ["full"] * (4 - begun)
+
+
+def test_the_answer_of_an_earlier_prediction_is_not_that_of_a_later_one_of_its_name() -> None:
+    async def again() -> list[bool]:
+        predictions = predictions_of(1)
+        predictions.kept["again"] = (monotonic(), Answer.of(200, id="again", status="succeeded"))
+        there = [predictions.state("again") is not None]
+        predictions.begin(read_request(b"{}", {}, "again"))
+        del predictions.under_way["again"]  # its client waited, and has the answer
+        return [*there, predictions.state("again") is not None]
+
+    assert asyncio.run(again()) == [True, False]
+
+
+def predictions_of(length: int) -> Predictions:
+    cog, line, figures = CogServer(Path("nowhere")), Line(length=length, wait_seconds=1), Figures()
+    return Predictions(cog, line, figures)
 
 
 def test_a_header_that_cannot_be_passed_on_is_left_out() -> None:

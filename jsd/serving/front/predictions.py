@@ -20,7 +20,7 @@ from jsd.serving.cog_server import CogServer
 from jsd.serving.front.events import Events
 from jsd.serving.front.figures import Figures
 from jsd.serving.front.line import Line, Refused
-from jsd.serving.front.requests import PredictionRequest
+from jsd.serving.front.requests import MAX_HELD_BYTES, PredictionRequest
 from jsd.serving.front.webhooks import post
 from jsd.serving.pictures import COG_FOLDERS
 
@@ -84,8 +84,11 @@ class Predictions:
         self._was_cut = False  # the last prediction, so that Cog may still be in a step of it
 
     def begin(self, request: PredictionRequest) -> Prediction:
-        if len(self.under_way) > self.line.length:  # of whom one is drawn; some may not have come to the line yet
+        held_bytes = sum(len(one.request.body) for one in self.under_way.values()) + len(request.body)
+        # One is drawn, and some may not have come to the line yet.
+        if len(self.under_way) > self.line.length or held_bytes > MAX_HELD_BYTES:
             raise self.line.refusal("full")
+        self.kept.pop(request.id, None)  # the answer of an earlier one
         prediction = self.under_way[request.id] = Prediction(request)
         return prediction
 
@@ -130,7 +133,6 @@ class Predictions:
                 self.figures.refused.labels(refused.reason).inc()
                 failed = Answer.of(200, id=prediction.request.id, status="failed", error=error, logs="", metrics={})
                 answer = self._told(prediction.request, failed)
-            self.kept.pop(prediction.request.id, None)  # of an earlier one, in an earlier place
             self.kept[prediction.request.id] = (monotonic(), answer)
             self._forget()
 

@@ -36,7 +36,8 @@ CANVAS = (512, 512)
 
 def to_options(form: Mapping[str, Any]) -> SamplingOptions:
     image, mask = pictures(form["drawing"], brush=form["brush"])
-    values: dict[str, Any] = {name: _whole(form[name]) if name in TYPED else form[name] for name in PLAIN}
+    values = {name: form[name] for name in PLAIN}
+    values |= {name: OPTIONS[name].parse("" if form[name] is None else str(form[name])) for name in TYPED}
     unknown_words = OPTIONS["unknown_words"].choices[bool(form["unknown_words"])]
     values |= {"unknown_words": unknown_words, "loras": served_loras(form["loras"] or "")}
     return SamplingOptions(**values | {"image": image, "mask": mask})
@@ -120,16 +121,6 @@ def pictures(drawing: Mapping[str, Any] | None, *, brush: bool) -> tuple[Image.I
     if background is None:
         raise mask_alone()
     return background, strokes.resize(background.size, Image.Resampling.NEAREST)
-
-
-def _whole(typed: object) -> int | str | None:
-    """A whole number in any digits, None where nothing is typed; what is none is left for `SamplingOptions` to
-    refuse."""
-    text = "" if typed is None else str(typed)
-    try:
-        return None if text.strip() == "" else int(text)
-    except ValueError:
-        return text
 
 
 def _strokes(layers: list[Image.Image]) -> Image.Image | None:

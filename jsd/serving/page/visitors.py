@@ -6,12 +6,12 @@ import zipfile
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from io import BytesIO
 from pathlib import Path
 from threading import RLock
 from time import monotonic
 
-from jsd.serving.pictures import write_picture
+from jsd.atomic import replacing_file
+from jsd.serving.pictures import writable, write_picture
 
 MAX_VISITORS = 100
 MAX_PICTURES = 40  # of one visitor
@@ -43,8 +43,13 @@ class Visitor:
         return next((one for one in self.pictures if str(one.path) == name), None)
 
     @property
+    def archive(self) -> Path:
+        return self.folder / "jsd-pictures.zip"
+
+    @property
     def size_bytes(self) -> int:
-        return sum(one.size_bytes for one in self.pictures)
+        archived = self.archive.stat().st_size if self.archive.is_file() else 0
+        return archived + sum(one.size_bytes for one in self.pictures)
 
     def gallery(self) -> list[tuple[str, str]]:
         return [(str(one.path), one.caption) for one in self.pictures]
@@ -61,6 +66,7 @@ class Visitors:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)  # here alone: see `keep`
         self._known: OrderedDict[str, Visitor] = OrderedDict()  # the last one to come is last
         self._lock = RLock()
 
@@ -79,8 +85,11 @@ class Visitors:
             return visitor
 
     def keep(self, visitor: Visitor, name: str, data: bytes, caption: str, place: int = 0) -> Picture:
-        """`data` as a file that the page may show, at `place` among the visitor's pictures."""
+        """`data` as a file that the page may show, at `place` among the visitor's pictures. ServingError where
+        none can be written, as when the server has ended and its folder is gone."""
         path = visitor.file(name)
+        with writable():
+            visitor.folder.mkdir(exist_ok=True)
         write_picture(path, data)
         picture = Picture(path, caption, len(data))
         with self._lock:
@@ -94,18 +103,22 @@ class Visitors:
 
     def archive(self, visitor: Visitor) -> Path:
         """All pictures of the visitor in one file, each under a name of its own, in the place of the one before."""
-        path, file = visitor.folder / "archive" / "jsd-pictures.zip", BytesIO()
-        with zipfile.ZipFile(file, "w") as archive:
-            for number, one in enumerate(visitor.pictures, 1):
-                is_taken = one.path.name in archive.namelist()
-                archive.write(one.path, f"{one.path.stem}-{number}{one.path.suffix}" if is_taken else one.path.name)
-        write_picture(path, file.getvalue())
-        return path
+        with self._lock:
+            with writable():
+                visitor.folder.mkdir(exist_ok=True)
+                with replacing_file(visitor.archive) as file, zipfile.ZipFile(file, "w") as archive:
+                    for number, one in enumerate(visitor.pictures, 1):
+                        name, is_taken = one.path.name, one.path.name in archive.namelist()
+                        archive.write(one.path, f"{one.path.stem}-{number}{one.path.suffix}" if is_taken else name)
+            self._forget()
+        return visitor.archive
 
     def delete(self, visitor: Visitor, picture: Picture) -> None:
+        """The archive goes too: the picture may be in it."""
         with self._lock:
             visitor.pictures.remove(picture)
             shutil.rmtree(picture.path.parent, ignore_errors=True)
+            visitor.archive.unlink(missing_ok=True)
 
     def _forget(self) -> None:
         kept = sum(visitor.size_bytes for visitor in self._known.values())
