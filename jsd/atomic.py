@@ -72,6 +72,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: object) -> None:
-    """`path` in a folder that may not be there yet."""
+    """`path` in a folder that may not be there yet. A file's name that is no text is read back as it was."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+    text = json.dumps(value, ensure_ascii=False, indent=2) + "\n"
+    write_file(path, text.encode("utf-8", "backslashreplace"))  # \udc83 is JSON's escape, too

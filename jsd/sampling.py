@@ -22,7 +22,6 @@ class DenoisingState:
 
     step: int
     num_steps: int
-    timestep: float
     latents: Tensor  # (B, C, h, w) float32
     predicted: Tensor  # (B, C, h, w) float32: x_0 as the UNet sees it in this step's x_t
 
@@ -136,8 +135,7 @@ def denoise(
             # w > 1 moves from what any picture would have towards what this prompt's has (arXiv 2207.12598).
             noise_pred_uncond, noise_pred_text = noise_pred.chunk(2)  # (B, C, h, w) each
             noise_pred = noise_pred_uncond + guidance_scale * (noise_pred_text - noise_pred_uncond)
-        timestep = float(t)
-        predicted = predict_original(scheduler, sample, noise_pred, timestep)  # (B, C, h, w)
+        predicted = predict_original(scheduler, sample, noise_pred, float(t))  # (B, C, h, w)
         latents = scheduler.step(noise_pred, t, latents, return_dict=False, **step_kwargs)[0]
         if known is not None:
             kept = known.image_latents
@@ -145,6 +143,4 @@ def denoise(
                 kept = scheduler.add_noise(kept, known.noise, start.timesteps[i + 1 : i + 2])
             latents = (1 - known.mask) * kept + known.mask * latents
             predicted = (1 - known.mask) * known.image_latents + known.mask * predicted
-        yield DenoisingState(
-            step=i + 1, num_steps=len(start.timesteps), timestep=timestep, latents=latents, predicted=predicted
-        )
+        yield DenoisingState(step=i + 1, num_steps=len(start.timesteps), latents=latents, predicted=predicted)

@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from jsd.atomic import write_json
 from jsd.beside import weights_root
 from jsd.errors import ModelFolderError
-from jsd.models.configs import read_json
+from jsd.i18n import _
+from jsd.models.configs import MAX_LAYERS, num_layers, read_json, unbuildable
 from jsd.models.folder import folder_named
 from jsd.prompting.tokenizer import JapaneseTokenizer
 
@@ -146,6 +147,8 @@ def scorer_folder(folder: Path | None) -> Path:
             folder=folder,
             value=config.get("model_type"),
         )
+    if num_layers(config) > MAX_LAYERS:
+        raise unbuildable(folder / "config.json", _("more than {limit} layers", limit=MAX_LAYERS))
     return folder
 
 

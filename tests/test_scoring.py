@@ -35,6 +35,7 @@ def test_a_scorer_of_each_class_gives_cosines_of_pairs(tmp_path: Path, write: Ca
         ({"config.json": {"model_type": "bert"}}, "copy them again"),
         ({"config.json": {"model_type": "clip"}}, "copy them again"),
         ({"config.json": {"model_type": "unheard"}}, "copy them again"),
+        ({"config.json": {"model_type": "clip", "text_config": {"num_hidden_layers": 10**9}}}, "500 layers"),
     ],
 )
 def test_what_is_no_scorer_is_one_line(tmp_path: Path, files: dict[str, object], word: str) -> None:

@@ -29,10 +29,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=corpus,
         metavar="FOLDER",
-        help=_("of the corpus, as jsd data build makes it") + " (%(default)s)",
+        help=_("a corpus of jsd data build or import; with --lora, its pictures") + " (%(default)s)",
     )
     add("--sprites", type=Path, metavar="FOLDER", help=_("of jsd data sprites: their designs count as right, too"))
-    add("--prompts", type=Path, metavar="FILE", help=_("other prompts, a line each: group: prompt = emoji"))
+    add(
+        "--prompts",
+        type=Path,
+        metavar="FILE",
+        help=_("other prompts, a line each; for the judge of drawings: group: prompt = emoji"),
+    )
     add(
         "--lora",
         type=os.path.expanduser,
@@ -43,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--scorer",
         type=Path,
         metavar="FOLDER",
-        help=_("with imported pictures as --corpus: the judge (weights/clip_ja)"),
+        help=_("the judge of --prompts or of an imported --corpus (weights/clip_ja)"),
     )
     add("--language", choices=("ja", "en"), default="ja", help=_("of the prompts") + " (%(default)s)")
     add("--split", choices=("dev", "test"), default="test", help=_("dev to choose, test to report") + " (%(default)s)")

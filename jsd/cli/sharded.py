@@ -3,8 +3,6 @@
 import argparse
 import hashlib
 import math
-from collections.abc import Callable
-from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +16,7 @@ from jsd.i18n import _
 from jsd.rules import whole_number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from jsd.training.corpora.records import Noted
     from jsd.training.sharding import Task
@@ -213,11 +211,13 @@ def tell_noted(noted: "Sequence[Noted]") -> None:
 
 def _make(task: "Task", paths: list[Path], args: argparse.Namespace) -> None:
     """The files of all shards; a JsdError names those that could not be made, after all others are."""
+    from tqdm import tqdm
+
     from jsd.training.sharding import Engine, make_files
 
     engine = Engine(args.engine, args.workers, args.ray_address, getattr(args, "device", None))
-    with _bar(len(paths)) as tell:
-        failures = make_files(task, paths, engine, tell)
+    with tqdm(total=len(paths), unit=_("shard")) as bar:
+        failures = make_files(task, paths, engine, bar.update)
     if failures:
         raise JsdError(
             "shards.failed",
@@ -226,14 +226,6 @@ def _make(task: "Task", paths: list[Path], args: argparse.Namespace) -> None:
             total=len(paths),
             reasons="; ".join(failures.values()),
         )
-
-
-@contextmanager
-def _bar(total: int) -> "Iterator[Callable[[int], None]]":
-    from tqdm import tqdm
-
-    with tqdm(total=total, unit=_("shard")) as bar:
-        yield bar.update
 
 
 def _threshold(args: argparse.Namespace, chosen: float | None) -> float:

@@ -99,8 +99,8 @@ def from_parameters(text: str) -> dict[str, object]:
 
 
 def has_settings(text: str) -> bool:
-    """Whether it is such a text, and no other: a prompt alone may be anything."""
-    return _split(text)[1] != {}
+    """Whether it is such a text, and no other: a prompt alone, and what a camera says of itself, may be anything."""
+    return not _split(text)[1].keys().isdisjoint((*SETTINGS, "Size"))
 
 
 def writable(text: str) -> str:

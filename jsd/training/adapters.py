@@ -1,6 +1,7 @@
 """LoRA layers for training, by peft: put beside the layers of a model, switched off for a moment, written to a file."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -84,9 +85,7 @@ def lora_metadata(
     """What a file says of itself: kohya's keys, those of the Stability AI model metadata standard, and the base's own
     digest and licence. Values are text, as the format wants it."""
     record = {name: str(value) for name, value in folder_record(base).items()}
-    counted: dict[str, int] = {}
-    for caption in captions:
-        counted[caption] = counted.get(caption, 0) + 1
+    counted = Counter(captions)
     said: dict[str, Any] = {
         "ss_network_module": "networks.lora",
         "ss_network_dim": adapter.rank,

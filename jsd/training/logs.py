@@ -6,12 +6,12 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
+from torch import nn
 
 from jsd.atomic import write_json
 from jsd.errors import MissingExtraError, Note
@@ -20,6 +20,9 @@ from jsd.options import SamplingOptions
 from jsd.pipeline import Pipeline
 from jsd.prompting.emphasis import without_emphasis
 from jsd.training.corpora.corpus import Corpus
+from jsd.training.loop import train
+from jsd.training.recipes import Recipe, Stage
+from jsd.training.starting import TrainOptions, description
 
 SAMPLE_SEED = 1
 NUM_RECONSTRUCTED = 16
@@ -47,9 +50,7 @@ class Log:
     def __enter__(self) -> "Log":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._file.close()
         if self._board is not None:
             self._board.close()
@@ -71,6 +72,29 @@ class Log:
         draw(path)
         if self._board is not None and path.is_file():
             self._board.add_image("samples", np.asarray(Image.open(path)), step, dataformats="HWC")
+
+
+def train_logged(
+    recipe: Recipe, stage: Stage, options: TrainOptions, folder: Path, run: Any, modules: nn.ModuleDict, settings: Any
+) -> tuple[Any, dict[str, object]]:
+    """Train the `modules` of a run with its log in `folder`: their average, and what run.json says in the end."""
+    said = description(recipe, stage, options)
+    with Log(folder, options.processes.is_first) as log:
+        log.describe(said)
+        ema, steps, seconds = train(
+            stage,
+            modules,
+            run.loss,
+            folder,
+            settings=settings,
+            checkpointing_steps=options.checkpointing_steps,
+            max_train_seconds=options.max_train_seconds,
+            autocast=options.autocast,
+            processes=options.processes,
+            log=log.write,
+            sample=lambda step: log.picture(step, folder / "samples" / f"{step:06}.png", run.sample),
+        )
+    return ema, {**said, "steps": steps, "seconds": round(seconds, 1)}
 
 
 def save_grid(pictures: list[Image.Image], path: Path, columns: int) -> None:

@@ -3,7 +3,7 @@
 import hashlib
 import random
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,21 +20,14 @@ from jsd.options import SamplingOptions
 from jsd.pipeline import Pipeline
 from jsd.prompting.concepts import KnownConcepts
 from jsd.training.adapters import FILE, add_adapters, import_peft, lora_metadata, switched_off, write_lora
-from jsd.training.corpora.readers import read_source
+from jsd.training.corpora.readers import STATE_FILE, read_source
 from jsd.training.corpora.records import HELD_OUT, KEPT, Noted, Picture, Record, pictures
-from jsd.training.corpora.shards import check_apart
-from jsd.training.logs import Log, draw_samples
-from jsd.training.loop import CHECKPOINT_FILE, check_settings, load_cached, train
+from jsd.training.corpora.shards import Shards, check_apart
+from jsd.training.logs import draw_samples, train_logged
+from jsd.training.loop import CHECKPOINT_FILE, check_settings, load_cached
 from jsd.training.objectives import Losses, denoising_loss, noised, snr_weight
 from jsd.training.recipes import PRIOR_PROMPTS, Adapter, Recipe, Stage
-from jsd.training.starting import (
-    TrainOptions,
-    alphas_cumprod,
-    description,
-    run_settings,
-    scheduler_config,
-    step_generator,
-)
+from jsd.training.starting import TrainOptions, alphas_cumprod, run_settings, scheduler_config, step_generator
 
 PRIOR_FILE = "prior.pt"  # latents that the base drew
 PRIOR_SEED = 1 << 20  # of its pictures, and on
@@ -58,21 +51,7 @@ def run_lora(recipe: Recipe, stage: Stage, options: TrainOptions) -> Path:
     with options.processes.first_before_others():
         torch.manual_seed(options.seed)
         run = LoraRun(recipe, stage, options, own)
-    with Log(options.output, options.processes.is_first) as log:
-        log.describe(description(recipe, stage, options))
-        ema, steps, seconds = train(
-            stage,
-            run.layers,
-            run.loss,
-            options.output,
-            settings=settings,
-            checkpointing_steps=options.checkpointing_steps,
-            max_train_seconds=options.max_train_seconds,
-            autocast=options.autocast,
-            processes=options.processes,
-            log=log.write,
-            sample=lambda step: log.picture(step, options.output / "samples" / f"{step:06}.png", run.sample),
-        )
+    ema, done = train_logged(recipe, stage, options, options.output, run, run.layers, settings)
     if not options.processes.is_first:
         return options.output / FILE
     ema.copy_to(run.layers.parameters())
@@ -82,8 +61,7 @@ def run_lora(recipe: Recipe, stage: Stage, options: TrainOptions) -> Path:
         options.base, stage.adapter, prediction, options.trigger, captions, options.output.resolve().name
     )
     write_lora(options.output / FILE, run.layers, said)
-    done = {"steps": steps, "seconds": round(seconds, 1)}
-    write_json(options.output / "run.json", {**description(recipe, stage, options), **done})
+    write_json(options.output / "run.json", done)
     return options.output / FILE
 
 
@@ -91,7 +69,7 @@ def own_pictures(source: Path, trigger: str) -> list[Picture]:
     """Every usable picture; one without a caption is called by the trigger words. What is left out is warned of."""
     noted: list[Noted] = []
     # One at a time: forty photographs as they are would take gigabytes.
-    found = [_shrunk(one) for one in pictures((_own(one, trigger) for one in read_source(source)), noted)]
+    found = [_shrunk(one) for one in pictures((_own(one, trigger) for one in _items(source)), noted)]
     if not found:
         raise CorpusError(
             "lora.no_pictures",
@@ -114,6 +92,14 @@ def own_pictures(source: Path, trigger: str) -> list[Picture]:
             stacklevel=2,
         )
     return found
+
+
+def _items(source: Path) -> Iterable[Record | Noted]:
+    """Of an imported corpus its records, not what lies around them."""
+    if not (source / STATE_FILE).is_file():
+        return read_source(source)
+    shards = Shards.load_filled(source)
+    return (one for index in shards.filled for one in shards.records(index))
 
 
 def _own(one: Record | Noted, trigger: str) -> Record | Noted:

@@ -12,8 +12,10 @@ from transformers import CLIPTextConfig, CLIPTextModel
 
 from jsd.atomic import write_json
 from jsd.errors import ModelFolderError
+from jsd.models.components import load_network
 from jsd.models.configs import GENERATION_CONFIG
 from jsd.models.upscaler import Upscaler
+from jsd.models.verify import verify_network
 from jsd.prompting.tokenizer import JapaneseTokenizer
 
 CLASSES: dict[str, Any] = {
@@ -83,17 +85,21 @@ def _start_near_linear(vae: Any) -> None:
 
 
 def load(component: str, folder: Path) -> Any:
-    """The component in `folder`/COMPONENT, in fp32; ModelFolderError where its weights are missing or damaged."""
+    """The component in `folder`/COMPONENT, in fp32, from whichever files drawing takes it; ModelFolderError where its
+    weights are missing or damaged."""
     place = folder / component
-    try:
-        return CLASSES[component].from_pretrained(place, torch_dtype=torch.float32, local_files_only=True)
-    except (OSError, RuntimeError, ValueError) as error:
+    for problem in verify_network(place, component):
+        raise problem
+    network = load_network(place, component, torch.device("cpu"), torch.float32)
+    if not isinstance(network, CLASSES[component]):
         raise ModelFolderError(
-            "train.unreadable",
-            "{folder} must hold weights that can be loaded, and does not: {reason}; copy the folder again",
-            folder=place,
-            reason=" ".join(str(error).split())[:300],
-        ) from error
+            "folder.other_class",
+            "{path} must be of the class {classes}, and is of {found}; name another folder",
+            path=place / "config.json",
+            classes=CLASSES[component].__name__,
+            found=type(network).__name__,
+        )
+    return network.to(memory_format=torch.contiguous_format)
 
 
 def write_model_folder(

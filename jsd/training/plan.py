@@ -50,9 +50,9 @@ def _build(recipe: Recipe, stage: Stage, name: str, options: TrainOptions) -> An
         config = dict(recipe.components[name])
     else:
         config = read_json(source_folder(recipe, stage, name, options) / name / "config.json")
-    if name == "text_encoder" and (stage.adapter is not None or is_given):
-        return modules.CLASSES[name](modules.CLASSES[name].config_class(**config))
-    if name == "text_encoder":
+    if name != "text_encoder":
+        return modules.CLASSES[name].from_config(config)
+    if stage.adapter is None and not is_given:
         vocabulary = stage.vocabulary or stage.language
         assert vocabulary is not None
         config |= {
@@ -60,8 +60,7 @@ def _build(recipe: Recipe, stage: Stage, name: str, options: TrainOptions) -> An
             "max_position_embeddings": recipe.model_max_length[vocabulary],
         }
         config |= {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 3}
-        return modules.CLASSES[name](modules.CLASSES[name].config_class(**config))
-    return modules.CLASSES[name].from_config(config)
+    return modules.CLASSES[name](modules.CLASSES[name].config_class(**config))
 
 
 def plan(recipe: Recipe, name: str, options: TrainOptions) -> list[tuple[str, str]]:

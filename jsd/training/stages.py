@@ -28,8 +28,8 @@ from jsd.training.corpora.shards import Shards
 from jsd.training.corpora.words import read_vocabulary
 from jsd.training.dataloader import dataloader
 from jsd.training.latents import LATENTS_FILE, MADE_OF, add_weights, corpus_latents, encode_corpus, holds
-from jsd.training.logs import Log, draw_samples, reconstruct
-from jsd.training.loop import CHECKPOINT_FILE, check_settings, train
+from jsd.training.logs import draw_samples, reconstruct, train_logged
+from jsd.training.loop import CHECKPOINT_FILE, check_settings
 from jsd.training.lora import run_lora
 from jsd.training.objectives import (
     Losses,
@@ -44,7 +44,6 @@ from jsd.training.recipes import PHRASES, STYLES_DRAWN, Recipe, Stage
 from jsd.training.starting import (
     TrainOptions,
     alphas_cumprod,
-    description,
     own_guidance,
     run_settings,
     scheduler_config,
@@ -100,21 +99,8 @@ def run_stage(recipe: Recipe, name: str, options: TrainOptions) -> Path:
         torch.manual_seed(options.seed)
         run = Run(recipe, stage, options, corpus)
     trained = deepcopy(run.trained).cpu() if options.processes.is_divided else run.trained
-    with closing(run), Log(folder, options.processes.is_first) as log:
-        log.describe(description(recipe, stage, options))
-        ema, steps, seconds = train(
-            stage,
-            run.trained,
-            run.loss,
-            folder,
-            settings=settings,
-            checkpointing_steps=options.checkpointing_steps,
-            max_train_seconds=options.max_train_seconds,
-            autocast=options.autocast,
-            processes=options.processes,
-            log=log.write,
-            sample=lambda step: log.picture(step, folder / "samples" / f"{step:06}.png", run.sample),
-        )
+    with closing(run):
+        ema, said = train_logged(recipe, stage, options, folder, run, run.trained, settings)
     ema.copy_to(run.trained.parameters())
     if options.processes.is_divided:
         trained.load_state_dict(options.processes.whole(run.trained.state_dict()))
@@ -124,8 +110,7 @@ def run_stage(recipe: Recipe, name: str, options: TrainOptions) -> Path:
     # In one move: a later stage must not start from half a model.
     with replacing_folder(folder / "model") as partial:
         run.export(partial)
-    done = {"steps": steps, "seconds": round(seconds, 1)}
-    write_json(folder / "run.json", {**description(recipe, stage, options), **done})
+    write_json(folder / "run.json", said)
     return folder / "model"
 
 

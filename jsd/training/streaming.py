@@ -27,12 +27,11 @@ from tqdm import tqdm
 from jsd.devices import choose_placement
 from jsd.errors import CheckpointError, CorpusError, Note
 from jsd.i18n import _
-from jsd.images.opening import load_image
 from jsd.prompting.tokenizer import JapaneseTokenizer
 from jsd.training import modules
 from jsd.training.corpora.records import HELD_OUT, Record, times
 from jsd.training.corpora.shards import Shards
-from jsd.training.latents import BATCH_SIZE, encode_pictures
+from jsd.training.latents import BATCH_SIZE, add_weights, encode_pictures
 from jsd.training.recipes import Stage
 from jsd.training.sharding import Engine, make_files
 
@@ -57,7 +56,9 @@ class LatentsTask:
         )
 
         def encode(index: int) -> bytes:
-            images = [square(load_image(one.image), self.size_px) for one in self.shards.records(index)]
+            images = [
+                square(self.shards.image(index, one.key, one.image), self.size_px) for one in self.shards.records(index)
+            ]
             size = max(1, BATCH_SIZE * 128**2 // self.size_px**2)  # 32 of 512 px would take 13 GB
             parts = [
                 encode_pictures(np.stack(images[first : first + size]), vae, self.size_px).half().numpy()
@@ -78,8 +79,7 @@ def square(image: Image.Image, size_px: int) -> NDArray[np.uint8]:
 def latents_paths(shards: Shards, vae: Any, size_px: int) -> list[Path]:
     """Where the latents of each shard are, or will be."""
     whole = hashlib.sha256(f"{size_px}/{shards.digest}".encode())
-    for weights in vae.state_dict().values():
-        whole.update(weights.detach().float().cpu().numpy().tobytes())
+    add_weights(whole, vae)
     folder = shards.folder / LATENTS / whole.hexdigest()[:16]
     return [folder / f"{index:05}.npy" for index in range(len(shards.counts))]
 

@@ -140,7 +140,15 @@ def test_what_a_jpeg_cannot_hold_is_left_out_and_said(
 
 @pytest.mark.parametrize("suffix", FORMATS)
 @pytest.mark.parametrize(
-    "text", ["Screenshot", '{"nodes": [{"a": "1, 2", "b": "3: 4"}]}', "猫の写真\n撮影 2024", "", "Steps: 3, Seed: 4"]
+    "text",
+    [
+        "Screenshot",
+        "上野にて\nCamera: Sony A7, Lens: 50mm, ISO: 100",
+        '{"nodes": [{"a": "1, 2", "b": "3: 4"}]}',
+        "猫の写真\n撮影 2024",
+        "",
+        "Steps: 3, Seed: 4",
+    ],
 )
 def test_what_another_program_noted_is_no_prompt(suffix: str, text: str, tmp_path: Path) -> None:
     path = tmp_path / f"a.{suffix}"

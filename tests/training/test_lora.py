@@ -2,6 +2,7 @@
 
 import json
 import random
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,13 +21,16 @@ from jsd.models.lora import VERSION, read_lora
 from jsd.models.record import folder_digest
 from jsd.options import SamplingOptions
 from jsd.training.adapters import add_adapters, switched_off, trigger_of, write_lora
+from jsd.training.corpora.describing import write_sheet
 from jsd.training.corpora.records import Record
+from jsd.training.corpora.shards import import_pictures
 from jsd.training.evaluation.subject import evaluate_lora
 from jsd.training.lora import LoraRun, called, own_pictures, prior_prompts, run_lora, said_caption
 from jsd.training.recipes import LORA, LORA_FULL, PRIOR_PROMPTS, Recipe
 from jsd.training.starting import TrainOptions
 from runs.subject import write
 from tests.toy_sdxl import write_toy_sdxl_folder
+from training.corpora.test_records import png
 
 TRIGGER = "モコ"
 ADAPTER = replace(LORA.stages["lora"].adapter, rank=2, num_prior_pictures=4, prior_batch_size=2)  # type: ignore[type-var]
@@ -284,3 +288,15 @@ def test_the_report_tells_learnt_from_left_alone(
         reports.append(report["others"])
     assert reports[0]["moved"] < 1e-3 and reports[0]["to_subject_with"] == reports[0]["to_subject_without"]
     assert reports[1]["moved"] > 0.5 and reports[1]["to_subject_with"] < 0.2 * reports[1]["to_subject_without"]
+
+
+def test_of_an_imported_corpus_its_records_are_learnt_and_not_what_lies_around_them(tmp_path: Path) -> None:
+    items = [Record(f"{number}.png", png(), ("モコ",)) for number in range(2)]
+    shards, _noted = import_pictures(items, {}, tmp_path / "mine", lambda read: None)
+    write_sheet(shards, tmp_path / "mine" / "sheet")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert [one.record.key for one in own_pictures(tmp_path / "mine", TRIGGER)] == ["0.png", "1.png"]
+    (tmp_path / "mine" / "corpus.json").write_text('{"description": {}}')
+    with pytest.raises(CorpusError, match="jsd data import"):
+        own_pictures(tmp_path / "mine", TRIGGER)

@@ -2,17 +2,25 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from diffusers import DDIMScheduler
+from diffusers import AutoencoderTiny, DDIMScheduler
 from toy_recipe import TOY
 
-from jsd.errors import CheckpointError
+from jsd.errors import CheckpointError, ModelFolderError
 from jsd.models.configs import GUIDANCE_SCALE, guidance_scale
 from jsd.training import modules
 from jsd.training.recipes import MINI
 from jsd.training.starting import alphas_cumprod
+
+TINY_BLOCKS: dict[str, Any] = {
+    "encoder_block_out_channels": (16, 16),
+    "decoder_block_out_channels": (16, 16),
+    "num_encoder_blocks": (1, 1),
+    "num_decoder_blocks": (1, 1),
+}
 
 
 def test_a_fresh_vae_hides_nothing_in_noise() -> None:
@@ -65,3 +73,21 @@ def test_the_schedulers_config_is_stable_diffusions(tmp_path: Path) -> None:
     assert (config["steps_offset"], config["set_alpha_to_one"], config["clip_sample"]) == (1, False, False)
     assert config["prediction_type"] == "v_prediction"
     assert guidance_scale(tmp_path) == GUIDANCE_SCALE, "a recipe without its own leaves Stable Diffusion's"
+
+
+@pytest.mark.parametrize("is_half", [False, True])
+def test_weights_are_found_where_drawing_finds_them(tmp_path: Path, is_half: bool) -> None:
+    vae = modules.build("vae", TOY.components["vae"])
+    place = tmp_path / "vae"
+    vae.save_pretrained(place, variant="fp16" if is_half else None)
+    index = {"weight_map": {"gone": "gone.safetensors"}}  # of shards that are no longer there
+    (place / "diffusion_pytorch_model.safetensors.index.json").write_text(json.dumps(index))
+    torch.testing.assert_close(modules.load("vae", tmp_path).state_dict(), vae.state_dict(), rtol=0, atol=0)
+
+
+def test_what_cannot_be_trained_with_is_told_before(tmp_path: Path) -> None:
+    AutoencoderTiny(**TINY_BLOCKS).save_pretrained(tmp_path / "vae")
+    with pytest.raises(ModelFolderError, match=r"AutoencoderKL.*AutoencoderTiny"):
+        modules.load("vae", tmp_path)
+    with pytest.raises(ModelFolderError, match=r"unet.config\.json"):
+        modules.load("unet", tmp_path)

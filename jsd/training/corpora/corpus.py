@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from tqdm import tqdm
 
 from jsd.atomic import replacing_folder
-from jsd.errors import CorpusError, InvalidInputError, MissingExtraError
+from jsd.errors import CorpusError, InvalidInputError
 from jsd.i18n import _
 from jsd.training.corpora.captions import Words
 from jsd.training.corpora.concepts import (
@@ -23,7 +23,7 @@ from jsd.training.corpora.concepts import (
     select_concepts,
 )
 from jsd.training.corpora.sources import SOURCES, fetch_source, read_font, read_members
-from jsd.training.corpora.sprites import Sprites
+from jsd.training.corpora.sprites import Sprites, rasterise
 from jsd.training.corpora.styles import BACKGROUNDS, CORPUS_STYLES, DEFAULT_STYLE, SIZE_PX, over
 
 NOTO_STRIKE_PX = 109  # the only size of the bitmaps in Noto Color Emoji
@@ -205,16 +205,9 @@ def _read_drawings(picture_set: str, concepts: list[Concept], sources: Path) -> 
     for name, content in read_members(package, (".webp", ".svg")):
         code = Path(name).stem.replace("-fe0f", "")
         if code in wanted:
-            found[code] = _fit(_rasterise(content) if name.endswith(".svg") else Image.open(io.BytesIO(content)))
+            is_svg = name.endswith(".svg")
+            found[code] = _fit(rasterise(content.decode(), 2 * SIZE_PX) if is_svg else Image.open(io.BytesIO(content)))
     return found
-
-
-def _rasterise(svg: bytes) -> Image.Image:
-    try:
-        import resvg_py
-    except ImportError:
-        raise MissingExtraError("resvg-py", "train") from None
-    return Image.open(io.BytesIO(bytes(resvg_py.svg_to_bytes(svg_string=svg.decode(), width=2 * SIZE_PX))))
 
 
 def _draw_glyph(font: ImageFont.FreeTypeFont, emoji: str) -> Image.Image | None:

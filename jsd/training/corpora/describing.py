@@ -4,11 +4,8 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from html import escape
-from io import BytesIO
 from pathlib import Path
 from typing import Any
-
-from PIL import Image
 
 from jsd.atomic import replacing_folder, write_file
 from jsd.batch.sheet import PAGE
@@ -27,7 +24,6 @@ def describe(shards: Shards, tokenizer: JapaneseTokenizer) -> Iterator[tuple[str
     tokens: list[int] = []
     unread: Counter[str] = Counter()
     known: dict[str, int] = {}
-    digests: Counter[str] = Counter()
     twice: dict[str, list[str]] = {}
     columns: dict[str, None] = {}
     for index in shards.filled:
@@ -37,7 +33,6 @@ def describe(shards: Shards, tokenizer: JapaneseTokenizer) -> Iterator[tuple[str
         for row in rows:
             widths.append(row["width"])
             heights.append(row["height"])
-            digests[row["digest"]] += 1
             twice.setdefault(row["digest"], []).append(row["key"])
             for text in row["captions"]:
                 if text not in known:
@@ -56,7 +51,7 @@ def describe(shards: Shards, tokenizer: JapaneseTokenizer) -> Iterator[tuple[str
     yield _("captions that are cut at {length} tokens", length=tokenizer.model_max_length), f"{cut:,}"
     named = " ".join(f"{text} ({count:,})" for text, count in unread.most_common(4 * NUM_NAMED))
     yield _("characters that the vocabulary lacks"), f"{len(unread):,}  {named}".rstrip()
-    copies = [twice[digest] for digest, count in digests.items() if count > 1]
+    copies = [keys for keys in twice.values() if len(keys) > 1]
     named = "; ".join(" = ".join(keys[:3]) for keys in copies[:NUM_NAMED])
     yield _("pictures that are there twice"), f"{sum(len(keys) - 1 for keys in copies):,}  {named}".rstrip()
 
@@ -83,8 +78,7 @@ def write_sheet(shards: Shards, folder: Path) -> Path:
                 continue
             for row in shards.table(index, ["key", "image", "captions"]).take(rows).to_pylist():
                 name = f"{len(figures):02}.jpg"
-                with Image.open(BytesIO(row["image"])) as image:
-                    small = image.convert("RGB")
+                small = shards.image(index, row["key"], row["image"])
                 small.thumbnail((SAMPLE_PX, SAMPLE_PX))
                 small.save(place / name, quality=85)
                 figures.append(_figure(name, row))

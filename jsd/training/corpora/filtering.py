@@ -21,7 +21,6 @@ from PIL import Image, ImageDraw
 from jsd.devices import choose_placement
 from jsd.errors import InvalidInputError
 from jsd.i18n import N_, _
-from jsd.images.opening import load_image
 from jsd.models.folder import ModelFolder
 from jsd.safety import find_checker
 from jsd.scoring import Scorer, load_scorer
@@ -58,7 +57,8 @@ class ScoreTask:
             captions = _Captions(scorer, records)
             columns: dict[str, list[Any]] = {name: [] for name in ("similarity", "shuffled", "phash", "safety")}
             for first in range(0, len(records), BATCH_SIZE):
-                images = [load_image(record.image) for record in records[first : first + BATCH_SIZE]]
+                some = records[first : first + BATCH_SIZE]
+                images = [self.shards.image(index, one.key, one.image) for one in some]
                 features = scorer.image_features(images)  # (B, D)
                 for row, (image, one) in enumerate(zip(images, features, strict=True), start=first):
                     columns["similarity"].append(captions.similarity(row, one))

@@ -55,13 +55,11 @@ def _discs(
         canvas[mask] = canvas[mask] * (1 - share) + np.array(colour, np.float32) * share
 
 
-def _clouds(
-    canvas: NDArray[np.float32], rng: np.random.Generator, count: int, colour: Colour = (255, 255, 255)
-) -> None:
+def _clouds(canvas: NDArray[np.float32], rng: np.random.Generator, count: int) -> None:
     for _ in range(count):
         x, y = rng.uniform(0.05, 0.95), rng.uniform(0.06, 0.9)
         for dx in (-0.09, -0.03, 0.04, 0.1):
-            _discs(canvas, rng, 1, (0.04, 0.075), colour, (x + dx, y, x + dx + 0.01, y + 0.02), 0.85)
+            _discs(canvas, rng, 1, (0.04, 0.075), (255, 255, 255), (x + dx, y, x + dx + 0.01, y + 0.02), 0.85)
 
 
 def sky(rng: np.random.Generator) -> NDArray[np.float32]:
@@ -91,7 +89,6 @@ def beach(rng: np.random.Generator) -> NDArray[np.float32]:
 
 def grass(rng: np.random.Generator) -> NDArray[np.float32]:
     canvas = _fade((150, 210, 250), (220, 240, 252))
-    _clouds(canvas[: SIDE // 2], rng, 0)
     _below(canvas, rng.uniform(0.4, 0.55) + _waves(rng, 0.02, 1.5), (130, 200, 90), (70, 150, 60))
     for _ in range(int(rng.integers(6, 14))):
         _discs(

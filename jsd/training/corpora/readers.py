@@ -211,6 +211,8 @@ def _webdataset(source: Path, shards: list[Path], caption: str | None) -> Iterat
                     else:
                         columns = _json(sample.get("json", b"{}"))
                         key = f"{name}/{sample['__key__']}.{found}"
+                        more = [one for one in sample if f".{one.lower()}" in PICTURES and one != found]
+                        yield from (Noted(f"{name}/{sample['__key__']}.{one}", DUPLICATE) for one in more)
                         try:
                             columns |= {"txt": _text(sample["txt"])} if "txt" in sample else {}
                         except UnicodeDecodeError as error:
@@ -230,7 +232,7 @@ def _webdataset(source: Path, shards: list[Path], caption: str | None) -> Iterat
 def _json(data: bytes) -> dict[str, Any]:
     try:
         columns = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return columns if isinstance(columns, dict) else {}
 
@@ -257,7 +259,11 @@ def _parquet(source: Path, files: list[Path], image: str | None, caption: str | 
         number = 0
         try:
             for batch in opened.iter_batches(ROWS_AT_ONCE):
-                for row in batch.to_pylist():
+                for row in _rows(batch):
+                    if isinstance(row, Exception):
+                        yield Noted(f"{name}/{number}", DAMAGED, str(row).partition("\n")[0])
+                        number += 1
+                        continue
                     file = _file(row.pop(pictures))
                     said = None if key is None else row.pop(key) if key == "key" else row[key]
                     own = f"{name}/{number}" if said is None else str(said)
@@ -268,7 +274,7 @@ def _parquet(source: Path, files: list[Path], image: str | None, caption: str | 
                         yield Noted(own, OUTSIDE, file)
                     else:
                         yield _record(own, folder / place, row, caption)
-        except (OSError, arrow.ArrowException, ValueError, OverflowError) as error:  # of text that is none, too
+        except (OSError, arrow.ArrowException) as error:
             yield Noted(f"{name}/{number}", DAMAGED, str(error).partition("\n")[0])
     if len(without) == len(files):
         raise CorpusError(
@@ -279,6 +285,15 @@ def _parquet(source: Path, files: list[Path], image: str | None, caption: str | 
             choices=", ".join(choices),
             value=", ".join(parquet.read_schema(without[0]).names),
         )
+
+
+def _rows(batch: Any) -> Iterator[dict[str, Any] | Exception]:
+    """Of a record batch; in place of one whose text is none, or whose date is out of range, the reason."""
+    for number in range(batch.num_rows):
+        try:
+            yield batch.slice(number, 1).to_pylist()[0]
+        except (ValueError, OverflowError) as error:
+            yield error
 
 
 def _has_pictures(path: Path, image: str | None) -> bool:
@@ -311,7 +326,7 @@ def _record(
     weights = columns.pop("weights", None)
     try:
         given = tuple(map(float, weights)) if isinstance(weights, list) else ()
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         return Noted(key, DAMAGED, str(error))
     if given and not (min(given) >= 0 and 0 < sum(given) < math.inf):
         return Noted(key, DAMAGED, f"weights {weights}")

@@ -89,6 +89,8 @@ def usable(source: Iterable[Record | Noted], seen: set[int] | None = None) -> It
         if isinstance(item, Noted):
             yield [replace(item, detail=as_utf8(item.detail))]
             continue
+        columns = {as_utf8(name): value for name, value in item.columns.items()}
+        item = replace(item, line=as_utf8(item.line), columns=columns)
         name = hash(item.key)
         said = [" ".join(as_utf8(one).split()) for one in item.captions]
         weights = item.weights if len(item.weights) == len(said) else (0.0,) * len(said)
@@ -145,7 +147,8 @@ def _changes(opened: Image.Image) -> Iterator[str]:
         yield ANIMATED  # its first frame is taken
     if opened.mode == "CMYK":
         yield CMYK
-    if opened.mode.startswith("I"):
+    # Pillow opens 16 bits a channel as 8: only what it will decode says so.
+    if opened.mode.startswith("I") or any(";16" in str(tile.args) for tile in getattr(opened, "tile", ())):
         yield DEEP
     if exif_value(opened, ExifTags.Base.Orientation) not in (None, 1):
         yield ROTATED

@@ -19,8 +19,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from jsd.atomic import write_file, write_json, write_text
-from jsd.errors import CorpusError, InvalidInputError
+from jsd.errors import CorpusError, ImageFileError, InvalidInputError
+from jsd.images.opening import load_image
 from jsd.training.corpora.arrow import import_arrow
 from jsd.training.corpora.readers import STATE_FILE
 from jsd.training.corpora.records import Noted, Picture, Record, as_utf8, usable
@@ -84,14 +87,24 @@ class Shards:
         try:
             table = parquet.read_table(self.path(index), columns=columns)
         except (OSError, arrow.ArrowException) as error:
-            raise CorpusError(
-                "shards.damaged",
-                "the shard {path} cannot be read: {reason}; remove {folder} and import the pictures again",
-                path=self.path(index),
-                reason=str(error).partition("\n")[0],
-                folder=self.folder,
-            ) from error
+            raise self._damaged(index, str(error).partition("\n")[0]) from error
         return table
+
+    def image(self, index: int, key: str, data: bytes | Path) -> Image.Image:
+        """A picture of that shard; CorpusError names both where it cannot be read any more."""
+        try:
+            return load_image(data)
+        except ImageFileError as error:
+            raise self._damaged(index, f"{key}: {error.params.get('reason', error)}") from error
+
+    def _damaged(self, index: int, reason: str) -> CorpusError:
+        return CorpusError(
+            "shards.damaged",
+            "the shard {path} cannot be read: {reason}; remove {folder} and import the pictures again",
+            path=self.path(index),
+            reason=reason,
+            folder=self.folder,
+        )
 
     def columns(self, index: int) -> list[str]:
         _, parquet = import_arrow()
@@ -155,6 +168,8 @@ def open_output(folder: Path, description: dict[str, Any]) -> None:
     """A folder that is new, or one that the same work was begun in; what another import left in it goes."""
     state = read_state(folder)
     found = {path.name for path in folder.iterdir()} - LEFT_BY_DESKTOPS if folder.is_dir() else set()
+    half = {name for name in found if name.startswith(tuple(f".{own}{mark}" for own in OURS for mark in ".-"))}
+    found -= half  # which a killed command was writing
     strange = (folder.exists() and not folder.is_dir()) or found - OURS
     if strange or (found and (state is None or "description" not in state)):
         raise InvalidInputError(
@@ -163,12 +178,16 @@ def open_output(folder: Path, description: dict[str, Any]) -> None:
             field="output",
             value=folder,
         )
-    if state is None or state.get("description") != description:
-        for path in list(folder.iterdir()) if folder.is_dir() else []:  # the folder itself may be a link
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
+    is_other = state is None or state.get("description") != description
+    there = sorted(folder.iterdir(), key=lambda path: path.name == STATE_FILE) if folder.is_dir() else []
+    for path in there:  # what says whose they are goes last; the folder itself may be a link
+        if not is_other and path.name not in half:
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    if is_other:
         write_json(folder / STATE_FILE, {"description": description})
     (folder / SHARDS).mkdir(parents=True, exist_ok=True)
 

@@ -139,14 +139,14 @@ def read_drawings(
                 if code in codes and code not in done:
                     done.add(code)
                     sides = [drawn.get(side, icons[side]) for side in ("width", "height")]
-                    yield code, _rasterise(_svg(drawn["body"], *sides), width)
+                    yield code, rasterise(_svg(drawn["body"], *sides), width)
             continue
         code = _plain(Path(name).stem)
         if code in codes and code not in done:
             done.add(code)
             yield (
                 code,
-                _rasterise(content.decode(), width) if name.endswith(".svg") else Image.open(io.BytesIO(content)),
+                rasterise(content.decode(), width) if name.endswith(".svg") else Image.open(io.BytesIO(content)),
             )
 
 
@@ -155,7 +155,7 @@ def _svg(body: str, width: float, height: float) -> str:
     return f'<svg {space} viewBox="0 0 {width} {height}" width="{width}" height="{height}">{body}</svg>'
 
 
-def _rasterise(svg: str, width: int) -> Image.Image:
+def rasterise(svg: str, width: int) -> Image.Image:
     try:
         import resvg_py
     except ImportError:

@@ -20,7 +20,7 @@ from jsd.i18n import _
 from jsd.images.opening import load_image
 from jsd.options import SamplingOptions
 from jsd.pipeline import Pipeline
-from jsd.prompting.emphasis import without_emphasis
+from jsd.prompting.emphasis import parse_emphasis, without_emphasis
 from jsd.scoring import Scorer
 from jsd.training.corpora.records import Record
 from jsd.training.corpora.shards import Shards
@@ -91,10 +91,22 @@ def _spaced(shards: Shards) -> list[Record]:
 def read_texts(path: Path) -> list[tuple[str, str]]:
     """(group, prompt) of each line: «prompt», or as `prompt_sets` has them; # begins a comment."""
     found = []
-    for line in map(str.rstrip, read_text(path, "prompts").splitlines()):
+    for number, line in enumerate(map(str.rstrip, read_text(path, "prompts").splitlines()), start=1):
         said = _LINE.fullmatch(line)
         if said is not None and not line.startswith("#"):
-            found.append((said["group"] or EVERY, said["text"].strip()))
+            text = said["text"].strip()
+            try:  # before hours of drawing
+                parse_emphasis(SamplingOptions(prompt=text).prompt)
+            except InvalidInputError as error:
+                raise InvalidInputError(
+                    "evaluate.line",
+                    "{field} must be a file of prompts that can be drawn, and line {line} of {value} cannot: {reason}",
+                    field="prompts",
+                    line=number,
+                    value=path,
+                    reason=str(error),
+                ) from error
+            found.append((said["group"] or EVERY, text))
     texts = {text for _, text in found}
     if len(texts) < 2:
         raise InvalidInputError(

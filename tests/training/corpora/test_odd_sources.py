@@ -3,7 +3,9 @@
 import io
 import json
 import os
+import struct
 import tarfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from PIL import Image
 from jsd.prompting.tokenizer import JapaneseTokenizer
 from jsd.training.corpora.describing import describe
 from jsd.training.corpora.readers import read_source
-from jsd.training.corpora.records import DAMAGED, NOT_READ, Noted, Picture, Record, usable
+from jsd.training.corpora.records import DAMAGED, DEEP, DUPLICATE, NO_CAPTION, NOT_READ, Noted, Picture, Record, usable
 from jsd.training.corpora.shards import Shards, import_pictures
 from runs.blocks import ROOT
 from training.corpora.test_records import folder, imagefolder, paths, png, webdataset
@@ -27,8 +29,9 @@ def imported(source: Path, output: Path) -> tuple[list[Record], list[Noted]]:
 
 
 def tar(place: Path, said: object) -> None:
+    said = said if isinstance(said, bytes) else json.dumps(said).encode()
     with tarfile.open(place / "0.tar", "w") as archive:
-        for name, data in (("a.png", png()), ("a.json", json.dumps(said).encode()), ("b.png", png("blue"))):
+        for name, data in (("a.png", png()), ("a.json", said), ("b.png", png("blue"))):
             member = tarfile.TarInfo(name)
             member.size = len(data)
             archive.addfile(member, io.BytesIO(data))
@@ -109,6 +112,8 @@ def test_a_name_that_is_no_text_is_spelt_out(source: Path, tmp_path: Path) -> No
     [
         ({"caption": "猫\ud83d"}, (r"猫\ud83d", "青")),
         ({"caption": "猫", "from": "\ud83d"}, ("猫", "青")),
+        ({"caption": "猫", "\ud83d": 1}, ("猫", "青")),
+        ({"caption": "猫", "weights": [10**400]}, ("青",)),
         ({"caption": "猫", "exif": {}}, ("猫", "青")),
         ({"caption": "猫", "exif": [{"a": {}}]}, ("猫", "青")),
         *(({"caption": "猫", "weights": weights}, ("青",)) for weights in (["x"], [None], [0], [-1], [1e999])),
@@ -188,3 +193,59 @@ def test_a_dot_in_the_name_of_a_shards_picture_is_told(source: Path, tmp_path: P
     records, noted = imported(source, tmp_path / "mine")
     assert [one.key for one in records] == ["0.tar/b.png"]
     assert [(one.key, one.reason) for one in noted] == [("0.tar/photo.1.png", NOT_READ)]
+
+
+def test_of_a_parquet_file_only_the_row_that_is_no_text_is_left_out(source: Path, tmp_path: Path) -> None:
+    ends = pyarrow.array([0, 3, 5, 8], pyarrow.int32()).buffers()[1]
+    text = pyarrow.StringArray.from_buffers(3, ends, pyarrow.py_buffer("猫".encode() + b"\xff\xfe" + "犬".encode()))
+    pyarrow.parquet.write_table(pyarrow.table({"image": [png()] * 3, "text": text}), source / "0.parquet")
+    records, noted = imported(source, tmp_path / "mine")
+    assert [(one.key, one.captions) for one in records] == [("0.parquet/0", ("猫",)), ("0.parquet/2", ("犬",))]
+    assert [(one.key, one.reason) for one in noted] == [("0.parquet/1", DAMAGED)]
+
+
+def test_of_a_sample_with_two_pictures_the_second_is_told(source: Path, tmp_path: Path) -> None:
+    jpeg = io.BytesIO()
+    Image.new("RGB", (80, 80)).save(jpeg, "JPEG")
+    with tarfile.open(source / "0.tar", "w") as archive:
+        for name, data in (("a.png", png()), ("a.jpg", jpeg.getvalue()), ("a.txt", "猫".encode())):
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    records, noted = imported(source, tmp_path / "mine")
+    assert [one.key for one in records] == ["0.tar/a.png"]
+    assert [(one.key, one.reason) for one in noted] == [("0.tar/a.jpg", DUPLICATE)]
+
+
+def test_a_folder_whose_own_name_is_no_text_is_imported_and_gone_on_with(tmp_path: Path) -> None:
+    place = tmp_path / os.fsdecode(b"\x8e\x9b")
+    imagefolder(place)
+    with (place / "metadata.jsonl").open("a", encoding="utf-8") as file:
+        file.write('\n{"file_name": "gone.png", "text": "猫"}\n')
+    output = tmp_path / "mine"
+    for _ in range(2):
+        shards, noted = import_pictures(read_source(place), {"source": str(place)}, output, lambda read: None)
+        assert len(shards) == 2 and [one.key for one in noted] == ["gone.png"]
+
+
+@pytest.mark.parametrize(("mode", "raw"), [(2, 3), (6, 4)], ids=["RGB", "RGBA"])
+def test_sixteen_bits_a_channel_are_made_eight_and_told(mode: int, raw: int, source: Path, tmp_path: Path) -> None:
+    """Pillow reads such PNG files and writes none."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    header = struct.pack(">IIBBBBB", 64, 64, 16, mode, 0, 0, 0)
+    pixels = zlib.compress((b"\0" + b"\x80\x01" * raw * 64) * 64)
+    file = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+    (source / "a.png").write_bytes(file)
+    (source / "a.txt").write_text("灰色", "utf-8")
+    (record,), noted = imported(source, tmp_path / "mine")
+    assert [(one.key, one.reason, one.taken) for one in noted] == [("a.png", DEEP, True)]
+    assert isinstance(record.image, bytes) and record.image[24] == 8, "bits of a channel"
+
+
+def test_json_without_end_is_no_caption(source: Path, tmp_path: Path) -> None:
+    tar(source, b"[" * 100_000)
+    records, noted = imported(source, tmp_path / "mine")
+    assert [one.captions for one in records] == [("青",)] and [one.reason for one in noted] == [NO_CAPTION]

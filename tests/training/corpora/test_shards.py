@@ -89,3 +89,30 @@ def test_a_damaged_shard_is_named(tmp_path: Path) -> None:
     shards.path(1).write_bytes(b"PAR1")
     with pytest.raises(CorpusError, match=r"00001\.parquet"):
         list(shards.records(1))
+
+
+def test_a_picture_that_is_damaged_in_its_shard_is_named_with_it(tmp_path: Path) -> None:
+    shards = run(tmp_path / "mine", iter([Record("a.png", png(), ("猫",)), Record("b.png", png("blue"), ("犬",))]))
+    with pytest.raises(CorpusError, match=r"00000\.parquet.*b\.png"):
+        shards.image(0, "b.png", png()[:60])
+
+
+@pytest.mark.parametrize("left", [".sheet-ab12", ".corpus.json.123.tmp.json", ".left_out.jsonl.9.tmp.jsonl"])
+def test_what_a_killed_command_was_writing_is_no_other_ones(tmp_path: Path, left: str) -> None:
+    for about in (ABOUT, {"source": "others"}):
+        run(tmp_path / "mine")
+        place = tmp_path / "mine" / left
+        place.mkdir() if left == ".sheet-ab12" else place.touch()
+        assert run(tmp_path / "mine", source(2), about).counts
+        assert not place.exists()
+
+
+def test_of_a_folder_that_another_source_takes_what_says_whose_it_is_goes_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(tmp_path / "mine")
+    with monkeypatch.context() as patched:
+        patched.setattr("shutil.rmtree", lambda path: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path / "mine", source(2), {"source": "others"})
+    assert run(tmp_path / "mine", source(2), {"source": "others"}).counts == (2,)

@@ -135,3 +135,10 @@ def test_anybodys_prompts_are_read_whatever_they_hold(tmp_path: Path) -> None:
         ("two", "猫と犬"),
         ("春", "桜"),
     ]
+
+
+@pytest.mark.parametrize("text", ["(桜:-0.5)", "桜" * 10_001])
+def test_a_prompt_that_cannot_be_drawn_is_told_by_its_line_before_the_first_is_drawn(tmp_path: Path, text: str) -> None:
+    (tmp_path / "prompts.txt").write_text(f"猫\n\n{text}\n", "utf-8")
+    with pytest.raises(InvalidInputError, match=r"line 3 of .*prompts\.txt"):
+        read_texts(tmp_path / "prompts.txt")
