@@ -7,7 +7,6 @@ draws once before it is measured.
 """
 
 import argparse
-import json
 import os
 import subprocess
 import sys
@@ -17,7 +16,8 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
-ROOT = Path(__file__).resolve().parents[1]
+from benchmarks.measure import ROOT, measure_apart
+
 POLICIES = ("passive", "active")
 # One process with as many threads as torch takes by itself.
 NEIGHBOUR = "import torch; a = torch.randn(2000, 2000); print('computes', flush=True)\nwhile True: a @ a"
@@ -40,12 +40,7 @@ def neighbour(*, is_there: bool) -> Iterator[None]:
 
 def drawing_seconds(task: dict[str, object], policy: str) -> list[float]:
     """Of each picture."""
-    command = [sys.executable, "-m", "benchmarks.measure", json.dumps(task)]
-    environment = {**os.environ, "OMP_WAIT_POLICY": policy}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
-    if done.returncode != 0:
-        raise SystemExit(done.stderr)
-    return [sum(phases.values()) for phases in json.loads(done.stdout.splitlines()[-1])["phases"]]
+    return [sum(phases.values()) for phases in measure_apart(task, OMP_WAIT_POLICY=policy)["phases"]]
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -23,11 +23,10 @@ from tempfile import TemporaryDirectory
 from time import monotonic, perf_counter
 from typing import Any
 
-from benchmarks.measure import PROMPT, Task, hardware, importer
+from benchmarks.measure import PROMPT, ROOT, Task, difference, hardware, importer
 from jsd.atomic import write_json
 from jsd.models.configs import read_json
 
-ROOT = Path(__file__).resolve().parents[1]
 MODELS = ("full", "sdxl")
 BATCHES = (1, 4)
 Row = dict[str, Any]
@@ -179,15 +178,6 @@ def forget() -> None:
 
 def said(error: Exception) -> str:
     return f"{type(error).__name__}: {str(error)[:300]}"
-
-
-def difference(picture: Any, reference: Any) -> list[float]:
-    """Of 255: on average, and at most."""
-    import numpy as np
-
-    first, second = (np.asarray(one.convert("RGB"), dtype=np.float64) for one in (picture, reference))
-    differences = np.abs(first - second)
-    return [float(differences.mean()), float(differences.max())]
 
 
 def guard(folder: Path, device: str, dtype: str) -> Row:

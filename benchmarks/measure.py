@@ -1,8 +1,10 @@
 """One variant, measured in a process of its own: `python -m benchmarks.measure JSON`; benchmarks.run calls it."""
 
 import json
+import os
 import platform
 import resource
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -11,6 +13,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+ROOT = Path(__file__).resolve().parents[1]
 PROMPT = "サラリーマン 油絵"
 SEED = 0
 SCHEDULER = "DPMSolverMultistep"
@@ -41,6 +44,25 @@ class Measured:
 
 # Draws a batch of the prompt: (the first picture, seconds by phase, of all of them).
 Draw = Callable[[int], tuple[Any, dict[str, float]]]
+
+
+def measure_apart(task: dict[str, Any], **environment: str) -> dict[str, Any]:
+    """What a process of its own says of a `Task`."""
+    command = [sys.executable, "-m", "benchmarks.measure", json.dumps(task)]
+    done = subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise SystemExit(f"{task} failed:\n{done.stderr}")
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def difference(picture: Any, other: Any) -> tuple[float, int]:
+    """How two pictures differ, of 255: on average, and at most. Faster is worth nothing if it draws something else."""
+    import numpy as np
+
+    first, second = (np.asarray(one.convert("RGB"), dtype=np.float64) for one in (picture, other))
+    differences = np.abs(first - second)
+    return float(differences.mean()), int(differences.max())
 
 
 def measure(task: Task) -> Measured:

@@ -13,11 +13,10 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from benchmarks.measure import hardware
+from benchmarks.measure import ROOT, hardware
 from jsd.atomic import write_json
 from runs.screenshot import PHONE, SIZE, browser, free_port, missing_browser, serving, wait_for
 
-ROOT = Path(__file__).resolve().parents[1]
 FIRST_PAINT = "return performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
 
 

@@ -10,12 +10,9 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from time import perf_counter
 
-from benchmarks.measure import hardware
+from benchmarks.measure import PROMPT, ROOT, hardware
 from jsd.atomic import write_json
 from jsd.models.record import folder_digest
-
-ROOT = Path(__file__).resolve().parents[1]
-PROMPT = "サラリーマン 油絵"
 
 
 def measure(folder: Path, device: str, num_steps: int) -> tuple[float, float]:

@@ -19,13 +19,12 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from benchmarks.measure import hardware
+from benchmarks.measure import ROOT, hardware
 from jsd import Pipeline, SamplingOptions
 from jsd.atomic import write_json
 from jsd.options import OPTIONS
 from jsd.scoring import Scorer, load_scorer
 
-ROOT = Path(__file__).resolve().parents[1]
 PROMPTS = ROOT / "jsd" / "training" / "evaluation" / "sets" / "known.txt"
 BATCH = 8
 DEFAULT = "DPMSolverMultistep"

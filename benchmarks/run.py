@@ -7,8 +7,6 @@ slows down slows all of them. A figure is the median; ratios are to the first im
 """
 
 import argparse
-import json
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -16,10 +14,12 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.measure import PHASES
+from PIL import Image
+
+from benchmarks.measure import PHASES, ROOT, difference, measure_apart
+from jsd.atomic import write_json
 from jsd.models.record import folder_digest
 
-ROOT = Path(__file__).resolve().parents[1]
 IMPLEMENTATIONS = ("diffusers", "jsd", "openvino")  # the last: ours by that engine
 DTYPES = ("float32", "bfloat16", "float16")
 
@@ -44,7 +44,7 @@ def build_parser() -> argparse.ArgumentParser:
 def run_all(args: argparse.Namespace, scratch: Path) -> dict[str, list[dict[str, Any]]]:
     """variant -> what each of its processes measured; the last picture of each is scratch/VARIANT.png."""
     variants = [(implementation, dtype) for dtype in args.dtypes for implementation in args.implementations]
-    measured: dict[str, list[dict[str, Any]]] = {" ".join(variant): [] for variant in variants}
+    found: dict[str, list[dict[str, Any]]] = {" ".join(variant): [] for variant in variants}
     for number in range(args.rounds):
         for implementation, dtype in variants:
             name = f"{implementation} {dtype}"
@@ -58,12 +58,8 @@ def run_all(args: argparse.Namespace, scratch: Path) -> dict[str, list[dict[str,
                 "images": args.images,
                 "picture": str(scratch / f"{name}.png"),
             }
-            command = [sys.executable, "-m", "benchmarks.measure", json.dumps(task)]
-            done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-            if done.returncode != 0:
-                raise SystemExit(f"{name} failed:\n{done.stderr}")
-            measured[name].append(json.loads(done.stdout.splitlines()[-1]))
-    return measured
+            found[name].append(measure_apart(task))
+    return found
 
 
 def summarise(processes: list[dict[str, Any]]) -> Row:
@@ -80,21 +76,11 @@ def summarise(processes: list[dict[str, Any]]) -> Row:
     }
 
 
-def difference(path: Path, other: Path) -> tuple[float, int]:
-    """How two pictures differ, of 255: on average, and at most. Faster is worth nothing if it draws something else."""
-    import numpy as np
-    from PIL import Image
-
-    first, second = (np.asarray(Image.open(one).convert("RGB"), dtype=np.float64) for one in (path, other))
-    differences = np.abs(first - second)
-    return float(differences.mean()), int(differences.max())
-
-
 def build_report(args: argparse.Namespace, measured: dict[str, list[dict[str, Any]]], scratch: Path) -> dict[str, Any]:
     rows = {name: summarise(processes) for name, processes in measured.items()}
     baseline = next(iter(rows))
     for name, row in rows.items():
-        mean, most = difference(scratch / f"{name}.png", scratch / f"{baseline}.png")
+        mean, most = difference(*(Image.open(scratch / f"{one}.png") for one in (name, baseline)))
         row.update(difference=mean, largest_difference=most)
     first = measured[baseline][0]
     return {
@@ -150,8 +136,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     with tempfile.TemporaryDirectory() as scratch:
         report = build_report(args, run_all(args, Path(scratch)), Path(scratch))
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    args.output.write_text(json.dumps(report, ensure_ascii=False, indent=2) + "\n", "utf-8")
+    write_json(args.output, report)
     print(as_table(report))
     print(f"\n{args.output}")
     return 0

@@ -26,7 +26,7 @@ from diffusers.schedulers import DDPMScheduler
 from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 
-from benchmarks.measure import hardware
+from benchmarks.measure import ROOT, hardware
 from jsd.atomic import write_json
 from jsd.devices import dtype_name, fast_dtype, synchronize
 from jsd.models.configs import read_json
@@ -37,7 +37,6 @@ from jsd.training.objectives import Losses, denoising_loss
 from jsd.training.recipes import Stage
 from jsd.training.starting import alphas_cumprod, step_generator
 
-ROOT = Path(__file__).resolve().parents[1]
 LEARNING_RATE, MAX_GRAD_NORM, SNR_GAMMA = 1e-5, 1.0, 5.0  # the example's; the last is ours
 
 

@@ -11,6 +11,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from jsd.atomic import write_json
 from runs.blocks import DOCS, ROOT, clear
 
 PROMPTS = ROOT / "jsd" / "training" / "evaluation" / "sets" / "natural.txt"
@@ -108,7 +109,7 @@ def main() -> None:
         accuracy = json.loads((place / f"report-{name}" / "report.json").read_text("utf-8"))["accuracy"]
         report[f"trained on {name}"] = {group: [value["top1"], value["top5"]] for group, value in accuracy.items()}
     report = {"exchanged share": args.exchanged, "steps": args.steps, **report}
-    (DOCS / "results" / "filtered.json").write_text(json.dumps(report, ensure_ascii=False, indent=2) + "\n", "utf-8")
+    write_json(DOCS / "results" / "filtered.json", report)
     print(json.dumps(report, ensure_ascii=False, indent=2))
 
 

@@ -72,8 +72,6 @@ def results_block(reports: dict[str, Report]) -> str:
     _check_comparable(reports)
     lines = [_row("", ["guidance", *COLUMNS.values()]), _row("---", ["---"] * (1 + len(COLUMNS)))]
     lines += [_row(label, _cells(reports.get(name))) for name, label in ROWS.items()]
-    if not reports:
-        return "\n".join([*lines, "", "Not measured yet: `runs/evaluate_mini.sh` fills this table.", ""])
     first = next(iter(reports.values()))
     counts = [str(first["accuracy"][group]["drawings"]) for group in COLUMNS]
     gallery = first["gallery"]
@@ -100,8 +98,6 @@ def natural_block(reports: dict[str, Report]) -> str:
             seen = f", {found['colour']:g}" if "colour" in found else ""
             cells.append(f"{found['top5']:g}{seen} ({chance['top5']:g})")
         lines.append(_row(label, [*cells, *(f"{report[measure]:.2f}" for measure in ("sharpness", "diversity"))]))
-    if not reports:
-        return "\n".join([*lines, "", "Not measured yet: `runs/evaluate_mini.sh` fills this table.", ""])
     first = next(iter(reports.values()))
     counts = [str(first["accuracy"][group]["drawings"]) for group in NATURAL_COLUMNS]
     guidances = ", ".join(f"{report['guidance_scale']:g}" for report in reports.values())
@@ -133,8 +129,7 @@ def scored_block(folder: Path = RESULTS) -> str:
 
 
 def corpus_block(path: Path = CORPUS) -> str:
-    described = path.read_text("utf-8") if path.is_file() else "not described yet\n"
-    return f"```text\n{described}```\n"
+    return f"```text\n{path.read_text('utf-8')}```\n"
 
 
 def _check_comparable(reports: dict[str, Report]) -> None:

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from jsd.atomic import write_json
 from runs.blocks import DOCS, ROOT, clear, write_block
 
 RESULTS = DOCS / "results" / "scale.json"
@@ -157,7 +158,7 @@ def main() -> None:
         shutil.rmtree(place)
     sizes = {"picture": f"{PICTURE_PX} px JPEG", "latents": f"{LATENT_PX} px"}
     results: dict[str, object] = {**sizes, "steps": steps, "streaming": streamed}
-    RESULTS.write_text(json.dumps(results, ensure_ascii=False, indent=2) + "\n", "utf-8")
+    write_json(RESULTS, results)
     for page in PAGES:
         write_block(page, "scale", scale_block())
     print(json.dumps(results, indent=2))

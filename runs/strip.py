@@ -48,8 +48,6 @@ def draw(weights: Path | None, path: Path) -> None:
 
 def strip_block(path: Path = STRIP) -> str:
     """The README's lines on the strip, from what the file says of itself."""
-    if not path.is_file():
-        return "*`python -m runs.strip` draws the picture strip here once the embedded model is trained.*\n"
     with Image.open(path) as image:
         pictures = json.loads(image.info["jsd"])["pictures"]
     prompts = "".join(f"「{picture['prompt']}」" for picture in pictures)
@@ -87,8 +85,6 @@ def sheet_block(path: Path = SHEET) -> str:
     """The lines of the pages on training, a row's prompts a line: few machines have a font to write them into it."""
     from jsd.images.metadata import read_picture_file
 
-    if not path.is_file():
-        return "*`python -m runs.strip` draws the contact sheet here.*\n"
     said = read_picture_file(path).values
     numbered = [f"{number}「{prompt}」" for number, prompt in enumerate(said["prompts"], 1)]
     rows = [f"* {' '.join(numbered[first : first + COLUMNS])}" for first in range(0, len(numbered), COLUMNS)]
