@@ -50,7 +50,7 @@ def build_parser() -> Parser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; an error becomes one line on standard error and an exit code, here and nowhere else."""
-    # Read when torch is loaded. Threads that spin while they wait draw ten times slower beside a busy process.
+    # Read when torch is loaded: threads that spin take 3.5 times as long beside a busy process, docs/benchmarks.md.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     warnings.showwarning = _show_warning  # type: ignore[assignment]  # without the two arguments that nobody passes
     for name in ("stdout", "stderr"):
