@@ -21,6 +21,7 @@ from test_pictures import dribbling
 from jsd.serving.front.requests import read_request
 from jsd.serving.settings import NOTES
 
+REQUESTS = int(os.environ.get("JSD_TEST_REQUESTS", 100))
 LONG = {**PROMPT, "num_inference_steps": 500, "width": 64, "height": 64}
 
 
@@ -51,7 +52,7 @@ def children(pid: int) -> list[int]:
 
 
 def test_many_immediate_requests_are_all_answered(server: Server) -> None:
-    answers = [server.run({**PROMPT, "num_inference_steps": 1}) for _ in range(25)]
+    answers = [server.run({**PROMPT, "num_inference_steps": 1}) for _ in range(REQUESTS)]
     assert {(status, answer["status"]) for status, answer in answers} == {(200, "succeeded")}
 
 
