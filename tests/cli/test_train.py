@@ -220,4 +220,4 @@ def test_a_folder_whose_weights_are_missing_is_named(
     shutil.copytree(toy_folder, half)
     next((half / "vae").glob("*.safetensors")).unlink()
     said = jsd(command, "--stage", "stage2", "--start-from", half)
-    assert said.code == 2 and str(half / "vae") in said.err[-1] and "copy the folder again" in said.err[-1]
+    assert said.code == 2 and str(half / "vae") in said.err[-1] and "fetch the folder again" in said.err[-1]
