@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 from jsd.prompting.concepts import Concept, KnownConcepts
@@ -135,14 +136,13 @@ class Phrases:
         self.ending = [
             (code, word) for code, words in self.usual.items() for word in words if ends.get(word, set()) - {code}
         ]
-        self.faces = [
-            word
-            for code, things in self.things.items()
-            for word in things
-            if self.attributes[code].kind == "face" and word.endswith("顔")
-        ]
         self.spelled = [both for things in self.things.values() for both in things.items()]
         self.around = Around(lambda rng: self.thing(rng.choice(self.codes), rng)[0])
+
+    @cached_property
+    def faces(self) -> list[str]:
+        faces = (code for code in self.codes if self.attributes[code].kind == "face")
+        return [word for code in faces for word in self.things[code] if word.endswith("顔")]
 
     def draw(self, rng: random.Random) -> tuple[str, Asked]:
         text, asked = self._draw(rng)

@@ -203,3 +203,13 @@ def test_what_takes_a_colour_is_called_by_no_other(toy_corpus: Corpus) -> None:
     phrases.things[code], phrases.weights[code] = {"赤い風船": "風船"}, [1.0]
     texts = {phrases.of_scene(Scene((code,), "3d", None, colour="青"), random.Random(seed)) for seed in range(50)}
     assert all("赤" not in text for text in texts) and len(texts) > 1
+
+
+def test_a_faces_name_before_an_animal_asks_for_the_animal(toy_corpus: Corpus) -> None:
+    phrases, rng = Phrases(toy_corpus, read_vocabulary()), random.Random(0)
+    phrases.faces = ["怒った顔"]  # the toy corpus has no face
+    code = phrases.codes[0]
+    for kind, is_living in (("animal", True), ("person", True), ("food", False)):
+        phrases.attributes[code] = replace(phrases.attributes[code], kind=kind)
+        found = {phrases._before(code, rng, {"before": 1.0}) for _ in range(300)}
+        assert (("怒った顔の{}", "{}") in found) == is_living, kind
