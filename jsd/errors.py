@@ -113,3 +113,8 @@ class UnsafeImagesError(GenerationError):
             scores=scores,
         )
         self.withheld = tuple(withheld)
+
+
+def first_line(error: Exception) -> str:
+    """What another package's error says, in one line; the name of one without words."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__

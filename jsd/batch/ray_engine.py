@@ -24,7 +24,7 @@ from jsd.batch.drawing import Drawn, FileChoice, ModelChoice, draw_row
 from jsd.batch.rows import Row
 from jsd.devices import device_of_environment, named_dtype, unknown_device
 from jsd.engines import VARIABLE as ENGINE
-from jsd.errors import InvalidInputError, JsdError, MissingExtraError
+from jsd.errors import InvalidInputError, JsdError, MissingExtraError, first_line
 from jsd.i18n import language
 from jsd.pipeline import Pipeline
 from jsd.rules import not_one_of
@@ -137,7 +137,7 @@ def map_on_cluster(
                 "batch.workers",
                 "the workers must stay alive, and Ray gave up: {reason}; finished rows are kept, run "
                 "the same command again",
-                reason=_first_line(error),
+                reason=first_line(error),
             ) from error
 
 
@@ -180,10 +180,6 @@ def _map_items(
             num_gpus=num_gpus,
             max_task_retries=MAX_DEATHS,
         )
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def _with_absolute_paths(row: Row) -> Row:
@@ -239,7 +235,7 @@ def _start(ray: Any, folder: str, num_workers: int | None, *, has_gpus: bool) ->
             "batch.ray_start",
             "Ray must be able to start on this machine, and did not: {reason}; run the command "
             "again, or with --engine local",
-            reason=_first_line(error),
+            reason=first_line(error),
         ) from error
 
 
@@ -259,5 +255,5 @@ def _connect(ray: Any, address: str) -> None:
             "and {value} is not: {reason}; start one with ray start, or leave {field} out",
             field="ray_address",
             value=address,
-            reason=_first_line(error),
+            reason=first_line(error),
         ) from error

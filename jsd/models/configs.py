@@ -115,10 +115,6 @@ def unbuildable(path: Path, reason: str) -> ModelFolderError:
     )
 
 
-def first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]
-
-
 def _flat(value: object) -> list[object]:
     return [item for part in value for item in _flat(part)] if isinstance(value, list) else [value]
 

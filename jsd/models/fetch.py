@@ -14,8 +14,7 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
 )
 
-from jsd.errors import InvalidInputError, ModelFolderError
-from jsd.models.configs import first_line
+from jsd.errors import InvalidInputError, ModelFolderError, first_line
 from jsd.models.convert import WEIGHT_ENDINGS, check_free
 from jsd.models.folder import open_model_folder, weights_root
 from jsd.models.record import OPENRAIL, OPENRAIL_URL
@@ -103,7 +102,7 @@ def fetch_folder(
             "the network and run the same command again",
             repo=repository,
             endpoint=api.endpoint,
-            reason=_one_line(error),
+            reason=first_line(error),
         ) from error
     except OSError as error:
         raise _failed(repository, partial, error) from error
@@ -151,9 +150,5 @@ def _failed(repository: str, partial: Path, error: Exception) -> ModelFolderErro
         "arrived are kept in {partial}",
         repo=repository,
         partial=partial,
-        reason=_one_line(error),
+        reason=first_line(error),
     )
-
-
-def _one_line(error: Exception) -> str:
-    return first_line(error) or type(error).__name__

@@ -21,8 +21,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from jsd.engines import OPENVINO
-from jsd.errors import InvalidInputError, ModelFolderError, Note
-from jsd.models.configs import first_line
+from jsd.errors import InvalidInputError, ModelFolderError, Note, first_line
 from jsd.models.openvino import CompiledUNet
 from jsd.models.record import file_digest
 from jsd.models.single_names import place

@@ -16,8 +16,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from jsd.atomic import replacing_file
-from jsd.errors import InvalidInputError, ModelFolderError
-from jsd.models.configs import first_line, read_json
+from jsd.errors import InvalidInputError, ModelFolderError, first_line
+from jsd.models.configs import read_json
 from jsd.models.convert import cast, convert_tensors, new_folder, target_dtype, told_unwritable
 from jsd.models.folder import open_model_folder
 from jsd.models.single_names import Place, place

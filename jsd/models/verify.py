@@ -5,8 +5,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from jsd.errors import ModelFolderError
-from jsd.models.configs import check_noise_schedule, check_values, first_line, guidance_scale, read_json, unbuildable
+from jsd.errors import ModelFolderError, first_line
+from jsd.models.configs import check_noise_schedule, check_values, guidance_scale, read_json, unbuildable
 from jsd.models.record import file_digest
 from jsd.models.weights import (
     CHECKER,

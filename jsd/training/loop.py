@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from jsd.atomic import replacing_file
-from jsd.errors import CheckpointError
+from jsd.errors import CheckpointError, first_line
 from jsd.training.objectives import Losses
 from jsd.training.processes import Processes
 from jsd.training.recipes import Stage
@@ -36,7 +36,7 @@ def save_atomically(state: object, path: Path) -> None:
         with replacing_file(path) as temporary:
             torch.save(state, temporary)
     except (OSError, RuntimeError) as error:  # torch's own writer says of a full disk that it is in a wrong position
-        reason = str(error).partition("\n")[0]
+        reason = first_line(error)
         raise CheckpointError(
             "train.unwritable",
             "training must be able to write {path}, and cannot: {reason}; make room, then run "

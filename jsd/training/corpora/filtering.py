@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from jsd.devices import choose_placement
-from jsd.errors import InvalidInputError
+from jsd.errors import InvalidInputError, first_line
 from jsd.i18n import N_, _
 from jsd.models.folder import ModelFolder
 from jsd.safety import find_checker
@@ -162,7 +162,7 @@ def read_scores(path: Path, shards: Shards) -> Any:
     try:
         table = parquet.read_table(path)
     except (OSError, arrow.ArrowException) as error:
-        reason = str(error).partition("\n")[0] if path.is_file() else _("there is no such file")
+        reason = first_line(error) if path.is_file() else _("there is no such file")
         raise _wrong_scores(path, reason) from error
     lacking = {"key", "similarity"} - set(table.column_names)
     if lacking:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from jsd.errors import first_line
 from jsd.i18n import _
 from jsd.training.corpora.arrow import import_arrow
 
@@ -88,4 +89,4 @@ def _rows(path: Path) -> Iterator[Numbered]:
                 number += 1
                 yield number, row
     except arrow.ArrowException as error:
-        yield number + 1, str(error).partition("\n")[0]
+        yield number + 1, first_line(error)

@@ -13,7 +13,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from jsd.errors import CorpusError, MissingExtraError
+from jsd.errors import CorpusError, MissingExtraError, first_line
 from jsd.i18n import _
 from jsd.training.corpora.arrow import import_arrow
 from jsd.training.corpora.lines import numbered, typed
@@ -248,7 +248,7 @@ def _parquet(source: Path, files: list[Path], image: str | None, caption: str | 
             opened = parquet.ParquetFile(path)
             names = opened.schema_arrow.names
         except (OSError, arrow.ArrowException) as error:
-            yield Noted(name, DAMAGED, str(error).partition("\n")[0])
+            yield Noted(name, DAMAGED, first_line(error))
             continue
         pictures = next((one for one in choices if one in names), None)
         if pictures is None:
@@ -261,7 +261,7 @@ def _parquet(source: Path, files: list[Path], image: str | None, caption: str | 
             for batch in opened.iter_batches(ROWS_AT_ONCE):
                 for row in _rows(batch):
                     if isinstance(row, Exception):
-                        yield Noted(f"{name}/{number}", DAMAGED, str(row).partition("\n")[0])
+                        yield Noted(f"{name}/{number}", DAMAGED, first_line(row))
                         number += 1
                         continue
                     file = _file(row.pop(pictures))
@@ -275,7 +275,7 @@ def _parquet(source: Path, files: list[Path], image: str | None, caption: str | 
                     else:
                         yield _record(own, folder / place, row, caption)
         except (OSError, arrow.ArrowException) as error:
-            yield Noted(f"{name}/{number}", DAMAGED, str(error).partition("\n")[0])
+            yield Noted(f"{name}/{number}", DAMAGED, first_line(error))
     if len(without) == len(files):
         raise CorpusError(
             "source.column",

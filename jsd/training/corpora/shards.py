@@ -22,7 +22,7 @@ from typing import Any
 from PIL import Image
 
 from jsd.atomic import write_file, write_json, write_text
-from jsd.errors import CorpusError, ImageFileError, InvalidInputError
+from jsd.errors import CorpusError, ImageFileError, InvalidInputError, first_line
 from jsd.images.opening import load_image
 from jsd.training.corpora.arrow import import_arrow
 from jsd.training.corpora.readers import STATE_FILE
@@ -87,7 +87,7 @@ class Shards:
         try:
             table = parquet.read_table(self.path(index), columns=columns)
         except (OSError, arrow.ArrowException) as error:
-            raise self._damaged(index, str(error).partition("\n")[0]) from error
+            raise self._damaged(index, first_line(error)) from error
         return table
 
     def image(self, index: int, key: str, data: bytes | Path) -> Image.Image:

@@ -28,16 +28,17 @@ def imported(source: Path, output: Path) -> tuple[list[Record], list[Noted]]:
     return [record for index in shards.filled for record in shards.records(index)], noted
 
 
-def tar(place: Path, said: object) -> None:
-    said = said if isinstance(said, bytes) else json.dumps(said).encode()
+def tar(place: Path, files: dict[str, bytes]) -> None:
     with tarfile.open(place / "0.tar", "w") as archive:
-        for name, data in (("a.png", png()), ("a.json", said), ("b.png", png("blue"))):
+        for name, data in files.items():
             member = tarfile.TarInfo(name)
             member.size = len(data)
             archive.addfile(member, io.BytesIO(data))
-        text = tarfile.TarInfo("b.txt")
-        text.size = 3
-        archive.addfile(text, io.BytesIO("青".encode()))
+
+
+def two_samples(place: Path, said: bytes) -> None:
+    """The first with that JSON, the second a blue one."""
+    tar(place, {"a.png": png(), "a.json": said, "b.png": png("blue"), "b.txt": "青".encode()})
 
 
 @pytest.fixture
@@ -122,7 +123,7 @@ def test_a_name_that_is_no_text_is_spelt_out(source: Path, tmp_path: Path) -> No
 def test_whatever_a_shard_says_of_a_picture_the_next_is_read(
     said: object, captions: tuple[str, ...], source: Path, tmp_path: Path
 ) -> None:
-    tar(source, said)
+    two_samples(source, json.dumps(said).encode())
     records, noted = imported(source, tmp_path / "mine")
     assert tuple(one.captions[0] for one in records) == captions
     assert [one.reason for one in noted] == ["damaged"] * (2 - len(captions))
@@ -185,11 +186,7 @@ def test_an_empty_caption_takes_no_other_ones_weight(tmp_path: Path) -> None:
 
 
 def test_a_dot_in_the_name_of_a_shards_picture_is_told(source: Path, tmp_path: Path) -> None:
-    with tarfile.open(source / "0.tar", "w") as archive:
-        for name, data in (("photo.1.png", png()), ("photo.1.txt", "猫".encode()), ("b.png", png()), ("b.txt", b"b")):
-            member = tarfile.TarInfo(name)
-            member.size = len(data)
-            archive.addfile(member, io.BytesIO(data))
+    tar(source, {"photo.1.png": png(), "photo.1.txt": "猫".encode(), "b.png": png(), "b.txt": b"b"})
     records, noted = imported(source, tmp_path / "mine")
     assert [one.key for one in records] == ["0.tar/b.png"]
     assert [(one.key, one.reason) for one in noted] == [("0.tar/photo.1.png", NOT_READ)]
@@ -207,11 +204,7 @@ def test_of_a_parquet_file_only_the_row_that_is_no_text_is_left_out(source: Path
 def test_of_a_sample_with_two_pictures_the_second_is_told(source: Path, tmp_path: Path) -> None:
     jpeg = io.BytesIO()
     Image.new("RGB", (80, 80)).save(jpeg, "JPEG")
-    with tarfile.open(source / "0.tar", "w") as archive:
-        for name, data in (("a.png", png()), ("a.jpg", jpeg.getvalue()), ("a.txt", "猫".encode())):
-            member = tarfile.TarInfo(name)
-            member.size = len(data)
-            archive.addfile(member, io.BytesIO(data))
+    tar(source, {"a.png": png(), "a.jpg": jpeg.getvalue(), "a.txt": "猫".encode()})
     records, noted = imported(source, tmp_path / "mine")
     assert [one.key for one in records] == ["0.tar/a.png"]
     assert [(one.key, one.reason) for one in noted] == [("0.tar/a.jpg", DUPLICATE)]
@@ -246,6 +239,6 @@ def test_sixteen_bits_a_channel_are_made_eight_and_told(mode: int, raw: int, sou
 
 
 def test_json_without_end_is_no_caption(source: Path, tmp_path: Path) -> None:
-    tar(source, b"[" * 100_000)
+    two_samples(source, b"[" * 100_000)
     records, noted = imported(source, tmp_path / "mine")
     assert [one.captions for one in records] == [("青",)] and [one.reason for one in noted] == [NO_CAPTION]
