@@ -17,7 +17,7 @@ from torch import Tensor
 
 from jsd.errors import Note
 from jsd.options import SamplingOptions
-from jsd.prompting.embeddings import input_of, joined, weight_embeddings
+from jsd.prompting.embeddings import input_of, weight_embeddings
 from jsd.prompting.prompts import PromptReading, Prompts
 
 
@@ -112,20 +112,24 @@ class TextEncoders:
     def encode(self, readings: Sequence[PromptReading], num_windows: int) -> tuple[Tensor, Tensor | None]:
         """readings (B) -> embeddings (B, W L, D), pooled text (B, P) of each first window, None with one encoder.
 
-        Each different text is encoded once.
+        Each different text is encoded once in each of its designs, alone: rounding differs between sizes of batches.
         """
-        different = {reading.text: reading for reading in readings}
-        rows = [list(different).index(reading.text) for reading in readings]
-        input_ids, weights = input_of(list(different.values()), num_windows, self.first.device)  # (B W, L) each
+        different = {(reading.text, reading.design): reading for reading in readings}
+        encoded = {key: self._encode_one(reading, num_windows) for key, reading in different.items()}
+        hidden, pooled = zip(*(encoded[reading.text, reading.design] for reading in readings), strict=True)
+        return torch.cat(hidden), None if self.second is None else torch.cat(pooled)
+
+    def _encode_one(self, reading: PromptReading, num_windows: int) -> tuple[Tensor, Tensor | None]:
+        """reading -> embeddings (1, W L, D), pooled text (1, P)."""
+        input_ids, weights = input_of(reading, num_windows, self.first.device)  # (W, L) each
         if self.second is None:
             hidden, pooled = weight_embeddings(self.first(input_ids).last_hidden_state, weights), None
         else:
             outputs = [encoder(input_ids, output_hidden_states=True) for encoder in (self.first, self.second)]
             weighted = [weight_embeddings(output.hidden_states[-2], weights) for output in outputs]
-            hidden = torch.cat(weighted, dim=-1)  # (B W, L, D)
-            pooled = outputs[1].text_embeds.reshape(len(different), num_windows, -1)[:, 0]  # (B, P)
-        embeddings = joined(hidden, len(different))
-        return embeddings[rows], None if pooled is None else pooled[rows]
+            hidden = torch.cat(weighted, dim=-1)  # (W, L, D)
+            pooled = outputs[1].text_embeds[:1]
+        return hidden.reshape(1, -1, hidden.shape[-1]), pooled  # the windows side by side
 
 
 def guidance_embedding(guidance_scale: float, width: int) -> Tensor:

@@ -32,6 +32,7 @@ from jsd.models.folder import ModelFolder, choose_folder, open_model_folder
 from jsd.models.lora import Adapters
 from jsd.models.weights import FACTOR
 from jsd.options import Requests, SamplingOptions, as_requests, shared_options
+from jsd.prompting.designs import in_design
 from jsd.prompting.prompts import Prompts, read_prompts, shared_num_windows
 from jsd.prompting.tokenizer import JapaneseTokenizer
 from jsd.safety import SafetyChecker, check_required, find_checker, safety_status, withhold
@@ -188,10 +189,10 @@ class Pipeline:
         resolved |= {"num_outputs": 1, "num_candidates": 1}
         scorer = find_scorer() if shared.num_candidates > 1 else None
         rows = [
-            (seed, replace(request, **resolved, seed=seed), read, (number, request))
-            for number, request in enumerate(requests)
-            for read in [read_prompts(self.tokenizer, request)]
-            for seed in request.seeds(request.num_outputs if scorer is None else request.num_drawn)
+            (seed, replace(one, **resolved, seed=seed), in_design(self.tokenizer, read, one, seed), (number, one))
+            for number, one in enumerate(requests)
+            for read in [read_prompts(self.tokenizer, one)]
+            for seed in one.seeds(one.num_outputs if scorer is None else one.num_drawn)
         ]
         seeds, each, prompts, asked = zip(*rows, strict=True)
         num_windows = shared_num_windows(prompts, guided=self.text_encoders.is_guided(guidance))
@@ -319,8 +320,7 @@ class Pipeline:
             raise UnsafeImagesError(job.withheld)
 
     def _decode_picture(self, job: Job, index: int) -> Image.Image:
-        decoded = self.decode_latents(job.latents[index : index + 1])  # (1, 3, H, W)
-        (picture,) = tensor_to_images(decoded)
+        (picture,) = tensor_to_images(self.decode_latents(job.latents[index : index + 1]))
         # getbbox: of what is not black.
         if picture.getbbox() is None and (job.inputs.image is None or job.inputs.image.getbbox() is not None):
             raise GenerationError(

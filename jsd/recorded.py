@@ -47,6 +47,13 @@ def recorded_request(
     whole_number("seed", options.seed, 0, MAX_SEED)
     for field in ("image", "mask"):
         name, given = getattr(options, field), pictures.get(field)
+        if name is None and given is not None:
+            raise InvalidInputError(
+                "rerun.no_picture",
+                "{field} is for a picture that was drawn from one, and this was not, got {value}; leave it out",
+                field=f"--{field}",
+                value=given,
+            )
         if name is None:
             continue
         path = beside / Path(str(name)).name if given is None else given
@@ -67,6 +74,16 @@ def _loras(recorded: Sequence[str], beside: Path, loras: Sequence[str]) -> Itera
     """The file of each "NAME:WEIGHT" of a record: by its place where all are given, for two may have one name."""
     names = [split_weight(Path(one).name) for one in recorded]
     given = [(Path(file), None if file == one else weight) for one in loras for file, weight in [split_weight(one)]]
+    known = [name for name, _weight in names]
+    surplus = [str(path) for path, _weight in given if path.name not in known]
+    if surplus:
+        raise InvalidInputError(
+            "rerun.no_lora",
+            "{field} must be files that the picture was drawn with ({choices}), got {value}; leave it out",
+            field="loras",
+            choices=", ".join(known) or "-",
+            value=surplus[0],
+        )
     are_all = [name for name, _ in names] == [path.name for path, _ in given]
     for place, (name, weight) in enumerate(names):
         here = given[place : place + 1] if are_all else [one for one in given if one[0].name == name]

@@ -1,5 +1,5 @@
 """The last stage's model folder -> weights/mini, with the upscaler that was trained, else the one that is
-there: bfloat16 safetensors, checked, at most 45 MB without the upscaler; its previews; and what the page shows of it.
+there: bfloat16 safetensors, checked, at most 40 MB without the upscaler; its previews; and what the page shows of it.
 
 python -m runs.export_mini [--source FOLDER] [--destination FOLDER] [--corpus FOLDER]
 """
@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from runs.blocks import ROOT
 
 SOURCE = Path("checkpoints") / "mini" / "scenes" / "model"
-MAX_BYTES = 45_000_000
+MAX_BYTES = 40_000_000
 KEPT = ("README.md", "editions.json")  # from the folder that is replaced
 TRAINING = "training.json"  # stage -> its run.json: options, seconds, versions, hardware
 # Options that name folders of the machine that trained.

@@ -101,6 +101,7 @@ def natural_block(reports: dict[str, Report]) -> str:
     first = next(iter(reports.values()))
     counts = [str(first["accuracy"][group]["drawings"]) for group in NATURAL_COLUMNS]
     guidances = ", ".join(f"{report['guidance_scale']:g}" for report in reports.values())
+    by_seed = [NATURAL_ROWS[name] for name, report in reports.items() if report.get("designs")]
     lines += [
         _row("*drawings a row*", [*counts, "", ""]),
         "",
@@ -109,7 +110,8 @@ def natural_block(reports: dict[str, Report]) -> str:
         f"`{NATURAL}`, {first['seeds']} drawings of each, {first['num_inference_steps']} steps, row by row at "
         f"guidance {guidances}. Sharpness: the mean "
         "gradient of a drawing over that of the concept's 3D picture. Diversity: the mean distance of two drawings of "
-        "a prompt over that of two designs of its concept.",
+        "a prompt over that of two designs of its concept."
+        + (f" In the row {', '.join(by_seed)} the seed chooses the design, in both measures, too." if by_seed else ""),
         "",
     ]
     return "\n".join(lines)

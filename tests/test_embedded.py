@@ -29,7 +29,7 @@ def test_it_is_whole() -> None:
     assert verify_folder(FOLDER) == []
 
 
-def test_it_has_at_most_45_mb_without_the_upscaler() -> None:
+def test_it_has_at_most_40_mb_without_the_upscaler() -> None:
     files = [path for path in FOLDER.rglob("*") if path.is_file() and path.parent.name != "upscaler"]
     assert sum(path.stat().st_size for path in files) <= MAX_BYTES
 

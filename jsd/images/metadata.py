@@ -106,7 +106,8 @@ def read_picture_file(path: Path) -> PictureFile:
         packet = image.info.get("xmp", b"")
         comment = exif_value(image, ExifTags.Base.UserComment, ExifTags.IFD.Exif)
         format, size = str(image.format), image.size
-    xmp = from_xmp(packet.encode("utf-8", "replace") if isinstance(packet, str) else bytes(packet))
+    packet = packet.encode("utf-8", "replace") if isinstance(packet, str) else packet
+    xmp = from_xmp(packet if isinstance(packet, bytes) else b"")  # a TIFF's tag may hold numbers
     text = texts.get(PARAMETERS_KEY)
     if text is None and isinstance(comment, bytes | str):
         # Other programs write what they like there: "Screenshot", a serial number.

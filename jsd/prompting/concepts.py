@@ -1,6 +1,7 @@
 """What a model knows: the things that it was trained to draw, and how they are called, in its folder's concepts.json.
 
-    {"styles": ["油絵"], "concepts": [{"name": "猫", "emoji": "🐱", "spellings": ["猫", "ねこ"]}]}
+    {"styles": ["油絵"], "concepts": [{"name": "猫", "emoji": "🐱", "spellings": ["猫", "ねこ"]}],
+     "designs": ["", "フラット"], "words_without_design": ["油絵", "赤"]}
 
 Folders of large models have no such file: nobody can list what they know.
 """
@@ -14,6 +15,7 @@ from dataclasses import asdict, dataclass
 from difflib import SequenceMatcher
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 from jsd.atomic import write_text
 from jsd.errors import ModelFolderError
@@ -29,7 +31,7 @@ _SCRIPTS = _KANJI, _HIRAGANA, _KATAKANA = [re.compile(f"[{letters}]") for letter
 _AFTER_HIRAGANA = re.compile(
     r"[のをがはにでともへやだねよ]|さん|ちゃん|くん|さま|です|みたい|っぽ|など|たち|から|まで|より|ひとつ|ふたつ|みっつ|"
     r"ください|ちょうだい|ほしい|かいて|かわいい|おいしい|なの|って|きれい|すき|たべ|のみ|いきたい|みたい|みせて|つくって|いっぱい|"
-    r"たくさん|いる|いた|さく|かな|かも|お願い|おねがい|お?描き|いっ[こぴぽ]|いちまい|いつつ|むっつ|ご[ひこ]|ろっ|じゃ|なんて"
+    r"たくさん|ござい|いる|いた|さく|かな|かも|お願い|おねがい|お?描き|いっ[こぴぽ]|いちまい|いつつ|むっつ|ご[ひこ]|ろっ|じゃ|なんて"
 )
 # What one may name a picture by, right after a name in its script: ペンギンイラスト, 猫水彩画.
 _MEDIUM = re.compile(
@@ -43,7 +45,11 @@ _MEDIUM = re.compile(
 # Wishes and other phrases, in which no name is what it is alone: 食べたい is no sea bream.
 _PHRASES = re.compile(
     "(?<=[きしちにみりびぎえけせてべめれ見寝着])たい|(?<=[々一-鿿]い)たい|(?:くだ|下|な)さい|お?願い(?=し|いたし|致し|でき)|"
-    "(?<=[がは])大好き|大好き(?=な)|元気な(?![のどら])|(?:世界|日本)(?:で一番|一)|(?<=[やらるこそ])かに|小さい|うるさい|"
+    "(?<=を)お?願い|(?<=.)(?:大好き|だいすき)|大好き(?=な)|ちょうだい|(?<=.)よろしく|すみません(?=が)|(?<=.)うれしいです|"
+    "元気な(?![のどら])|元気(?=に|いっぱい|よく)|(?:世界|日本)(?:で一番|一)|(?<=[やらるこそ])かに|ちいさい|小さい|うるさい|"
+    "(?:走[るっ]|歩[くい]|眠[るっ]|笑[うっ]|泣[くい]|座[るっ]|急[ぐい]|怒った|疲れた)(?:てい[るた]|た)?(?=[々一-鿿ァ-ヺ])|"
+    "(?<=[0-9０-９])[月本足円箱袋串]|(?<=[ぁ-んァ-ヺー])風(?=[のにな]|$)|金(?=の[々一-鿿ァ-ヺ])|空(?=き缶|っぽ|い[たて])|"
+    "愛(?=らし|し|くるし)|光(?=る|っ)|歌(?=う|っ)|死(?=ぬほど)|しま(?=模様)|しましま(?=の)|ほん(?=と|もの)|"
     "ささや[かき]|(?<=で)たい|(?<=らい)たい|(?<=逢い)たい|(?<=[いな])きもち|(?<=の)そば(?=[にでのをへ])|うち(?=の)|"
     "ここ(?=[にはがでをへもか])|(?<=に)なると|(?<=[なんー一-鿿ァ-ヺ])ふう|静かに(?=[^し])|憧れ(?=の)|夢(?=のよう)|"
     "日本(?=の)|幸せ(?=な|そう)|目(?=の前)|カメラ(?=目線)|ゴロゴロ(?=し|す)|コロコロ(?=し)|"
@@ -56,7 +62,10 @@ _OTHERS = re.compile(
     "マンホール|ドラゴンフルーツ|スターフルーツ|はくさい|まつたけ|まいたけ|たいやき|かぶとむし|カブト虫|きつつき|ありのまま|"
     "ありがと(?!う)|ありがち|ありがた|アジサイ|タケノコ|グレープフルーツ|パンジー|カーペット|フォークリフト|サンドバッグ|ウミウシ|"
     "ウミネコ|ダンゴムシ|ダンゴ虫|トラベル|雪合戦|異世界|銀世界|泣き虫|豚まん|アメリカ人|ハチ公|ドラム缶|タイ人|豚バラ|バラ肉|タイ料理|タイ旅行|タイの|カップケーキ|"
-    "わたあめ|りんごあめ|リンゴあめ|綿あめ|三角コーン|カラーコーン"
+    "わたあめ|りんごあめ|リンゴあめ|綿あめ|三角コーン|カラーコーン|綿菓子|わた飴|いちごあめ|手描き|山盛り|仮面ライダー|"
+    "ドラゴンボール|ラブライブ|ベビーカー|ハンドボール|ドッグフード|ポストカード|クリスマスカード|ホワイトボード|イエローカード|"
+    "グリーンピース|[QＱ][RＲ]コード|[IＩ][CＣ]カード|だんご虫|だんごむし|かぶと虫|湯のみ|むぎ茶|手ぶくろ|海がめ|雨がえる|水でっぽう|"
+    "ほうれん草|そら豆|しりとり|あやとり|ちりとり|もちつき|めんたいこ|一輪車|風車|千羽鶴|月明かり|花吹雪|紙飛行機"
 )
 # Of a prompt what is no name of anything: how it is asked for.
 _ASKING = re.compile(
@@ -98,10 +107,18 @@ class Concept:
     spellings: tuple[str, ...]
 
 
+class Named(NamedTuple):
+    concept: Concept
+    start: int  # of its spelling in the text
+    end: int
+
+
 @dataclass(frozen=True)
 class KnownConcepts:
     concepts: tuple[Concept, ...]
     styles: tuple[str, ...]  # names in jsd.prompting.styles.STYLES that the model draws
+    designs: tuple[str, ...] = ()  # what a prompt of one thing gains by its seed: see jsd.prompting.designs
+    words_without_design: tuple[str, ...] = ()  # where it has none of these; as `normal` writes them
 
     @classmethod
     def load(cls, folder: Path) -> "KnownConcepts | None":
@@ -113,7 +130,8 @@ class KnownConcepts:
             said = json.loads(path.read_text("utf-8"))
             concepts = tuple(Concept(one["name"], one["emoji"], _texts(one["spellings"])) for one in said["concepts"])
             _texts([text for one in concepts for text in (one.name, one.emoji)])
-            return cls(concepts, _texts(said["styles"]))
+            later = (_texts(said.get(name, [])) for name in ("designs", "words_without_design"))
+            return cls(concepts, _texts(said["styles"]), *later)
         except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
             raise ModelFolderError(
                 "concepts.damaged",
@@ -146,13 +164,13 @@ class KnownConcepts:
                 found.setdefault(part, []).append(spelling)
         return found
 
-    def find(self, text: str, ends: Iterable[int]) -> list[Concept]:
-        """The concepts that `text` names, from left to right. `ends` are the places in it where a token begins or ends:
+    def find(self, text: str, ends: Iterable[int]) -> list[Named]:
+        """What `text` names, from left to right. `ends` are the places in it where a token begins or ends:
         a name begins and ends there, or where the script changes."""
         others = [one.span() for one in _PHRASES.finditer(text)]
         others += [one.span() for one in _OTHERS.finditer(text) if normal(one.group()) not in self.by_spelling]
         cuts = sorted({*ends, *(i for i in range(1, len(text)) if _script(text[i - 1]) != _script(text[i]))})
-        found: dict[Concept, None] = {}
+        found = []
         position = 0
         for number, start in enumerate(cuts):
             # A space may stand on each side, and one sign of a unit is two letters.
@@ -162,10 +180,10 @@ class KnownConcepts:
             for end in reversed(near) if start >= position and not is_inside else ():
                 concept = self.by_spelling.get(normal(text[start:end])) if end > past else None
                 if concept is not None and _is_a_word(text, start, end, self.by_spelling):
-                    found.setdefault(concept)
+                    found.append(Named(concept, start, end))
                     position = end
                     break
-        return list(found)
+        return found
 
     def near(self, text: str) -> list[str]:
         """Names that look like one of the first words of `text`, the nearest first."""

@@ -1,6 +1,4 @@
-"""Texts as read -> what a text encoder reads; its output with the windows side by side and the weights laid on."""
-
-from collections.abc import Sequence
+"""A text as read -> what a text encoder reads; its output with the weights laid on."""
 
 import torch
 from torch import Tensor
@@ -8,16 +6,11 @@ from torch import Tensor
 from jsd.prompting.prompts import PromptReading
 
 
-def input_of(readings: Sequence[PromptReading], num_windows: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """readings (B) -> input_ids (B W, L) and the tokens' weights (B W, L), each text in W windows."""
-    windows = [window for reading in readings for window in reading.padded(num_windows)]
+def input_of(reading: PromptReading, num_windows: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """reading -> input_ids (W, L) and the tokens' weights (W, L) in so many windows."""
+    windows = reading.padded(num_windows)
     input_ids = torch.tensor([one.input_ids for one in windows], device=device)
     return input_ids, torch.tensor([one.weights for one in windows])
-
-
-def joined(embeddings: Tensor, num_texts: int) -> Tensor:
-    """embeddings (B W, L, D) -> (B, W L, D): the windows of a text side by side."""
-    return embeddings.reshape(num_texts, -1, embeddings.shape[-1])
 
 
 def weight_embeddings(embeddings: Tensor, weights: Tensor) -> Tensor:

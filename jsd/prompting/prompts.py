@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from jsd.errors import InvalidInputError, MissingExtraError, Note
 from jsd.i18n import N_
@@ -51,8 +52,12 @@ class PromptReading:
     replaced: bool  # the spellings are in `source`
     tail: str  # of the user's text, what does not reach the model
     empty: Window  # what pads to a number of windows
+    things: tuple[str, ...] = ()  # names of what the model knows, as often as they stand in a prompt
+    around: tuple[str, ...] = ()  # what stands before, between and behind their spellings
     near: tuple[str, ...] | None = None  # of a prompt in which nothing is known: known names that look alike
     is_a_name: bool = False  # all of it, of something known: UFO
+    design: str = ""  # what is read behind it, as the seed chose: see jsd.prompting.designs
+    windows_in_design: tuple[Window, ...] = ()
 
     @property
     def read(self) -> str:
@@ -78,8 +83,9 @@ class PromptReading:
         return {one.text: one.kana for one in self.spellings} if self.replaced else {}
 
     def padded(self, num_windows: int) -> list[Window]:
-        """The windows, and empty ones up to `num_windows`."""
-        return [*self.windows, *[self.empty] * (num_windows - len(self.windows))]
+        """The windows, in its design if it has one, and empty ones up to `num_windows`."""
+        windows = self.windows_in_design or self.windows
+        return [*windows, *[self.empty] * (num_windows - len(windows))]
 
     def notes(self) -> list[Note]:
         """What the author of the text should know, unread characters first."""
@@ -216,7 +222,8 @@ class Prompts:
 
     def provenance(self) -> dict[str, object]:
         """What the picture's file says of its texts beside the options."""
-        return {"replaced": self.replacements} if self.replacements else {}
+        said = {"replaced": self.replacements, "design": self.prompt.design}
+        return {name: value for name, value in said.items() if value}
 
     def metrics(self) -> dict[str, object]:
         """For the service's clients, by the name of the metric."""
@@ -276,8 +283,9 @@ def read_prompt(
         except MissingExtraError:
             if unknown_words == "replace":
                 raise
-    if tokenizer.known is not None:
-        spellings = [one for one in spellings if normal(one.kana) in tokenizer.known.by_spelling]
+    known = tokenizer.known
+    if known is not None:
+        spellings = [one for one in spellings if normal(one.kana) in known.by_spelling]
     replaced = unknown_words == "replace" and len(spellings) > 0
     if replaced:
         source = source.replace([(one.start, one.end, one.kana) for one in spellings])
@@ -302,20 +310,25 @@ def read_prompt(
         replaced=replaced,
         tail=tail,
         empty=_window(tokenizer, source, tokenizer.describe(""), 0),
-        near=None if field != "prompt" else _near(tokenizer.known, source, text, windows),
-        is_a_name=tokenizer.known is not None and normal(source.text) in tokenizer.known.by_spelling,
+        is_a_name=known is not None and normal(source.text) in known.by_spelling,
+        **(_known(known, source, text, windows) if field == "prompt" else {}),
     )
 
 
-def _near(
-    known: KnownConcepts | None, source: WeightedText, typed: str, windows: Sequence[Window]
-) -> tuple[str, ...] | None:
-    """Of a text in which nothing is `known`, names that look alike. Brackets part words, too: 猫（黒）."""
+def _known(known: KnownConcepts | None, source: WeightedText, typed: str, windows: Sequence[Window]) -> dict[str, Any]:
+    """`things`, `around` and `near` of a `PromptReading`. Brackets part words, too: 猫（黒）."""
+    if known is None or not source.text.strip():
+        return {}
     ends = [end for window in windows for piece in window.pieces for end in (piece.start, piece.end)]
     places = (*source.origins, len(typed))
-    if known is None or not source.text.strip() or known.find(source.text, ends):
-        return None
-    return None if known.find(typed, [places[end] for end in ends]) else tuple(known.near(source.text))
+    text, found = source.text, known.find(source.text, ends)
+    if not found:
+        text, found = typed, known.find(typed, [places[end] for end in ends])
+    if not found:
+        return {"near": tuple(known.near(source.text))}
+    starts, stops = [0, *(one.end for one in found)], [*(one.start for one in found), len(text)]
+    around = tuple(text[start:stop] for start, stop in zip(starts, stops, strict=True))
+    return {"things": tuple(one.concept.name for one in found), "around": around}
 
 
 def _window(tokenizer: JapaneseTokenizer, source: WeightedText, report: PromptReport, start: int) -> Window:

@@ -24,11 +24,10 @@ from jsd.prompting.tokenizer import VOCABULARY_FILE, JapaneseTokenizer
 from jsd.scoring import SIZE_PX, JapaneseClip, Scorer, read_captions, seen
 from jsd.training.corpora.concepts import Concept, distinctive_keywords, named_concepts
 from jsd.training.corpora.filtering import area_under_curve
-from jsd.training.corpora.phrases import SLOT
 from jsd.training.corpora.sources import SOURCES, SPRITE_SOURCES, fetch_source
 from jsd.training.corpora.sprites import DESIGNS, icon_names, read_drawings
 from jsd.training.corpora.styles import BACKGROUNDS
-from jsd.training.corpora.words import read_modifiers, read_style_templates, read_vocabulary
+from jsd.training.corpora.words import SLOT, read_modifiers, read_style_templates, read_vocabulary
 from jsd.training.loop import load_cached
 from jsd.training.objectives import Losses
 from jsd.training.recipes import Stage

@@ -45,7 +45,7 @@ def run_lora(recipe: Recipe, stage: Stage, options: TrainOptions) -> Path:
     own = own_pictures(options.corpus, options.trigger)
     # Of records whose columns have the digests of the pixels.
     digest = hashlib.sha256(repr([one.record for one in own]).encode()).hexdigest()[:10]
-    settings = run_settings(stage, options, digest) | {"base": folder_digest(options.base)}
+    settings = run_settings(stage, options, digest)
     options.output.mkdir(parents=True, exist_ok=True)
     check_settings(options.output / CHECKPOINT_FILE, settings)
     with options.processes.first_before_others():
@@ -149,6 +149,7 @@ class LoraRun:
         self.scheduler = scheduler_config(recipe, options)
         self.alphas_cumprod = alphas_cumprod(self.scheduler).to(options.device)
         self.pipeline = Pipeline.load(options.base, options.device, "float32", "torch")
+        self.pipeline.tokenizer.known = None  # the prior is of bare names, in no design that a seed chooses
         self.records = [one.record for one in own]
         self.latents = torch.cat([self._encode(one.image) for one in own])  # (N, C, h, w)
         self.prior_prompts = prior_prompts(options.base, self.adapter, options.class_prompt)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from jsd.errors import CheckpointError
+from jsd.errors import CheckpointError, InvalidInputError
 from jsd.rules import not_one_of
 from jsd.training.recipes import Stage
 
@@ -47,7 +47,15 @@ class Processes:
                 "without offloading in accelerate config",
                 value=sharded[0],
             )
-        if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        count = os.environ.get("WORLD_SIZE") or "1"
+        if not count.isdecimal():
+            raise InvalidInputError(
+                "train.world_size",
+                "{field} must be the number of processes, as accelerate launch sets it, got {value}; unset it",
+                field="WORLD_SIZE",
+                value=repr(count),
+            )
+        if int(count) == 1:
             return cls()
         from accelerate import PartialState
 

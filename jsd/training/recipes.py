@@ -75,6 +75,8 @@ class Recipe:
 PHRASES = "phrases"  # the vocabulary of what people write
 # Names in jsd.prompting.styles.STYLES that the embedded model draws, and offers.
 STYLES_DRAWN = ("油絵", "水彩画", "線画", "ドット絵", "フラットデザイン", "白黒写真")
+# What seeds put behind the bare name of a thing, in turn (jsd.prompting.designs): half of them are in Fluent 3D.
+DESIGNS_DRAWN = ("", "フラット", "立体", "絵文字")
 COMPONENTS = ("text_encoder", "unet", "vae")
 SAMPLE_PROMPTS: dict[str, tuple[str, ...]] = {
     "ja": (
@@ -130,7 +132,7 @@ MINI_STAGES = _stages(
           ema_decay=0.998, vocabulary=PHRASES, scenes=0.7, text_weight=0.5, drawn=DRAWN),
     Stage("parts", "reading", ("text_encoder",), _all("joint"), "ja", True, 256, 21150, 1.2e-3, 100,
           caption_dropout=0.06, vocabulary=PHRASES, drawn=SAID, in_parts=True),
-    Stage("scenes", "denoising", ("unet",), _all("parts"), "ja", True, 64, 13710, 6e-4, 100,
+    Stage("scenes", "denoising", ("unet",), _all("parts"), "ja", True, 64, 16230, 6e-4, 100,
           ema_decay=0.998, vocabulary=PHRASES, scenes=0.6, drawn=SAID),
     Stage("upscaler", "upscaling", ("upscaler",), {"vae": "decoder"}, None, True, 16, 4000, 1e-3, 100, ema_decay=0.999),
 )
@@ -171,7 +173,9 @@ MINI = Recipe(
             "out_channels": 4,
             # A thin first level: most of the work is done on 8x8 positions.
             "block_out_channels": [64, 192, 192],
-            "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"],
+            # Of 4x4 positions the way up alone reads the text: the others said next to nothing (runs/prune.py).
+            "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"],
+            "mid_block_type": None,
             "up_block_types": ["CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"],
             "layers_per_block": 1,
             "attention_head_dim": 4,

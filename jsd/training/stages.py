@@ -40,7 +40,7 @@ from jsd.training.objectives import (
     upscaling_loss,
 )
 from jsd.training.reading import Reading, Teacher, reread
-from jsd.training.recipes import PHRASES, STYLES_DRAWN, Recipe, Stage
+from jsd.training.recipes import DESIGNS_DRAWN, PHRASES, STYLES_DRAWN, Recipe, Stage
 from jsd.training.starting import (
     TrainOptions,
     alphas_cumprod,
@@ -326,7 +326,7 @@ class Run:
             shutil.copytree(tokenizer, folder / "tokenizer", dirs_exist_ok=True)
             open_to_diffusers(folder)
             if self.vocabulary == PHRASES:
-                self.phrases.known(STYLES_DRAWN).save(folder)
+                self.phrases.known(STYLES_DRAWN, DESIGNS_DRAWN).save(folder)
         else:
             for name, module in saved.items():
                 module.save_pretrained(folder / name)

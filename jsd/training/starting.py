@@ -12,6 +12,7 @@ from torch import Tensor
 import jsd
 from jsd.errors import CheckpointError
 from jsd.models.configs import check_noise_schedule, guidance_scale, read_json
+from jsd.models.record import folder_digest
 from jsd.models.weights import SECOND_ENCODER
 from jsd.training.processes import Processes
 from jsd.training.recipes import Recipe, Stage
@@ -178,8 +179,8 @@ def run_settings(stage: Stage, options: TrainOptions, corpus: str) -> dict[str, 
     """
     return {
         **{name: value for name, value in asdict(stage).items() if name not in MAY_CHANGE},
-        "base": str(options.base),
-        "start_from": str(options.start_from),
+        "base": None if options.base is None else folder_digest(options.base),
+        "start_from": None if options.start_from is None else folder_digest(options.start_from),
         "seed": options.seed,
         "mixed_precision": options.mixed_precision,
         "trigger": options.trigger,

@@ -90,13 +90,13 @@ def every_place(text: str) -> range:
     ],
 )
 def test_a_name_is_found_where_it_is_a_word(text: str, names: list[str]) -> None:
-    assert [one.name for one in KNOWN.find(text, every_place(text))] == names
+    assert [one.concept.name for one in KNOWN.find(text, every_place(text))] == names
 
 
 def test_a_name_begins_and_ends_where_a_token_or_a_script_does() -> None:
-    assert [one.name for one in KNOWN.find("いちごの絵", [0, 5])] == [], "one piece with what follows"
-    assert [one.name for one in KNOWN.find("桜並", [0, 1, 2])] == []
-    assert [one.name for one in KNOWN.find("桜の絵", [0, 3])] == ["桜"], "の begins another script"
+    assert [one.concept.name for one in KNOWN.find("いちごの絵", [0, 5])] == [], "one piece with what follows"
+    assert [one.concept.name for one in KNOWN.find("桜並", [0, 1, 2])] == []
+    assert [one.concept.name for one in KNOWN.find("桜の絵", [0, 3])] == ["桜"], "の begins another script"
 
 
 @pytest.fixture
@@ -157,6 +157,8 @@ WRONG = [{"styles": [], "concepts": [{"name": "猫", "emoji": "", "spellings": [
     [
         *("", "[]", '{"concepts": [{"name": "猫"}], "styles": []}', '{"concepts": 3}'),
         *('{"concepts": [], "styles": [1]}', '{"concepts": [], "styles": "油絵"}'),
+        *(f'{{"concepts": [], "styles": [], "designs": {wrong}}}' for wrong in ('"猫"', "[1]", "null")),
+        '{"concepts": [], "styles": [], "words_without_design": "猫"}',
         *map(json.dumps, WRONG),
         "[" * 200_000,
     ],
@@ -170,7 +172,9 @@ def test_a_damaged_file_is_one_line_with_its_path(folder: Path, content: str) ->
 
 def test_it_is_saved_as_it_was(folder: Path) -> None:
     assert KnownConcepts.load(folder) == KNOWN
-    assert set(json.loads((folder / CONCEPTS_FILE).read_text("utf-8"))) == {"concepts", "styles"}
+    assert set(json.loads((folder / CONCEPTS_FILE).read_text("utf-8"))) == {
+        *("concepts", "styles", "designs", "words_without_design")
+    }
 
 
 def test_the_command_lists_and_searches(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -203,7 +207,11 @@ UNKNOWN_TO_IT = (
     "豊かに ひとり 小さい はくさい アジサイ たいやき ありのままの自分 アメリカ人 雪合戦 山口さん "
     "ツルツルの床 もちもちの肌 湖のそばに book spring 大好きなお母さん テレビで見た滝 絵を描いて貰いたい "
     "トロける 豚バラ タイ料理 日本の学校 目の前の学校 お手数ですが わたあめ りんごあめ カップケーキ "
-    "三角コーン"
+    "三角コーン 走るダチョウ カピバラを描いてちょうだい カピバラの絵をお願い 元気に走るカピバラ "
+    "いらすとや風のカピバラ 12月のイラスト 大根3本 手描きのカピバラ 山盛りのグラタン 熱々のグラタン "
+    "ジャンプするカピバラ 右向きのカピバラ カピバラ大好き 仮面ライダー ドラゴンボール ベビーカー "
+    "QRコード だんご虫 綿菓子 しりとり 一輪車 千羽鶴 愛らしいカピバラ 光る石 水族館 海底 "
+    "本日はよろしくお願いします"
 )
 
 
@@ -234,6 +242,15 @@ def test_of_the_embedded_model_a_name_is_known_and_no_other_word(
         ("リンゴジュース", ["トロピカルドリンク"]),
         ("カツ丼", ["ご飯"]),
         ("コーンスープ", ["鍋"]),
+        ("走る犬", ["犬"]),
+        ("走る人", ["走る人"]),
+        ("猫ちょうだい", ["猫"]),
+        ("ありがとうございます", ["祈り"]),
+        ("元気いっぱいの犬", ["犬"]),
+        ("魚を食べる猫", ["魚", "猫"]),
+        ("ちいさいねこ", ["猫"]),
+        ("空っぽのバス", ["バス"]),
+        ("歌う女の子", ["女の子"]),
     ],
 )
 def test_of_the_embedded_model_a_thing_is_that_thing_alone(
@@ -242,7 +259,7 @@ def test_of_the_embedded_model_a_thing_is_that_thing_alone(
     windows = read_prompts(embedded, SamplingOptions(prompt=prompt)).prompt.windows
     ends = [end for window in windows for piece in window.pieces for end in (piece.start, piece.end)]
     assert embedded.known is not None
-    assert [one.name for one in embedded.known.find(prompt, ends)] == names
+    assert [one.concept.name for one in embedded.known.find(prompt, ends)] == names
 
 
 @pytest.mark.parametrize("prompt", ["トトロ", "カピバラ", "パパイヤ", "人力車", "母の日"])

@@ -137,6 +137,14 @@ def test_a_model_that_is_divided_otherwise_is_refused(
     assert caught.value.code == "train.sharded" and "accelerate config" in str(caught.value)
 
 
+def test_a_number_of_processes_that_is_none_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "two")
+    with pytest.raises(InvalidInputError, match=r"WORLD_SIZE must be .*'two'; unset it"):
+        Processes.launched()
+    monkeypatch.setenv("WORLD_SIZE", "")
+    assert Processes.launched().count == 1
+
+
 def test_what_accelerate_was_asked_for_is_what_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (launched_precision(), launched_accumulation(), Processes.launched()) == (None, None, Processes())
     monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")

@@ -7,9 +7,8 @@ the words around it, so that whatever people write is read past.
 import random
 from collections.abc import Callable
 
-from jsd.training.corpora.words import read_around
+from jsd.training.corpora.words import SLOT, read_around
 
-SLOT = "{}"
 MAX_LENGTH = 11  # characters: the thing, which comes last, must find room in the window
 OTHER = 0.2  # of what is carried, bought or eaten: a thing that can be drawn, and is not
 ADVERB, DESCRIBED, PLACED, TWICE = 0.3, 0.15, 0.15, 0.1  # とても古い; 古い駅; 町の駅; 父の古い

@@ -85,8 +85,17 @@ def _rows(path: Path) -> Iterator[Numbered]:
     number = 0
     try:
         for batch in parquet.ParquetFile(path).iter_batches(ROWS_AT_ONCE):
-            for row in batch.to_pylist():
+            for row in rows_of(batch):
                 number += 1
-                yield number, row
+                yield number, first_line(row) if isinstance(row, Exception) else row
     except arrow.ArrowException as error:
         yield number + 1, first_line(error)
+
+
+def rows_of(batch: Any) -> Iterator[dict[str, Any] | Exception]:
+    """Of a record batch; in place of one whose text is none, or whose date is out of range, the reason."""
+    for number in range(batch.num_rows):
+        try:
+            yield batch.slice(number, 1).to_pylist()[0]
+        except (ValueError, OverflowError) as error:
+            yield error

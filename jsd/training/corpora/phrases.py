@@ -14,11 +14,13 @@ from jsd.training.corpora.styles import BACKGROUNDS, CORPUS_STYLES, DEFAULT_STYL
 from jsd.training.corpora.words import (
     COUNT_FORMS,
     NO_STYLE,
+    SLOT,
     Attributes,
     Vocabulary,
     read_attributes,
     read_colours,
     read_counts,
+    read_look_words,
     read_modifiers,
     read_phrases,
     read_places,
@@ -26,7 +28,6 @@ from jsd.training.corpora.words import (
     read_style_templates,
 )
 
-SLOT = "{}"
 OF_COLOUR = frozenset("赤青黄緑紫茶黒白桃灰橙")  # of a name that says its own: no 青い赤提灯
 A_THING = Attributes("thing", ("つ", "個"), False, "stands", ("plain",))  # of a concept that concepts.tsv lacks
 # How often a spelling is drawn in phrases; alone all of them are drawn alike. The names of a concept are listed from
@@ -322,13 +323,13 @@ class Phrases:
             text = rng.choice(self.styles[style]).replace(SLOT, text)
         return self._after(code, text, rng) if rng.random() < DRESSED else text
 
-    def known(self, styles: tuple[str, ...]) -> KnownConcepts:
+    def known(self, styles: tuple[str, ...], designs: tuple[str, ...] = ()) -> KnownConcepts:
         """What a model that read these phrases may say of itself."""
         concepts = [
             Concept(self.names[code], self.emoji[code], tuple(word for word in things if word != self.names[code]))
             for code, things in self.things.items()
         ]
-        return KnownConcepts(tuple(concepts), styles)
+        return KnownConcepts(tuple(concepts), styles, designs, read_look_words() if designs else ())
 
     def all_words(self) -> Iterator[str]:
         """Every spelling as often as it weighs, and what stands around the things, once."""

@@ -16,7 +16,7 @@ from typing import Any
 from jsd.errors import CorpusError, MissingExtraError, first_line
 from jsd.i18n import _
 from jsd.training.corpora.arrow import import_arrow
-from jsd.training.corpora.lines import numbered, typed
+from jsd.training.corpora.lines import numbered, rows_of, typed
 from jsd.training.corpora.records import DAMAGED, DUPLICATE, NO_NAME, NOT_READ, OUTSIDE, UNNAMED, Noted, Record
 
 PICTURES = (".png", ".jpg", ".jpeg", ".jfif", ".webp", ".avif", ".gif", ".bmp", ".tif", ".tiff")
@@ -259,7 +259,7 @@ def _parquet(source: Path, files: list[Path], image: str | None, caption: str | 
         number = 0
         try:
             for batch in opened.iter_batches(ROWS_AT_ONCE):
-                for row in _rows(batch):
+                for row in rows_of(batch):
                     if isinstance(row, Exception):
                         yield Noted(f"{name}/{number}", DAMAGED, first_line(row))
                         number += 1
@@ -285,15 +285,6 @@ def _parquet(source: Path, files: list[Path], image: str | None, caption: str | 
             choices=", ".join(choices),
             value=", ".join(parquet.read_schema(without[0]).names),
         )
-
-
-def _rows(batch: Any) -> Iterator[dict[str, Any] | Exception]:
-    """Of a record batch; in place of one whose text is none, or whose date is out of range, the reason."""
-    for number in range(batch.num_rows):
-        try:
-            yield batch.slice(number, 1).to_pylist()[0]
-        except (ValueError, OverflowError) as error:
-            yield error
 
 
 def _has_pictures(path: Path, image: str | None) -> bool:

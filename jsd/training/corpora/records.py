@@ -21,7 +21,8 @@ from jsd.models.record import pixel_digest
 MIN_SIDE_PX = 64
 MAX_REPEATS = 999.0
 HELD_OUT = ("validation", "test", "unseen")  # splits that are not trained on
-FAITHFUL = ("PNG", "JPEG", "WEBP")  # kept byte for byte where nothing has to be changed
+# Kept byte for byte where nothing has to be changed. MPO: a camera's JPEG with a preview behind it.
+FAITHFUL = ("PNG", "JPEG", "MPO", "WEBP")
 # Reasons that leave a picture out, and changes that make one usable.
 MISSING, DAMAGED, TINY = N_("missing"), N_("damaged"), N_("tiny")
 NO_CAPTION, DUPLICATE, NOT_READ = N_("no caption"), N_("duplicate name"), N_("a format that is not read")
@@ -143,7 +144,7 @@ def _decoded(record: Record) -> Iterator[Picture | Noted]:
 
 
 def _changes(opened: Image.Image) -> Iterator[str]:
-    if getattr(opened, "is_animated", False):
+    if getattr(opened, "is_animated", False) and opened.format != "MPO":
         yield ANIMATED  # its first frame is taken
     if opened.mode == "CMYK":
         yield CMYK

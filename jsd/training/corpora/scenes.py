@@ -20,13 +20,13 @@ from jsd.training.corpora.sprites import Sprite, Sprites
 from jsd.training.corpora.words import Attributes, Colour, read_attributes, read_colours, read_places, read_relations
 
 # How often each is drawn, against the others that are.
-KINDS = {"single": 0.33, "colour": 0.26, "count": 0.04, "pair": 0.37, "place": 0.06}
+KINDS = {"single": 0.3, "colour": 0.34, "count": 0.04, "pair": 0.32, "place": 0.06}
 # Kinds of concepts that most pairs are of, so that who is who is learnt sooner.
 EVERYDAY, EVERYDAY_SHARE = ("animal", "plant", "food", "drink", "nature", "vehicle", "clothes"), 0.75
 NAMED_SHARE = 0.45  # of scenes that name their design
-# Of those that do, and of those that do not, so that seeds differ.
-NAMED = {"flat": 0.75, "noto": 0.15, "3d": 0.1}
-UNNAMED = {"3d": 0.34, "noto": 0.22, "twemoji": 0.22, "blob": 0.22}
+# Of those that do, and of those that do not: the word says the design (jsd.prompting.designs), the noise never did.
+NAMED = {"flat": 0.5, "noto": 0.35, "3d": 0.15}
+UNNAMED = {"3d": 1.0}
 STYLES = {"flat": "flat", "noto": "noto", "blob": "noto", "twemoji": "noto", "3d": "3d"}  # design -> its style
 COUNTS = {2: 0.4, 3: 0.3, 4: 0.15, 5: 0.08, 6: 0.07}
 MIN_BODY = 0.45  # of the ink, in one hue: less is no colour of the thing

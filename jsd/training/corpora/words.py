@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.resources import files
 
+from jsd.prompting.concepts import normal
+
 LEVELS = ("name", "casual", "near", "kana", "keyword")
+SLOT = "{}"  # of a template, where the thing stands
 STYLE_FORMS = ("{{}}の{}", "{{}} {}", "{{}}、{}", "{} {{}}", "{}、{{}}")
 ADVERB_FORMS = ("{{}}を{}描いて", "{{}}を{}描いてください", "{}描いた{{}}", "{}描かれた{{}}")
 NO_STYLE = "-"
@@ -25,6 +28,8 @@ COUNT_FORMS = (
 MAX_STEM_LENGTH = 4  # of the names that take ~ちゃん and ~さん
 _HIRAGANA = re.compile("[ぁ-ゖー]{2,}")
 _KATAKANA = re.compile("[ァ-ヶー]{3,}")
+_MANNER = re.compile("かわいく|シンプルに|きれいに|かっこよく|上手に|簡単に|大きく|ていねいに")  # asks for no style
+_KANA_COUNT = re.compile("[ぁ-ん]{4,}|[ぁ-ん]{2}[つり]")  # shorter ones stand in other words: にこにこ
 _SHIFT = ord("ァ") - ord("ぁ")
 
 
@@ -192,6 +197,16 @@ def read_colours() -> dict[str, Colour]:
             name, hsv, written, tuple(f"{word}{{}}" for word in near.split()), frozenset(left_out.split())
         )
     return colours
+
+
+def read_look_words() -> tuple[str, ...]:
+    """What says in which style or colour a thing is, in kana how many; of words that hold each other the shortest."""
+    templates = [text for some in read_style_templates().values() for text in some]
+    templates += [text for one in read_colours().values() for text in (*one.templates, *one.near)]
+    words = {normal(part) for text in templates if not _MANNER.search(text) for part in text.split(SLOT)} - {""}
+    counts = {word for counter in read_counts().values() for spelled in counter for word in spelled}
+    words |= {word for word in counts if _KANA_COUNT.fullmatch(word)}
+    return tuple(sorted(word for word in words if not any(word != one and one in word for one in words)))
 
 
 def read_places() -> dict[str, Place]:

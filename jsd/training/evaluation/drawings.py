@@ -1,6 +1,7 @@
 """What is judged: a picture, the prompt that it was drawn for, and how."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,7 @@ class Drawing:
     picture: np.ndarray  # (H, W, 3) uint8
 
 
-def how(pipeline: Pipeline, options: SamplingOptions) -> dict[str, float]:
+def how(pipeline: Pipeline, options: SamplingOptions) -> dict[str, Any]:
     """Of a report: what must be given to draw it again."""
     scale = pipeline.guidance_scale if options.guidance_scale is None else options.guidance_scale
     return {
@@ -24,4 +25,5 @@ def how(pipeline: Pipeline, options: SamplingOptions) -> dict[str, float]:
         "guidance_scale": scale,
         "guidance_start": options.guidance_start,
         "guidance_end": options.guidance_end,
+        "designs": [] if pipeline.tokenizer.known is None else list(pipeline.tokenizer.known.designs),
     }

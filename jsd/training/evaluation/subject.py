@@ -1,5 +1,7 @@
-"""What a LoRA file has learnt, and what it has left alone: drawings with it and without it, by the same seeds."""
+"""What a LoRA file has learnt, and what it has left alone: drawings with it and without it, by the same seeds, of the
+prompts as they stand (`jsd.prompting.designs`)."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from jsd.atomic import write_json
 from jsd.models.lora import lora_digest
 from jsd.options import SamplingOptions
 from jsd.pipeline import Pipeline
+from jsd.prompting.designs import without_designs
 from jsd.rules import split_weight
 from jsd.training.corpora.records import Picture
 from jsd.training.evaluation.drawings import how
@@ -41,13 +44,12 @@ def evaluate_lora(
     """
     options = replace(options, upscale=1, long_prompt="truncate", disable_safety_checker=True)
     both = (("without", replace(options, loras=())), ("with", replace(options, loras=(lora,))))
-    subject, other = (
-        {
-            name: np.stack([np.asarray(drawn) for drawn in draw_texts(pipeline, one, said, seeds, FIRST_SEED)])
-            for name, one in both
-        }
-        for said in (texts, others)
-    )
+    with without_designs(pipeline.tokenizer):
+        asked = how(pipeline, options)
+        subject, other = (
+            {name: _stacked(draw_texts(pipeline, one, said, seeds, FIRST_SEED)) for name, one in both}
+            for said in (texts, others)
+        )
     size = pipeline.default_size
     pictures = np.stack([np.asarray(ImageOps.fit(one.image, size, Image.Resampling.LANCZOS)) for one in own])
     judge = Judge.fit(np.concatenate([pictures, other["without"]]))
@@ -63,7 +65,7 @@ def evaluate_lora(
         "lora_sha256": lora_digest(Path(split_weight(lora)[0])),
         "model_sha256": pipeline.provenance.get("model_sha256"),
         "seeds": seeds,
-        **how(pipeline, options),
+        **asked,
         "subject": {
             "without": nearest(subject["without"]),
             "with": nearest(subject["with"]),
@@ -81,6 +83,10 @@ def evaluate_lora(
     save_grid(rows, output / "contact_sheet.png", COLUMNS)
     write_json(output / "report.json", report)
     return report
+
+
+def _stacked(drawn: Iterable[Image.Image]) -> np.ndarray:
+    return np.stack([np.asarray(one) for one in drawn])
 
 
 def _moved(of_with: np.ndarray, of_without: np.ndarray, seeds: int) -> np.ndarray:

@@ -201,6 +201,18 @@ def test_of_a_parquet_file_only_the_row_that_is_no_text_is_left_out(source: Path
     assert [(one.key, one.reason) for one in noted] == [("0.parquet/1", DAMAGED)]
 
 
+def test_of_an_imagefolders_parquet_only_the_row_that_is_no_text_is_left_out(source: Path, tmp_path: Path) -> None:
+    ends = pyarrow.array([0, 3, 5, 8], pyarrow.int32()).buffers()[1]
+    text = pyarrow.StringArray.from_buffers(3, ends, pyarrow.py_buffer("猫".encode() + b"\xff\xfe" + "犬".encode()))
+    names = [f"{number}.png" for number in range(3)]
+    for name in names:
+        (source / name).write_bytes(png())
+    pyarrow.parquet.write_table(pyarrow.table({"file_name": names, "text": text}), source / "metadata.parquet")
+    records, noted = imported(source, tmp_path / "mine")
+    assert [(one.key, one.captions) for one in records] == [("0.png", ("猫",)), ("2.png", ("犬",))]
+    assert any(one.key.startswith("metadata.parquet") for one in noted)
+
+
 def test_of_a_sample_with_two_pictures_the_second_is_told(source: Path, tmp_path: Path) -> None:
     jpeg = io.BytesIO()
     Image.new("RGB", (80, 80)).save(jpeg, "JPEG")

@@ -161,6 +161,13 @@ def animated() -> bytes:
     return png(format="GIF", save_all=True, append_images=[Image.new("RGB", (80, 64), "blue")])
 
 
+def test_a_camera_s_picture_with_a_preview_behind_it_is_kept_as_it_is() -> None:
+    data = png(format="MPO", save_all=True, append_images=[Image.new("RGB", (40, 32), "blue")])
+    noted: list[Noted] = []
+    (kept,) = pictures([Record("a", data, ("猫",))], noted)
+    assert kept.record.image == data and noted == []
+
+
 @pytest.mark.parametrize(
     ("data", "reason", "size"),
     [
