@@ -15,9 +15,16 @@ def replacing_file(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp{path.suffix}")
     try:
         yield temporary
+        _open_to_others(temporary)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _open_to_others(path: Path) -> None:
+    """safetensors keeps what it writes to its owner, and the user of a container is another."""
+    if path.suffix == ".safetensors" and not path.is_symlink():
+        path.chmod(0o644)
 
 
 @contextmanager
@@ -31,6 +38,8 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.chmod(0o755)
+        for path in temporary.rglob("*.safetensors"):
+            _open_to_others(path)
         if folder.exists():
             folder.rename(before)
         temporary.rename(folder)

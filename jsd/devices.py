@@ -62,14 +62,15 @@ def choose_placement(
     Warns with a Note where that is the CPU of a machine that has a GPU.
     """
     dtype = dtype_name(dtype) if isinstance(dtype, torch.dtype) else dtype
+    field = "device" if device is not None else "JSD_DEVICE"
     device = device_of_environment() if device is None else device
     device = "cpu" if device is None and engine == OPENVINO else device
-    chosen = _choose_device(device)
+    chosen = _choose_device(device, field)
     if engine == OPENVINO and chosen.type != "cpu":
         raise InvalidInputError(
             "device.engine",
             "{field} must be cpu for the engine {engine}, got {value}; leave {field} out, or use the engine torch",
-            field="device",
+            field=field,
             engine=engine,
             value=device,
         )
@@ -102,11 +103,11 @@ def named_dtype(name: str) -> torch.dtype:
     return DTYPES[name]
 
 
-def unknown_device(device: str, available: str) -> InvalidInputError:
+def unknown_device(device: str, available: str, field: str = "device") -> InvalidInputError:
     return InvalidInputError(
         "device.unknown",
         "{field} must be one that this machine has ({choices}), got {value}; leave it out for the fastest",
-        field="device",
+        field=field,
         choices=available,
         value=repr(device),
     )
@@ -190,7 +191,7 @@ def synchronize(device: torch.device) -> None:
         torch.mps.synchronize()
 
 
-def _choose_device(device: str | None) -> torch.device:
+def _choose_device(device: str | None, field: str) -> torch.device:
     if device == "cpu":  # no look at a GPU, which would take memory there
         return torch.device("cpu")
     present = {"cuda": _has_cuda(CUDA), "mps": torch.backends.mps.is_available(), "cpu": True}
@@ -200,11 +201,11 @@ def _choose_device(device: str | None) -> torch.device:
     try:
         chosen = torch.device(device)
     except RuntimeError as error:
-        raise unknown_device(device, available) from error
+        raise unknown_device(device, available, field) from error
     last = torch.cuda.device_count() - 1 if chosen.type == "cuda" else 0
     is_beyond = chosen.index is not None and chosen.index > last
     if is_beyond or not (_has_cuda(chosen) if chosen.type == "cuda" else present.get(chosen.type, False)):
-        raise unknown_device(device, available)
+        raise unknown_device(device, available, field)
     return chosen
 
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from jsd.atomic import write_json
 from jsd.beside import weights_root
-from jsd.errors import ModelFolderError
+from jsd.errors import JsdError, ModelFolderError
 from jsd.i18n import _
 from jsd.models.configs import MAX_LAYERS, num_layers, read_json, unbuildable
 from jsd.models.folder import folder_named
@@ -103,6 +103,7 @@ class Scorer:
     model: Any  # of transformers, or a JapaneseClip
     read_pictures: Callable[[Sequence[Image.Image]], Inputs]
     read_texts: Callable[[Sequence[str]], Inputs]
+    tokenizer: JapaneseTokenizer | None = None  # of a JapaneseClip
 
     @torch.inference_mode()
     def image_features(self, images: Sequence[Image.Image]) -> Tensor:
@@ -165,7 +166,9 @@ def load_scorer(folder: Path | None = None, device: str | torch.device = "cpu") 
         if not hasattr(model, "get_image_features") or not hasattr(model, "get_text_features"):
             raise ValueError(f"{type(model).__name__} has no get_image_features and get_text_features")
         return Scorer(folder.name, model, *_public(folder, model))
-    except (ImportError, KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
+    except JsdError:
+        raise
+    except Exception as error:  # damaged files make the readers raise nearly anything
         raise ModelFolderError(
             "scorer.unreadable",
             "the scorer in {folder} cannot be loaded: {reason}; it needs the files of a CLIP or SigLIP of "
@@ -196,7 +199,9 @@ def save_own(model: JapaneseClip, folder: Path) -> None:
     )
 
 
-def _own(folder: Path) -> tuple[Callable[[Sequence[Image.Image]], Inputs], Callable[[Sequence[str]], Inputs]]:
+def _own(
+    folder: Path,
+) -> tuple[Callable[[Sequence[Image.Image]], Inputs], Callable[[Sequence[str]], Inputs], JapaneseTokenizer]:
     tokenizer = JapaneseTokenizer.load(folder / "tokenizer")
 
     def texts(captions: Sequence[str]) -> Inputs:
@@ -205,7 +210,7 @@ def _own(folder: Path) -> tuple[Callable[[Sequence[Image.Image]], Inputs], Calla
     def pictures(images: Sequence[Image.Image]) -> Inputs:
         return {"pixel_values": pixels(np.stack([squared(image, SIZE_PX) for image in images]))}
 
-    return pictures, texts
+    return pictures, texts, tokenizer
 
 
 def read_captions(captions: Sequence[str], tokenizer: JapaneseTokenizer) -> dict[str, Tensor]:

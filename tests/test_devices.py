@@ -231,5 +231,5 @@ def test_the_environment_names_the_device_and_an_argument_comes_before_it(
     assert choose_placement().device.type == "cpu"
     assert choose_placement("cuda").device.type == "cuda"
     monkeypatch.setenv("JSD_DEVICE", "gpu")
-    with pytest.raises(InvalidInputError, match="gpu"):
+    with pytest.raises(InvalidInputError, match=r"^JSD_DEVICE must .*gpu"):
         choose_placement()

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 from toy_scorers import write_clip, write_own, write_siglip
 
+from jsd.cli import main
 from jsd.errors import ModelFolderError
 from jsd.scoring import load_scorer
 
@@ -44,3 +45,21 @@ def test_what_is_no_scorer_is_one_line(tmp_path: Path, files: dict[str, object],
     with pytest.raises(ModelFolderError) as caught:
         load_scorer(tmp_path)
     assert word in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("write", [write_own, write_clip])
+def test_a_scorer_that_was_half_copied_is_one_line(tmp_path: Path, write: Callable[[Path], Path]) -> None:
+    weights = write(tmp_path / "scorer") / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(ModelFolderError, match="copy them again"):
+        load_scorer(tmp_path / "scorer")
+
+
+def test_what_the_scorer_does_not_read_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Image.new("RGB", (64, 64)).save(tmp_path / "a.png")
+    assert main(["score", str(tmp_path / "a.png"), "簪"]) == 0
+    assert "簪" in capsys.readouterr().err
+    assert main(["score", str(tmp_path / "a.png"), "富士山と桜と海の絵、" * 5]) == 0
+    assert "is ignored" in capsys.readouterr().err
+    assert main(["score", str(tmp_path / "a.png"), "猫"]) == 0
+    assert capsys.readouterr().err == ""

@@ -59,8 +59,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     # File names and strangers' files hold half surrogate pairs, and not every locale has Japanese.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
-    args = build_parser().parse_args(argv)
     try:
+        try:
+            args = build_parser().parse_args(argv)
+        except SystemExit:  # after --help, --version
+            sys.stdout.flush()
+            raise
         args.run(args)
         sys.stdout.flush()
     except JsdError as error:
@@ -85,6 +89,12 @@ def main(argv: Sequence[str] | None = None) -> int:
                 reason=reason,
             ),
             _close_output(),
+        )
+    except RuntimeError as error:  # what pathlib says of links in a circle
+        if not str(error).startswith("Symlink loop"):
+            raise
+        return _say(
+            _("{path} must be a file or a folder, and is a link that leads to itself", path=str(error).split("'")[1])
         )
     except KeyboardInterrupt:
         return 130

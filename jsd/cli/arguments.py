@@ -117,13 +117,17 @@ def add_loras_argument(parser: argparse.ArgumentParser) -> None:
 def offer_loras(folder: Path | None) -> None:
     """To what is served by this process, and by those that it starts, whose working folders are others. `None`: what
     JSD_LORAS names."""
-    if folder is not None and not folder.is_dir():
-        raise InvalidInputError(
-            "serve.loras", "{field} must be a folder, and there is none at {value}", field="loras", value=folder
-        )
     named = os.environ.get(LORAS, "") if folder is None else str(folder)
-    if named != "":
-        os.environ[LORAS] = str(Path(named).resolve())
+    if named == "":
+        return
+    if not Path(named).is_dir():
+        raise InvalidInputError(
+            "serve.loras",
+            "{field} must be a folder, and there is none at {value}; check the path",
+            field=LORAS if folder is None else "loras",
+            value=named,
+        )
+    os.environ[LORAS] = str(Path(named).resolve())
 
 
 def chosen_model(args: argparse.Namespace) -> ModelFolder:

@@ -37,13 +37,13 @@ def run(args: argparse.Namespace) -> None:
     found = known.concepts if args.word is None else known.search(args.word)
     if not found:
         near = known.near(args.word)
-        print(_("nothing is spelled like {word}; near: {near}", word=args.word, near="、".join(near) if near else "-"))
+        print(_("nothing is spelled like {word}; near: {near}", word=args.word, near=printable("、".join(near)) or "-"))
         return
     # A folder may be anybody's: nothing in it may steer the terminal.
     rows = [(printable(f"{one.emoji} {one.name}"), printable(_shown(one.spellings))) for one in found]
     print(aligned(rows))
     if args.word is None:
-        print(_("{count} concepts; styles: {styles}", count=len(found), styles="、".join(known.styles)))
+        print(_("{count} concepts; styles: {styles}", count=len(found), styles=printable("、".join(known.styles))))
 
 
 def _shown(spellings: tuple[str, ...]) -> str:

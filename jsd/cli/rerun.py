@@ -12,6 +12,7 @@ from jsd.i18n import _
 from jsd.images.opening import open_image
 from jsd.models.configs import read_json
 from jsd.models.folder import PARTS, ModelFolder, choose_folder, folder_named
+from jsd.models.weights import UPSCALER, find_weights
 from jsd.options import SamplingOptions
 from jsd.recorded import read_record, recorded_request
 
@@ -46,6 +47,7 @@ def run(args: argparse.Namespace) -> None:
     model = _model(record, args.weights, args.vae, force=args.force)
     if not args.force:
         _check_digest(model, record)
+        _check_upscaler(model.path, record)
     picture = _draw(_load(model, record, args.force), options, record, args.force)
     args.output_dir.mkdir(parents=True, exist_ok=True)
     path = picture.save_unused(args.output_dir, with_metadata=not args.no_metadata)
@@ -139,6 +141,24 @@ def _check_digest(model: ModelFolder, record: dict[str, Any]) -> None:
         "{found}; name its folder with --weights, or use --force",
         **said,
     )
+
+
+def _check_upscaler(folder: Path, record: dict[str, Any]) -> None:
+    """The model's digest leaves it out, for a picture that is not enlarged does not depend on it."""
+    from jsd.models.record import file_digest
+
+    weights = find_weights(folder / UPSCALER, UPSCALER)
+    digest = "-" if weights is None else file_digest(weights.files[0])
+    wanted = str(record.get("upscaler_sha256", digest))
+    if record.get("upscale", 1) != 1 and digest != wanted:
+        raise ModelFolderError(
+            "rerun.upscaler",
+            "the picture was enlarged by the upscaler with the digest {wanted}, and {folder} has {found}; name the "
+            "folder that has it with --weights, or use --force",
+            wanted=wanted[:10],
+            folder=folder,
+            found=digest[:10],
+        )
 
 
 def _folder(record: dict[str, Any], explicit: Path | None) -> Path:

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from jsd.cli.arguments import say
 from jsd.i18n import _
 
 
@@ -15,10 +16,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     from jsd.images.opening import load_image
+    from jsd.prompting.prompts import read_prompt
     from jsd.scoring import load_scorer
 
     images = [load_image(file, "file") for file in args.files]
     scorer = load_scorer(args.scorer)
+    if scorer.tokenizer is not None:
+        for note in read_prompt(scorer.tokenizer, args.prompt, long_prompt="truncate").notes():
+            say(note)
     text_features = scorer.text_features([args.prompt])
     for file, image in zip(args.files, images, strict=True):
         name = f"{file}  " if len(args.files) > 1 else ""

@@ -13,6 +13,7 @@ from jsd.cli.engine import add_engine_arguments, check_engine
 from jsd.cli.numbers import number, whole
 from jsd.errors import InvalidInputError, JsdError
 from jsd.i18n import _
+from jsd.prompting.tokenizer import printable
 from jsd.rules import whole_number
 
 if TYPE_CHECKING:
@@ -206,7 +207,8 @@ def tell_noted(noted: "Sequence[Noted]") -> None:
 
     for reason, taken, count, names in summed(noted):
         said = _("made plain") if taken else _("left out")
-        print(f"{said}, {_(reason)}: {count:,}  {', '.join(names)}{' …' if count > len(names) else ''}")
+        shown = printable(", ".join(names))
+        print(f"{said}, {_(reason)}: {count:,}  {shown}{' …' if count > len(names) else ''}")
 
 
 def _make(task: "Task", paths: list[Path], args: argparse.Namespace) -> None:
@@ -250,7 +252,8 @@ def _finite(field: str, value: float | str) -> float:
 
 
 def _checker(folder: Path | None) -> Path | None:
-    from jsd.models.weights import has_safety_checker
+    from jsd.models.verify import verify_part
+    from jsd.models.weights import CHECKER, has_safety_checker
 
     if folder is not None and not has_safety_checker(folder):
         raise InvalidInputError(
@@ -260,4 +263,8 @@ def _checker(folder: Path | None) -> Path | None:
             field="checker",
             value=folder,
         )
-    return None if folder is None else folder.absolute()  # a worker's working folder is another
+    if folder is None:
+        return None
+    for problem in verify_part(CHECKER, folder):
+        raise problem
+    return folder.absolute()  # a worker's working folder is another

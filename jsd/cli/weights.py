@@ -10,7 +10,7 @@ from jsd.beside import BUNDLE, weights_root
 from jsd.cli.numbers import whole
 from jsd.errors import InvalidInputError, JsdError, ModelFolderError
 from jsd.i18n import _
-from jsd.models.folder import choose_folder, verify_folder
+from jsd.models.folder import choose_folder, snapshot, verify_folder
 from jsd.models.record import OPENRAIL_RESTRICTIONS
 from jsd.models.verify import part_kind, verify_part
 from jsd.models.weights import MODELS, WEIGHT_STEMS, find_weights
@@ -125,7 +125,7 @@ def _formats(path: Path) -> set[str]:
 
 
 def _verify(args: argparse.Namespace) -> None:
-    folder = Path(args.folder)
+    folder = snapshot(Path(args.folder))
     kind = part_kind(folder)
     problems = verify_folder(folder) if kind is None else verify_part(kind, folder)
     for problem in problems:
@@ -173,7 +173,7 @@ def _convert(args: argparse.Namespace) -> None:
     from jsd.models.convert import convert_folder
     from jsd.models.single import ENDING, read_single, write_single
 
-    source, target = Path(args.source), Path(args.folder)
+    source, target = snapshot(Path(args.source)), Path(args.folder)
     for field, path in (("SOURCE", source), ("TARGET", target)):
         if path.suffix.lower() in PICKLES:
             raise InvalidInputError(
@@ -190,6 +190,13 @@ def _convert(args: argparse.Namespace) -> None:
             "{field} must be a folder where SOURCE is a file, got {value}; name one without the ending .safetensors",
             field="TARGET",
             value=target,
+        )
+    if args.like is not None and not from_file:
+        raise InvalidInputError(
+            "single.like",
+            "{field} is for a SOURCE that is a .safetensors file, got {value}; leave it out",
+            field="--like",
+            value=args.like,
         )
     left_out: list[str] = []
     if to_file:
@@ -224,10 +231,11 @@ def _preview(args: argparse.Namespace) -> None:
     from jsd.pipeline import Pipeline
     from jsd.preview import fit_preview, read_pictures
 
-    pipeline = Pipeline.load(args.folder)
+    folder = snapshot(Path(args.folder))
+    pipeline = Pipeline.load(folder)
     pictures = read_pictures(Path(args.pictures), pipeline.default_size)
     fitted = fit_preview(pipeline.encode_image, pictures)
-    path = fitted.save(Path(args.folder))
+    path = fitted.save(folder)
     print(
         _("written: {path} (colours of 0 to 1 differ by {error:.3f}, root mean square)", path=path, error=fitted.error)
     )

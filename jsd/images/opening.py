@@ -98,8 +98,8 @@ def _decoded(source: Source, field: str) -> Iterator[Image.Image]:
 def _flatten(image: Image.Image, background: tuple[int, int, int], profile: Any) -> Image.Image:
     """A copy in RGB without anything else, from the colours of the ICC `profile` if there is one."""
     turn = TURNS.get(exif_value(image, ExifTags.Base.Orientation))
-    upright = image if turn is None else image.transpose(turn)
-    flat = _eight_bits(upright) if image.mode.startswith("I") else upright
+    flat = _eight_bits(image) if image.mode.startswith("I") else image
+    flat = flat if turn is None else flat.transpose(turn)
     mode = flat.mode
     if flat.has_transparency_data:
         flat = flat.convert("RGBA")
@@ -119,13 +119,21 @@ def exif_value(image: Image.Image, tag: int, ifd: int | None = None) -> Any:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """16 bits a pixel -> mode L: Pillow's own conversion would clip at 255."""
+    """16 bits a pixel, or a TIFF's 12 -> mode L, LA where one value is transparent: Pillow's own conversion would clip
+    at 255, and takes no note of white that is zero."""
     values = np.asarray(image)  # (H, W)
+    tags = getattr(image, "tag_v2", {})
+    is_twelve = tags.get(ExifTags.Base.BitsPerSample) == (12,)
+    white_is_zero = tags.get(ExifTags.Base.PhotometricInterpretation) == 0
     pixels = np.empty(values.shape, np.uint8)
     for start in range(0, len(values), ROWS_AT_ONCE):
         rows = slice(start, start + ROWS_AT_ONCE)
-        pixels[rows] = EIGHT_BITS[values[rows].clip(0, 65535)]
-    return Image.fromarray(pixels)
+        deep = values[rows].clip(0, 4095) * 65535.0 / 4095 if is_twelve else values[rows].clip(0, 65535)
+        pixels[rows] = EIGHT_BITS[(65535 - deep if white_is_zero else deep).astype(np.uint16)]
+    grey, transparent = Image.fromarray(pixels), image.info.get("transparency")
+    if not isinstance(transparent, int):
+        return grey
+    return Image.merge("LA", (grey, Image.fromarray(np.where(values == transparent, 0, 255).astype(np.uint8))))
 
 
 def _to_srgb(image: Image.Image, profile: bytes, mode: str) -> Image.Image:

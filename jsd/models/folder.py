@@ -26,7 +26,15 @@ from jsd.prompting.tokenizer import JapaneseTokenizer
 from jsd.rules import not_one_of
 from jsd.sizes import SizeLimits
 
-__all__ = ["ModelFolder", "choose_folder", "folder_named", "open_model_folder", "verify_folder", "weights_root"]
+__all__ = [
+    "ModelFolder",
+    "choose_folder",
+    "folder_named",
+    "open_model_folder",
+    "snapshot",
+    "verify_folder",
+    "weights_root",
+]
 
 EMBEDDED = "mini"
 FULL_SIZE = ("rinna", "tohoku-sdxl")  # as `jsd weights fetch` calls their folders; the first that is there is used
@@ -131,9 +139,11 @@ def _chosen_parts(given: Mapping[str, Path | str | None]) -> Iterator[tuple[str,
         yield name, Path(value).absolute()
 
 
-def _snapshot(folder: Path) -> Path:
+def snapshot(folder: Path) -> Path:
     """Of the hub's cache of a model (snapshots/, refs/) what it last fetched; any other folder as it is."""
-    snapshots = sorted((folder / "snapshots").glob("*")) if not (folder / "unet").exists() else []
+    if not folder.is_dir() or (folder / "unet").exists():
+        return folder
+    snapshots = sorted((folder / "snapshots").glob("*"))
     main = folder / "refs" / "main"
     named = folder / "snapshots" / main.read_text("utf-8").strip() if main.is_file() else None
     return named if named in snapshots else snapshots[-1] if len(snapshots) == 1 else folder
@@ -151,7 +161,7 @@ def _chosen(explicit: Path | str | None) -> ModelFolder:
                     field=source,
                     value=value,
                 )
-            return ModelFolder(_snapshot(Path(value)), _("--weights") if source == "weights" else _("JSD_WEIGHTS"))
+            return ModelFolder(snapshot(Path(value)), _("--weights") if source == "weights" else _("JSD_WEIGHTS"))
     for name in (*FULL_SIZE, EMBEDDED):
         path = folder_named(name)
         if path is not None:

@@ -165,6 +165,13 @@ def read_lora(path: Path, networks: Mapping[str, nn.Module]) -> Lora:
             continue
         part = "alpha" if found["alpha"] else "A" if (found["part"] or found["processor"]) in _DOWN else "B"
         parts.setdefault(module, {})[part] = tensor
+    if is_cut and not parts:
+        raise InvalidInputError(
+            "lora.other_encoder",
+            "{field} must be files for this model's parts, and {value} is of an English text encoder; use another",
+            field="loras",
+            value=path,
+        )
     if not parts:
         raise InvalidInputError(
             "lora.empty",

@@ -15,6 +15,7 @@ from jsd.i18n import N_
 from jsd.models.configs import read_json
 from jsd.models.known import Known
 from jsd.models.weights import SECOND_ENCODER, UPSCALER, find_weights, networks_of, vae_place
+from jsd.prompting.concepts import KnownConcepts
 
 # The class that rinna's model_index.json names; what is fine-tuned from that model inherits its licence.
 RINNA_CLASS = "JapaneseStableDiffusionPipeline"
@@ -73,6 +74,9 @@ def folder_digest(folder: Path, vae: Path | None = None) -> str:
     index = folder / "model_index.json"
     if (folder / SECOND_ENCODER).is_dir() and index.is_file() and read_json(index).get(ZERO_EMPTY) is False:
         lines.append(f"{ZERO_EMPTY} false\n")
+    concepts = KnownConcepts.load(folder)
+    if concepts is not None and concepts.designs:
+        lines.append(repr((concepts.designs, concepts.words_without_design)) + "\n")
     digest = hashlib.sha256("".join(lines).encode()).hexdigest()
     known.put("model_sha256", digest)
     return digest

@@ -37,6 +37,25 @@ def test_an_output_that_is_full_is_one_line(picture: Path) -> None:
     assert done.returncode == 1
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the device that is always full is Linux's")
+@pytest.mark.parametrize("words", [("--version",), ("--help",), ("info", "--help")])
+def test_help_that_cannot_be_written_is_one_line(words: tuple[str, ...]) -> None:
+    with Path("/dev/full").open("w") as full:
+        buffered = {"PYTHONUNBUFFERED": ""}  # else argparse itself drops the fault
+        done = jsd(*words, capture_output=False, stdout=full, stderr=subprocess.PIPE, env=buffered)
+    (line,) = done.stderr.decode().splitlines()
+    assert line.startswith("jsd: ") and "No space left" in line
+    assert done.returncode == 1
+
+
+def test_a_link_that_leads_to_itself_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    assert main(["weights", "random", str(loop)]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"jsd: {loop} ") and "leads to itself" in line
+
+
 def test_a_reader_that_goes_away_is_no_fault_to_speak_of(picture: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)

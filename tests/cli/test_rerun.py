@@ -95,6 +95,19 @@ def test_without_its_picture_or_with_another_it_is_refused_unless_forced(
     assert forced.code == 0 and "≠" in "".join(forced.out), "a picture that differs was called the same"
 
 
+@pytest.mark.parametrize(
+    ("flag", "name"), [("--image", "photo.png"), ("--mask", "photo.png"), ("--lora", "own.safetensors")]
+)
+def test_what_it_was_not_drawn_with_is_refused(
+    flag: str, name: str, jsd: Jsd, drawn: Drawn, tmp_path: Path, again: list[str]
+) -> None:
+    photo(tmp_path / "photo.png")
+    said = jsd("rerun", drawn()[-1], flag, tmp_path / name, again)
+    assert (
+        said.code == 2 and flag.strip("-") in said.err[-1] and name in said.err[-1] and "leave it out" in said.err[-1]
+    )
+
+
 def test_with_other_weights_it_is_refused_unless_forced(
     jsd: Jsd, drawn: Drawn, toy_folder: Path, tmp_path: Path
 ) -> None:
@@ -111,6 +124,15 @@ def test_with_other_weights_it_is_refused_unless_forced(
     (other / "editions.json").write_text(json.dumps(editions), "utf-8")
     assert "git archive 1234abc weights/mini" in jsd(words).err[-1], "an earlier edition says where it is to be had"
     assert jsd(words, "--force").code == 0
+
+
+def test_another_upscaler_is_told_before_anything_is_drawn(jsd: Jsd, drawn: Drawn, again: list[str]) -> None:
+    file = drawn("--upscale", "2")[-1]
+    rewrite(file, upscaler_sha256="0" * 64)
+    said = jsd("rerun", file, again)
+    assert said.code == 2 and "enlarged by the upscaler" in said.err[-1] and "0000000000" in said.err[-1]
+    rewrite(file, upscale=1)
+    assert "enlarged by" not in jsd("rerun", file, again).err[-1], "what is not enlarged does not need it"
 
 
 def test_a_picture_that_does_not_come_out_the_same_is_told(jsd: Jsd, drawn: Drawn, again: list[str]) -> None:

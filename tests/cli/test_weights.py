@@ -87,6 +87,20 @@ def test_fetch_shows_the_licence_and_needs_it_accepted(jsd: Jsd, root: Path) -> 
     assert not (root / "rinna").exists()
 
 
+def test_the_hubs_cache_is_verified_and_converted_as_it_is_drawn_with(jsd: Jsd, root: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "models--rinna--toy"
+    shutil.copytree(root / "mini", cache / "snapshots" / "0123")
+    assert jsd("weights", "verify", cache).code == 0
+    assert jsd("weights", "convert", cache, tmp_path / "converted").code == 0
+    assert jsd("weights", "verify", tmp_path / "converted").code == 0
+
+
+def test_a_folder_needs_no_other_to_be_like(jsd: Jsd, root: Path, tmp_path: Path) -> None:
+    said = jsd("weights", "convert", root / "mini", tmp_path / "new", "--like", root / "mini")
+    assert said.code == 2 and "--like" in said.err[-1] and "leave it out" in said.err[-1]
+    assert not (tmp_path / "new").exists()
+
+
 def test_convert_and_random_write_whole_folders_and_keep_those_that_are_there(jsd: Jsd, root: Path) -> None:
     half = jsd("weights", "convert", root / "mini", root / "half", "--dtype", "float16")
     assert half.code == 0 and str(root / "half") in half.out[0] and "float16" in half.out[0]

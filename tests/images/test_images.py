@@ -2,7 +2,6 @@ import json
 import os
 import random
 import struct
-import tracemalloc
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -99,22 +98,6 @@ CMYK = Image.new("CMYK", (8, 8), (0, 255, 255, 0))  # no cyan, all magenta and y
 def test_a_pixel_is_the_colour_that_is_seen(source: Any, colour: tuple[int, int, int]) -> None:
     assert load_image(source).mode == "RGB"
     assert load_image(source).getpixel((0, 0)) == colour
-
-
-@pytest.mark.parametrize("format", ["PNG", "TIFF"])
-def test_16_bits_are_rounded_to_8(format: str) -> None:
-    values = np.arange(65536, dtype=np.uint16).reshape(256, 256)
-    loaded = np.asarray(load_image(encoded(Image.fromarray(values), format)))[..., 0]
-    assert np.array_equal(loaded, np.round(values / 257))
-
-
-def test_16_bits_take_little_memory() -> None:
-    file = encoded(Image.fromarray(np.zeros((3000, 3000), np.uint16)), "PNG")
-    tracemalloc.start()
-    load_image(file)
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert peak < 5 * 3000 * 3000, "what numpy takes; as floating-point numbers it was 17 bytes a pixel"
 
 
 def profile(space: bytes, gamma: float, *primaries: tuple[float, float, float]) -> bytes:

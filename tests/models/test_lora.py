@@ -221,11 +221,12 @@ def test_what_fits_nothing_is_refused_and_nothing_is_changed(
     assert torch.equal(output_of(pipeline.unet), before)
 
 
-def test_a_file_without_tensors_is_refused(pipeline: Pipeline, tmp_path: Path) -> None:
-    save_file({}, tmp_path / "empty.safetensors")
-    with pytest.raises(InvalidInputError) as caught:
-        pipeline.adapters.apply([str(tmp_path / "empty.safetensors")])
-    assert caught.value.code == "lora.empty"
+def test_a_file_without_tensors_for_this_model_is_refused(pipeline: Pipeline, tmp_path: Path) -> None:
+    english = {"lora_te_text_model_encoder_layers_0_mlp_fc1.lora_down.weight": torch.zeros(2, 32)}
+    for tensors, words in (({}, "has none"), (english, "English text encoder")):
+        save_file(tensors, tmp_path / "other.safetensors")
+        with pytest.raises(InvalidInputError, match=f"other.safetensors.*{words}"):
+            pipeline.adapters.apply([str(tmp_path / "other.safetensors")])
 
 
 def test_what_pefts_own_saving_writes_has_its_settings_beside_it(

@@ -48,6 +48,14 @@ def test_lora_files_of_the_environment_are_found_from_another_folder(
     assert lora_names() == ["cat.safetensors"]
 
 
+def test_a_folder_of_the_environment_that_is_not_there_is_named_by_its_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JSD_LORAS", str(tmp_path / "gone"))
+    with pytest.raises(InvalidInputError, match=r"JSD_LORAS must be a folder.*gone; check the path"):
+        offer_loras(None)
+
+
 def test_the_plain_images_user_may_write_pictures_where_they_go_by_default() -> None:
     parser = argparse.ArgumentParser()
     add_output_arguments(parser)

@@ -58,7 +58,9 @@ def _prepare(request: Request, limits: SizeLimits, upscale: int) -> tuple[dict[s
     width, height = (OPTIONS[side].check(values.get(side)) for side in ("width", "height"))
     asked = OPTIONS["upscale"].check(values.get("upscale"))
     upscale = upscale if asked is None else asked
-    if width is not None and height is not None:
+    if (width, height) != (None, None):
+        whole = tuple(upscale * side for side in limits.default)  # of one side alone the other is the model's own
+        width, height = width or whole[0], height or whole[1]
         # Who asks for no enlargement asks for a size that clients send unasked, and not for more than is drawn well.
         max_area = limits.trained_area if asked is None and upscale > 1 else limits.max_area
         size = limits.nearest(max(1, round(width / upscale)), max(1, round(height / upscale)), max_area)

@@ -56,6 +56,7 @@ LABELS = {
     "scorer": N_("Scorer"),
     "candidates": N_("Chosen from"),
     "replaced": N_("Words replaced by kana"),
+    "design": N_("Design of this seed"),
     "FILE": N_("The file"),
 }
 # (option, value) -> what a choice is called.

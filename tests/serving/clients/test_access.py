@@ -223,6 +223,7 @@ def reached_by(path: str, **request: Any) -> dict[str, Any]:
         ({"size": "96x128"}, (24, 32)),
         ({"size": "256x256", "upscale": 4}, (64, 64)),
         ({"size": "64x64", "upscale": 1}, (64, 64)),
+        ({"width": 96}, (24, 32)),
     ],
 )
 def test_a_size_that_comes_unasked_is_not_drawn_beyond_what_was_trained(
