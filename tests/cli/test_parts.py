@@ -64,7 +64,7 @@ def test_a_model_whose_own_vae_is_tiny_is_whole_draws_and_is_converted(
     shutil.copytree(vaes / "tiny", model / "vae")
     assert jsd("weights", "verify", model).code == 0
     (picture,) = Pipeline.load(model, "cpu", "float32").generate("猫", **REQUEST)
-    assert jsd("weights", "convert", model, tmp_path / "new").code == 0
+    assert jsd("weights", "convert", model, tmp_path / "new", "--dtype", "float32").code == 0
     plain = DiffusionPipeline.from_pretrained(tmp_path / "new", local_files_only=True)
     assert isinstance(plain.vae, AutoencoderTiny)
     (again,) = Pipeline.load(tmp_path / "new", "cpu", "float32").generate("猫", **REQUEST)
