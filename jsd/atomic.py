@@ -50,6 +50,16 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(before, ignore_errors=True)
 
 
+def copy_plain(source: Path, folder: Path) -> None:
+    """The files of a folder into another, without their modes: what is copied from a read-only disk can be written anew
+    and removed."""
+    for path in source.rglob("*"):
+        if path.is_file():
+            target = folder / path.relative_to(source)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
+
+
 def write_file(path: Path, data: bytes, *, sync: bool = False) -> None:
     """`sync`: on the disk on return."""
     with replacing_file(path) as temporary, temporary.open("wb") as file:

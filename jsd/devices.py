@@ -37,6 +37,13 @@ MODEL_FITS = (
         "bfloat16"
     ),
 )
+TRAINING_FITS = (
+    "train.memory",
+    N_(
+        "what a stage learns must fit into the device's memory, and it does not; give a smaller --train-batch-size, "
+        "with as many more --gradient-accumulation-steps"
+    ),
+)
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
@@ -214,7 +221,8 @@ def out_of_memory(rule: tuple[str, str] = PICTURES_FIT) -> Iterator[None]:
     """GenerationError where what is done within does not fit into the memory."""
     try:
         yield
-    except RuntimeError as error:
-        if isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in OUT_OF_MEMORY):
+    except (MemoryError, RuntimeError) as error:  # the first is of numpy
+        known = isinstance(error, MemoryError | torch.OutOfMemoryError)
+        if known or any(words in str(error) for words in OUT_OF_MEMORY):
             raise GenerationError(*rule) from error
         raise

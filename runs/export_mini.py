@@ -33,7 +33,7 @@ def export(source: Path, destination: Path, max_bytes: int = MAX_BYTES) -> int:
             shutil.copytree(source, whole)
             for upscaler in (source.parents[1] / UPSCALER / "model" / UPSCALER, destination / UPSCALER):
                 if upscaler.is_dir():
-                    shutil.copytree(upscaler, whole / UPSCALER)
+                    shutil.copytree(upscaler, whole / UPSCALER, dirs_exist_ok=True)
                     break
             convert_folder(whole, fresh, "bfloat16")
         for name in KEPT:

@@ -7,6 +7,7 @@ from typing import Any
 
 from jsd.cli.arguments import check_folder
 from jsd.cli.numbers import number, whole
+from jsd.errors import InvalidInputError
 from jsd.i18n import _
 from jsd.options import SamplingOptions
 from jsd.rules import whole_number
@@ -83,6 +84,7 @@ def run(args: argparse.Namespace) -> None:
     _options(args)
     check_folder(args.output, "output")
     if args.lora is not None:
+        _check_no_scorer(args)
         _evaluate_lora(args)
         return
     is_imported = (args.corpus / STATE_FILE).is_file()
@@ -92,6 +94,7 @@ def run(args: argparse.Namespace) -> None:
     if is_imported:
         _evaluate_own(args)
         return
+    _check_no_scorer(args)
     corpus = Corpus.load(args.corpus)
     if args.sprites is not None:
         corpus = with_designs(corpus, Sprites.load(args.sprites / SPRITES_FILE))
@@ -114,6 +117,17 @@ def run(args: argparse.Namespace) -> None:
         if cells:
             print(_("{row}, top-1 / top-5 in percent (drawings): {cells}", row=label, cells=", ".join(cells)))
     print(args.output / "report.json")
+
+
+def _check_no_scorer(args: argparse.Namespace) -> None:
+    if args.scorer is not None:
+        raise InvalidInputError(
+            "evaluate.scorer",
+            "{field} judges --prompts or an imported --corpus, not a corpus of jsd data build, and not --lora; got "
+            "{value}; leave it out",
+            field="scorer",
+            value=args.scorer,
+        )
 
 
 def _options(args: argparse.Namespace) -> SamplingOptions:
@@ -186,20 +200,15 @@ def _evaluate_lora(args: argparse.Namespace) -> None:
     from jsd.training.lora import called, own_pictures
     from jsd.training.recipes import PRIOR_PROMPTS
 
+    pipeline = Pipeline.load(args.weights)
+    pipeline.adapters.apply([args.lora])  # what is wrong with the file is said before its pictures are looked for
     trigger = trigger_of(args.lora)
     own = own_pictures(args.corpus, trigger)
     captions = [called(caption, trigger) for one in own for caption in one.record.captions]
     texts = list(dict.fromkeys(without_emphasis(text) for text in (trigger, *captions) if text != ""))[:MAX_TEXTS]
     others = list(PRIOR_PROMPTS) if args.prompts is None else [text for _, text in read_texts(args.prompts)]
     report: dict[str, Any] = evaluate_lora(
-        Pipeline.load(args.weights),
-        args.lora,
-        own,
-        texts,
-        others,
-        seeds=args.seeds,
-        options=_options(args),
-        output=args.output,
+        pipeline, args.lora, own, texts, others, seeds=args.seeds, options=_options(args), output=args.output
     )
     subject, moved = report["subject"], report["others"]["moved"]
     print(

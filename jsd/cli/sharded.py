@@ -215,10 +215,11 @@ def _make(task: "Task", paths: list[Path], args: argparse.Namespace) -> None:
     """The files of all shards; a JsdError names those that could not be made, after all others are."""
     from tqdm import tqdm
 
+    from jsd.devices import MODEL_FITS, out_of_memory
     from jsd.training.sharding import Engine, make_files
 
     engine = Engine(args.engine, args.workers, args.ray_address, getattr(args, "device", None))
-    with tqdm(total=len(paths), unit=_("shard")) as bar:
+    with tqdm(total=len(paths), unit=_("shard")) as bar, out_of_memory(MODEL_FITS):
         failures = make_files(task, paths, engine, bar.update)
     if failures:
         raise JsdError(

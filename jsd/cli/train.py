@@ -114,7 +114,7 @@ def run(args: argparse.Namespace) -> None:
 
     import torch
 
-    from jsd.devices import fast_dtype
+    from jsd.devices import TRAINING_FITS, fast_dtype, out_of_memory
     from jsd.options import MAX_SEED
     from jsd.training.plan import plan
     from jsd.training.processes import Processes, launched_accumulation, launched_precision
@@ -164,7 +164,8 @@ def run(args: argparse.Namespace) -> None:
         mixed_precision=mixed_precision,
         processes=processes,
     )
-    said = aligned(plan(recipe, args.stage, options)) if args.dry_run else run_stage(recipe, args.stage, options)
+    with out_of_memory(TRAINING_FITS):
+        said = aligned(plan(recipe, args.stage, options)) if args.dry_run else run_stage(recipe, args.stage, options)
     if processes.is_first:
         print(said)
 

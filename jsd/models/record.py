@@ -99,6 +99,14 @@ def folder_licence(folder: Path) -> dict[str, object]:
     return {key: value for key, value in record.items() if value is not None}
 
 
+def licence_front_matter(folder: Path) -> str:
+    """What a model card begins with, so that what was made of `folder` has its licence; "" where nothing says."""
+    said = folder_licence(folder)
+    names = {"licence": "license_name", "licence_url": "license_link", "use_restrictions": "use_restrictions"}
+    lines = ["license: other", *(f"{names[key]}: {value}" for key, value in said.items())]
+    return "\n".join(["---", *lines, "---", ""]) if said else ""
+
+
 def library_versions(engine: str) -> dict[str, object]:
     """Whose arithmetic drew the picture; without a build's suffix (+cpu)."""
     names = dict.fromkeys(("torch", "diffusers", engine))  # an engine is called by its package

@@ -17,6 +17,7 @@ from jsd.atomic import replacing_file
 from jsd.errors import MissingExtraError
 from jsd.models.record import folder_record
 from jsd.rules import split_weight
+from jsd.training.corpora.records import as_utf8
 from jsd.training.recipes import Adapter
 
 FILE = "lora.safetensors"
@@ -105,7 +106,7 @@ def lora_metadata(
         "base_model_sha256": record["model_sha256"],
         **{f"base_{name}": value for name, value in record.items() if name != "model_sha256"},
     }
-    return {name: str(value) for name, value in said.items() if value != ""}
+    return {name: as_utf8(str(value)) for name, value in said.items() if value != ""}
 
 
 def trigger_of(lora: str) -> str:

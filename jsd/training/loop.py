@@ -3,12 +3,14 @@
 import math
 import pickle
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from diffusers.training_utils import EMAModel
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -32,10 +34,19 @@ def learning_rate(stage: Stage, step: int) -> float:
 
 
 def save_atomically(state: object, path: Path) -> None:
-    try:
-        with replacing_file(path) as temporary:
+    with told_unwritable(path), replacing_file(path) as temporary:
+        try:
             torch.save(state, temporary)
-    except (OSError, RuntimeError) as error:  # torch's own writer says of a full disk that it is in a wrong position
+        except RuntimeError as error:  # its own writer says of a full disk that it is in a wrong position
+            raise OSError(first_line(error)) from error
+
+
+@contextmanager
+def told_unwritable(path: Path) -> Iterator[None]:
+    """CheckpointError where what is done within cannot write it; safetensors has an error of its own."""
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
         reason = first_line(error)
         raise CheckpointError(
             "train.unwritable",
@@ -219,7 +230,7 @@ def _resume(
     """Load the checkpoint where there is one; (steps done, seconds spent)."""
     if not path.exists():
         return 0, 0.0
-    state = _read(path)
+    state = _read(path, mmap=True)
     try:
         own = modules.state_dict()
         modules.load_state_dict(

@@ -2,7 +2,6 @@
 
 import hashlib
 import random
-import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,29 +11,29 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from jsd.atomic import write_json
-from jsd.errors import CorpusError, Note
-from jsd.i18n import _
+from jsd.errors import CorpusError
 from jsd.images.tensors import image_to_tensor
 from jsd.models.record import folder_digest
 from jsd.options import SamplingOptions
 from jsd.pipeline import Pipeline
 from jsd.prompting.concepts import KnownConcepts
+from jsd.prompting.tokenizer import JapaneseTokenizer
 from jsd.training.adapters import FILE, add_adapters, import_peft, lora_metadata, switched_off, write_lora
 from jsd.training.corpora.readers import STATE_FILE, read_source
-from jsd.training.corpora.records import HELD_OUT, KEPT, Noted, Picture, Record, pictures
+from jsd.training.corpora.records import HELD_OUT, KEPT, Noted, Picture, Record, pictures, warn_left_out
 from jsd.training.corpora.shards import Shards, check_apart
 from jsd.training.logs import draw_samples, train_logged
-from jsd.training.loop import CHECKPOINT_FILE, check_settings, load_cached
+from jsd.training.loop import CHECKPOINT_FILE, check_settings, load_cached, told_unwritable
 from jsd.training.objectives import Losses, denoising_loss, noised, snr_weight
 from jsd.training.recipes import PRIOR_PROMPTS, Adapter, Recipe, Stage
 from jsd.training.starting import TrainOptions, alphas_cumprod, run_settings, scheduler_config, step_generator
+from jsd.training.streaming import warn_cut
 
 PRIOR_FILE = "prior.pt"  # latents that the base drew
 PRIOR_SEED = 1 << 20  # of its pictures, and on
 CLASS_SHARE = 0.25  # of the prior pictures, where a class prompt is given
 MAX_SAMPLES = 4
 MAX_SIDE_PX = 2048  # the shorter one, of a picture that is kept in memory
-MAX_NAMED = 6  # of the pictures that are left out
 
 
 def run_lora(recipe: Recipe, stage: Stage, options: TrainOptions) -> Path:
@@ -60,7 +59,8 @@ def run_lora(recipe: Recipe, stage: Stage, options: TrainOptions) -> Path:
     said = lora_metadata(
         options.base, stage.adapter, prediction, options.trigger, captions, options.output.resolve().name
     )
-    write_lora(options.output / FILE, run.layers, said)
+    with told_unwritable(options.output / FILE):
+        write_lora(options.output / FILE, run.layers, said)
     write_json(options.output / "run.json", done)
     return options.output / FILE
 
@@ -78,19 +78,7 @@ def own_pictures(source: Path, trigger: str) -> list[Picture]:
             source=source,
             reasons=", ".join(sorted({one.reason for one in noted})),
         )
-    left_out = [one for one in noted if not one.taken]
-    if left_out:
-        reasons = [f"{one.key} ({_(one.reason)})" for one in left_out]
-        warnings.warn(
-            Note(
-                "lora.left_out",
-                "{count} of {total} pictures are left out: {reasons}",
-                count=len(left_out),
-                total=len(found) + len(left_out),
-                reasons=", ".join(reasons[:MAX_NAMED]) + (" …" if len(reasons) > MAX_NAMED else ""),
-            ),
-            stacklevel=2,
-        )
+    warn_left_out(noted, len(found))
     return found
 
 
@@ -126,6 +114,11 @@ def said_caption(record: Record, adapter: Adapter, trigger: str, rng: random.Ran
     return called(rng.choice(adapter.caption_templates).format(caption=text, trigger=trigger), trigger)
 
 
+def read_caption(text: str, trigger: str, tokenizer: JapaneseTokenizer) -> str:
+    """A caption with the trigger words, and with them once more before it where they would fall off its end."""
+    return text if trigger in text[: tokenizer.describe(text).tail_start] else f"{trigger}、{text}"
+
+
 def called(caption: str, trigger: str) -> str:
     """With the trigger words, which may be "", before it where they are not in it."""
     return caption if trigger in caption else f"{trigger}、{caption}"
@@ -151,6 +144,7 @@ class LoraRun:
         self.pipeline = Pipeline.load(options.base, options.device, "float32", "torch")
         self.pipeline.tokenizer.known = None  # the prior is of bare names, in no design that a seed chooses
         self.records = [one.record for one in own]
+        warn_cut((text for one in self.records for text in one.captions), self.pipeline.tokenizer)
         self.latents = torch.cat([self._encode(one.image) for one in own])  # (N, C, h, w)
         self.prior_prompts = prior_prompts(options.base, self.adapter, options.class_prompt)
         self.prior_latents = self._prior_latents()
@@ -186,7 +180,9 @@ class LoraRun:
         rng = random.Random(f"{self.options.seed}/{self.stage.name}/{step}")
         weights = [record.repeats for record in self.records]
         own = rng.choices(range(len(self.records)), weights, k=self.stage.train_batch_size)
-        captions = [said_caption(self.records[i], self.adapter, self.options.trigger, rng) for i in own]
+        trigger, tokenizer = self.options.trigger, self.pipeline.tokenizer
+        said = [said_caption(self.records[i], self.adapter, trigger, rng) for i in own]
+        captions = [read_caption(text, trigger, tokenizer) for text in said]
         prior = rng.choices(range(len(self.prior_prompts)), k=self.adapter.prior_batch_size)
         # Empty prompts are the other half of guidance: they too must stay what they were.
         prompts = ["" if rng.random() < self.stage.caption_dropout else self.prior_prompts[i] for i in prior]

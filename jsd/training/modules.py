@@ -10,12 +10,14 @@ from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from jsd.atomic import write_json
+from jsd.atomic import copy_plain, write_json, write_text
 from jsd.errors import ModelFolderError
 from jsd.models.components import load_network
 from jsd.models.configs import GENERATION_CONFIG
+from jsd.models.record import licence_front_matter
 from jsd.models.upscaler import Upscaler
 from jsd.models.verify import verify_network
+from jsd.models.weights import CHECKER, UPSCALER
 from jsd.prompting.tokenizer import JapaneseTokenizer
 
 CLASSES: dict[str, Any] = {
@@ -25,6 +27,7 @@ CLASSES: dict[str, Any] = {
     "upscaler": Upscaler,
 }
 INITIAL_LOGVAR = -4.0
+UNTRAINED = (UPSCALER, CHECKER, "feature_extractor")  # folders of a model that draws
 
 
 class ImageEncoder(nn.Module):
@@ -100,6 +103,17 @@ def load(component: str, folder: Path) -> Any:
             found=type(network).__name__,
         )
     return network.to(memory_format=torch.contiguous_format)
+
+
+def keep_untrained(source: Path, folder: Path) -> None:
+    """Into a model folder what the one that it was made of has and no stage trains: an upscaler, a safety checker; and
+    its licence."""
+    for name in UNTRAINED:
+        if (source / name).is_dir():
+            copy_plain(source / name, folder / name)
+    card = licence_front_matter(source)
+    if card != "":
+        write_text(folder / "README.md", card)
 
 
 def write_model_folder(

@@ -1,7 +1,6 @@
 """Run one stage of a recipe: gather what it starts from, train, write its model folder."""
 
 import hashlib
-import shutil
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from copy import deepcopy
@@ -12,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from jsd.atomic import replacing_folder, write_json, write_text
+from jsd.atomic import copy_plain, replacing_folder, write_json, write_text
 from jsd.errors import CheckpointError
 from jsd.models.tokenizer_json import open_to_diffusers
 from jsd.pipeline import Pipeline
@@ -29,7 +28,7 @@ from jsd.training.corpora.words import read_vocabulary
 from jsd.training.dataloader import dataloader
 from jsd.training.latents import LATENTS_FILE, MADE_OF, add_weights, corpus_latents, encode_corpus, holds
 from jsd.training.logs import draw_samples, reconstruct, train_logged
-from jsd.training.loop import CHECKPOINT_FILE, check_settings
+from jsd.training.loop import CHECKPOINT_FILE, check_settings, told_unwritable
 from jsd.training.lora import run_lora
 from jsd.training.objectives import (
     Losses,
@@ -108,7 +107,7 @@ def run_stage(recipe: Recipe, name: str, options: TrainOptions) -> Path:
     if not options.processes.is_first:
         return folder / "model"
     # In one move: a later stage must not start from half a model.
-    with replacing_folder(folder / "model") as partial:
+    with told_unwritable(folder / "model"), replacing_folder(folder / "model") as partial:
         run.export(partial)
     write_json(folder / "run.json", said)
     return folder / "model"
@@ -308,7 +307,8 @@ class Run:
             if self.own is not None:  # in whichever language they are
                 captions = self.own.table(self.own.filled[0], ["captions"])["captions"]
                 prompts = [some[0] for some in captions.to_pylist()[:NUM_OWN_SAMPLES]]
-            parts = {**self.modules, "vae": self.vae}
+            own = {} if self.guidance_scale is None else {"guidance_scale": self.guidance_scale}
+            parts = {**self.modules, "vae": self.vae, **own}
             draw_samples(Pipeline(tokenizer=self.tokenizer, scheduler_config=self.scheduler, **parts), prompts, path)
 
     def export(self, folder: Path) -> None:
@@ -322,8 +322,10 @@ class Run:
         if "unet" in self.modules:
             assert self.stage.language is not None
             modules.write_model_folder(folder, {**saved, "vae": self.vae}, self.scheduler, self.guidance_scale)
-            tokenizer = self.options.output / f"tokenizer_{self.vocabulary}"
-            shutil.copytree(tokenizer, folder / "tokenizer", dirs_exist_ok=True)
+            copy_plain(self.options.output / f"tokenizer_{self.vocabulary}", folder / "tokenizer")
+            made_of = self.options.start_from or self.options.base
+            if made_of is not None:
+                modules.keep_untrained(made_of, folder)
             open_to_diffusers(folder)
             if self.vocabulary == PHRASES:
                 self.phrases.known(STYLES_DRAWN, DESIGNS_DRAWN).save(folder)

@@ -11,7 +11,7 @@ import io
 import math
 import random
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -106,6 +106,23 @@ def check_own_pictures(stage: Stage) -> None:
         )
 
 
+def warn_cut(captions: Iterable[str], tokenizer: JapaneseTokenizer) -> None:
+    """Of captions that are not read to their ends."""
+    is_cut = [tokenizer.describe(text).tail_start is not None for text in captions]
+    if any(is_cut):
+        warnings.warn(
+            Note(
+                "train.cut",
+                "{count} of {total} captions are longer than the {limit} tokens that the model reads, and are learnt "
+                "without their ends; put what matters first",
+                count=sum(is_cut),
+                total=len(is_cut),
+                limit=tokenizer.model_max_length,
+            ),
+            stacklevel=2,
+        )
+
+
 class StreamedLatents:
     """Batches of a corpus whose latents are on the disk, made first where they are not there yet."""
 
@@ -120,6 +137,8 @@ class StreamedLatents:
         self._sizes = [int(one.sum()) for one in self._repeats]
         self.total = sum(self._sizes)
         self._tell_held_out()
+        first = shards.table(shards.filled[0], ["captions"])["captions"].to_pylist()
+        warn_cut((text for some in first for text in some), tokenizer)
         # Two: a batch may reach from one buffer into the next.
         self._records = lru_cache(maxsize=2 * BUFFER_SHARDS)(self._read)
         self._order = lru_cache(maxsize=2)(self._shuffled)

@@ -3,6 +3,8 @@
 import io
 import random
 import shutil
+import unicodedata
+from collections import Counter
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Any
 
 import sentencepiece
 
-from jsd.atomic import replacing_folder, write_json, write_text
+from jsd.atomic import copy_plain, replacing_folder, write_json, write_text
 from jsd.errors import CheckpointError
 from jsd.prompting.tokenizer import VOCABULARY_FILE, JapaneseTokenizer
 from jsd.training.corpora.captions import caption
@@ -22,6 +24,7 @@ from jsd.training.latents import MADE_OF
 from jsd.training.starting import started_from
 
 CAPTIONS_PER_PICTURE = 3
+MAX_LETTERS = 0.8  # of a vocabulary: the others are read as unknown, and pieces of several find room
 MAX_CAPTIONS = 2_000_000  # what SentencePiece holds in a few gigabytes
 KANA = "".join(map(chr, [*range(0x3041, 0x3097), *range(0x30A1, 0x30FB)]))
 SIGNS = "".join(map(chr, range(0x21, 0x7F))) + "ー・、。「」『』〜…々♪☆★♡♥"
@@ -49,7 +52,8 @@ def kept_vocabulary(
                 value=start_from,
             )
         said.unlink(missing_ok=True)
-        shutil.copytree(theirs, folder, dirs_exist_ok=True)
+        if not (folder.is_dir() and same_vocabulary(folder, theirs)):  # another process may be reading it
+            copy_plain(theirs, folder)
         return JapaneseTokenizer.load(folder)
     if not is_read and (not said.is_file() or said.read_text("utf-8") != made_of):
         shutil.rmtree(folder, ignore_errors=True)
@@ -87,7 +91,17 @@ def train_caption_tokenizer(shards: Shards, vocab_size: int, model_max_length: i
         for some in shards.table(index, ["captions"])["captions"].to_pylist()
         for text in some
     )
-    _train(list(islice(captions, MAX_CAPTIONS)), folder, model_max_length, vocab_size=vocab_size)
+    sentences = _common_letters(list(islice(captions, MAX_CAPTIONS)), int(MAX_LETTERS * vocab_size))
+    _train(sentences, folder, model_max_length, vocab_size=vocab_size)
+
+
+def _common_letters(sentences: list[str], limit: int) -> list[str]:
+    """With blanks for all but the `limit` most frequent letters: SentencePiece trains no vocabulary that has fewer
+    pieces than letters."""
+    sentences = [unicodedata.normalize("NFKC", text) for text in sentences]
+    counted = Counter(letter for text in sentences for letter in text)
+    rare = {ord(letter): " " for letter, _ in counted.most_common()[limit:]}
+    return [text.translate(rare) for text in sentences] if rare else sentences
 
 
 def train_phrase_tokenizer(phrases: Phrases, vocab_size: int, model_max_length: int, folder: Path) -> None:

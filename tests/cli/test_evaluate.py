@@ -38,6 +38,9 @@ def test_what_cannot_be_evaluated_is_one_line(jsd: Jsd, command: list[str], tmp_
     assert jsd(command, "--corpus", tmp_path / "none").refuses("jsd data build")
     assert jsd(command, "--output", tmp_path / "file" / "report").refuses("output", str(tmp_path / "file"))
     assert jsd(command, "--seeds", 0).refuses("seeds")
+    assert jsd(command, "--scorer", tmp_path / "scorer").refuses("scorer", "leave it out")
+    assert jsd(command, "--lora", tmp_path / "a.safetensors", "--scorer", tmp_path / "scorer").refuses("scorer")
+    assert jsd(command, "--lora", tmp_path / "a.safetensors").refuses("a.safetensors"), "before its pictures are read"
     (tmp_path / "prompts.txt").write_bytes("猫\n犬\n".encode("cp932"))
     for scorer in ([], ["--scorer", tmp_path / "scorer"]):
         assert jsd(command, "--prompts", tmp_path / "none.txt", *scorer).refuses("prompts", "none.txt")

@@ -93,6 +93,11 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(jsd: Jsd, command: list[st
     assert f"{'max_train_steps':28} 7" in plan and "unet (trains)" in plan and "vae (fixed)" in plan and "GiB" in plan
 
 
+def test_what_does_not_fit_into_the_memory_is_told_with_a_remedy(jsd: Jsd, command: list[str]) -> None:
+    said = jsd(command, "--stage", "vae", "--train-batch-size", 10**13)
+    assert said.code == 1 and "a smaller --train-batch-size" in said.err[-1]
+
+
 def test_a_part_can_start_from_scratch(jsd: Jsd, command: list[str]) -> None:
     plan = jsd(command, "--stage", "stage1", "--from-scratch", "text_encoder", "--dry-run").out
     row = next(line for line in plan if line.startswith("starts_from"))

@@ -20,14 +20,16 @@ from jsd.errors import CheckpointError, CorpusError, InvalidInputError, Note
 from jsd.models.lora import VERSION, read_lora
 from jsd.models.record import folder_digest
 from jsd.options import SamplingOptions
+from jsd.prompting.tokenizer import JapaneseTokenizer
 from jsd.training.adapters import add_adapters, switched_off, trigger_of, write_lora
 from jsd.training.corpora.describing import write_sheet
 from jsd.training.corpora.records import Record
 from jsd.training.corpora.shards import import_pictures
 from jsd.training.evaluation.subject import evaluate_lora
-from jsd.training.lora import LoraRun, called, own_pictures, prior_prompts, run_lora, said_caption
+from jsd.training.lora import LoraRun, called, own_pictures, prior_prompts, read_caption, run_lora, said_caption
 from jsd.training.recipes import LORA, LORA_FULL, PRIOR_PROMPTS, Recipe
 from jsd.training.starting import TrainOptions
+from jsd.training.streaming import warn_cut
 from runs.subject import write
 from tests.toy_sdxl import write_toy_sdxl_folder
 from training.corpora.test_records import png
@@ -184,6 +186,17 @@ def test_captions_have_the_trigger_words_and_what_the_picture_is_called() -> Non
     assert said.count("モコ、座っている") > said.count("モコの顔")
     assert said_caption(record, ADAPTER, "", random.Random(0)) in record.captions
     assert [called(text, TRIGGER) for text in record.captions] == ["モコ、座っている", "モコの顔"]
+
+
+def test_trigger_words_that_would_fall_off_a_long_caption_stand_before_it(toy_folder: Path) -> None:
+    tokenizer = JapaneseTokenizer.load(toy_folder / "tokenizer")
+    long = "座っている" * tokenizer.model_max_length
+    assert read_caption("モコの顔", TRIGGER, tokenizer) == "モコの顔"
+    assert read_caption(f"モコ、{long}", TRIGGER, tokenizer) == f"モコ、{long}"
+    assert read_caption(f"{long}モコ", TRIGGER, tokenizer) == f"モコ、{long}モコ"
+    assert read_caption(long, "", tokenizer) == long
+    with pytest.warns(Note, match=f"1 of 2 captions are longer than the {tokenizer.model_max_length} tokens"):
+        warn_cut(["モコの顔", long], tokenizer)
 
 
 def test_prior_prompts_are_the_class_and_what_the_model_knows(toy_folder: Path, tmp_path: Path) -> None:

@@ -1,16 +1,21 @@
 """Components: what a fresh one starts as, and the folder they are written into."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from diffusers import AutoencoderTiny, DDIMScheduler
+from toy_checker import write_toy_checker
 from toy_recipe import TOY
 
+from jsd import Pipeline
 from jsd.errors import CheckpointError, ModelFolderError
 from jsd.models.configs import GUIDANCE_SCALE, guidance_scale
+from jsd.models.record import OPENRAIL, folder_licence
+from jsd.models.tokenizer_json import open_to_diffusers
 from jsd.training import modules
 from jsd.training.recipes import MINI
 from jsd.training.starting import alphas_cumprod
@@ -91,3 +96,18 @@ def test_what_cannot_be_trained_with_is_told_before(tmp_path: Path) -> None:
         modules.load("vae", tmp_path)
     with pytest.raises(ModelFolderError, match=r"unet.config\.json"):
         modules.load("unet", tmp_path)
+
+
+def test_what_no_stage_trains_comes_along_with_the_licence(toy_folder: Path, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    shutil.copytree(toy_folder, source)
+    write_toy_checker(source, unsafe=[])
+    (source / "README.md").write_text("---\nlicense: creativeml-openrail-m\n---\nA card.\n", "utf-8")
+    made = tmp_path / "made"
+    shutil.copytree(toy_folder, made)
+    modules.keep_untrained(source, made)
+    open_to_diffusers(made)
+    assert folder_licence(made) == folder_licence(source) and folder_licence(made)["licence"] == OPENRAIL
+    assert Pipeline.load(made, "cpu", "float32").safety_checker is not None
+    modules.keep_untrained(tmp_path / "nothing", tmp_path / "plain")
+    assert not (tmp_path / "plain").exists(), "of a folder that says nothing nothing is said"

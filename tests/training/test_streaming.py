@@ -14,7 +14,9 @@ from toy_folder import write_toy_folder
 from toy_recipe import TOY
 
 from jsd.errors import CheckpointError, CorpusError, Note
+from jsd.models.record import folder_licence
 from jsd.prompting.tokenizer import JapaneseTokenizer
+from jsd.training.corpora.opening import open_corpus
 from jsd.training.corpora.records import Record
 from jsd.training.corpora.shards import Shards, import_pictures
 from jsd.training.evaluation.own import _spaced
@@ -146,7 +148,18 @@ def test_a_folder_as_it_is_trains_a_stage_and_a_run_that_broke_off_ends_at_the_s
     ends.append(run_stage(recipe, "stage2", options))
     one, other = (load_file(folder / "unet" / "diffusion_pytorch_model.safetensors") for folder in ends)
     assert all(torch.equal(one[name], other[name]) for name in one)
+    assert folder_licence(ends[0]) == folder_licence(model) != {}
     assert (tmp_path / "halves" / "pictures" / "corpus.json").is_file()
+
+
+def test_what_is_left_out_of_a_folder_as_it_is_is_told(tmp_path: Path) -> None:
+    place = tmp_path / "photos"
+    place.mkdir()
+    for name in ("a", "b"):
+        (place / f"{name}.png").write_bytes(png((255, 0, 0)) if name == "a" else b"no picture")
+        (place / f"{name}.txt").write_text("猫", "utf-8")
+    with pytest.warns(Note, match="1 of 2 pictures are left out: b.png"):
+        assert isinstance(open_corpus(place, tmp_path / "out"), Shards)
 
 
 @pytest.mark.parametrize(("stage", "remedy"), [("vae", "stage2"), ("joint", "stage2")])

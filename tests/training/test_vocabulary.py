@@ -9,8 +9,11 @@ from sentencepiece import SentencePieceProcessor
 from jsd.errors import CheckpointError
 from jsd.prompting.tokenizer import JapaneseTokenizer
 from jsd.training.corpora.corpus import Corpus
-from jsd.training.vocabulary import kept_vocabulary, train_tokenizer
+from jsd.training.corpora.records import Record
+from jsd.training.corpora.shards import import_pictures
+from jsd.training.vocabulary import kept_vocabulary, train_caption_tokenizer, train_tokenizer
 from runs.blocks import ROOT
+from training.corpora.test_records import png
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +58,27 @@ def test_upper_and_lower_case_are_one(tokenizer: JapaneseTokenizer) -> None:
 def test_every_word_of_the_corpus_is_read(toy_corpus: Corpus, tokenizer: JapaneseTokenizer) -> None:
     words = [word for found in toy_corpus.words("ja").values() for word in (found.name, *found.keywords)]
     assert [word for word in words if tokenizer.describe(word).unread] == []
+
+
+def test_a_vocabulary_of_captions_may_be_smaller_than_their_letters(tmp_path: Path) -> None:
+    """Those that are most frequent are read."""
+    letters = [chr(0x4E00 + number) for number in range(150)]
+    texts = tuple("".join(letters[number : number + 10]) for number in range(0, 150, 10)) + ("".join(letters[:60]),) * 9
+    shards, _ = import_pictures([Record("a.png", png((255, 0, 0)), texts)], {}, tmp_path / "mine", lambda read: None)
+    train_caption_tokenizer(shards, 100, 32, tmp_path / "tokenizer")
+    tokenizer = JapaneseTokenizer.load(tmp_path / "tokenizer")
+    assert not tokenizer.describe("".join(letters[:60])).unread
+    assert len(tokenizer.describe("".join(letters)).unread) == 150 - 80
+
+
+def test_a_vocabulary_of_a_read_only_folder_can_be_replaced(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "model" / "tokenizer")
+    for path in (tmp_path / "model" / "tokenizer", *(tmp_path / "model" / "tokenizer").iterdir()):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    own = tmp_path / "tokenizer_ja"
+    kept_vocabulary(own, tmp_path / "model", "", lambda _: None, is_read=False)
+    (tmp_path / "model" / "tokenizer").chmod(0o755)
+    assert own.stat().st_mode & 0o200 and all(path.stat().st_mode & 0o200 for path in own.iterdir())
 
 
 def test_the_same_corpus_gives_the_same_vocabulary(toy_corpus: Corpus, folder: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from jsd.training.corpora.corpus import FILES, Corpus
 from jsd.training.corpora.readers import STATE_FILE, read_source
+from jsd.training.corpora.records import warn_left_out
 from jsd.training.corpora.shards import Shards, check_apart, fingerprint, import_pictures
 
 IMPORTED = "pictures"  # in the output folder of a run
@@ -19,7 +20,8 @@ def open_corpus(corpus: Path, output: Path) -> Corpus | Shards:
     items = read_source(corpus)
     check_apart(corpus, output / IMPORTED)
     description = {"source": str(corpus.absolute()), "files": fingerprint(corpus)}
-    import_pictures(items, description, output / IMPORTED, lambda read: None)
+    shards, noted = import_pictures(items, description, output / IMPORTED, lambda read: None)
+    warn_left_out(noted, len(shards))
     return Shards.load_filled(output / IMPORTED)
 
 

@@ -112,7 +112,8 @@ def _folder(source: Path, drawn: list[Path]) -> Iterator[Record | Noted]:
     """A caption a line of the .txt; kohya's NN_name counts for NN pictures and is called `name` where no .txt says."""
     for path in drawn:
         key = path.relative_to(source).as_posix()
-        beside = next((one for suffix in BESIDE if (one := path.with_suffix(suffix)).is_file()), None)
+        # Path.is_file raises where the name beside is too long for the disk.
+        beside = next((one for suffix in BESIDE if os.path.isfile(one := path.with_suffix(suffix))), None)  # noqa: PTH113
         read = [path] if beside is None else [path, beside]
         if outside := [one for one in read if _inside(source, one.relative_to(source)) is None]:
             yield Noted(key, OUTSIDE, os.path.realpath(outside[0]))

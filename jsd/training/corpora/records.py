@@ -5,7 +5,8 @@ tar shards, parquet, or what `jsd data import` wrote: parquet again.
 """
 
 import random
-from collections.abc import Iterable, Iterator
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
@@ -13,18 +14,20 @@ from typing import Any
 
 from PIL import ExifTags, Image
 
-from jsd.errors import ImageFileError
-from jsd.i18n import N_
+from jsd.errors import ImageFileError, Note
+from jsd.i18n import N_, _
 from jsd.images.opening import exif_value, load_image, open_image
 from jsd.models.record import pixel_digest
 
 MIN_SIDE_PX = 64
 MAX_REPEATS = 999.0
+MAX_NAMED = 6  # of the pictures that are left out
 HELD_OUT = ("validation", "test", "unseen")  # splits that are not trained on
 # Kept byte for byte where nothing has to be changed. MPO: a camera's JPEG with a preview behind it.
 FAITHFUL = ("PNG", "JPEG", "MPO", "WEBP")
 # Reasons that leave a picture out, and changes that make one usable.
-MISSING, DAMAGED, TINY = N_("missing"), N_("damaged"), N_("tiny")
+MISSING, DAMAGED, TINY, LARGE = N_("missing"), N_("damaged"), N_("tiny"), N_("too many pixels")
+REASONS = {"image.missing": MISSING, "image.bomb": LARGE}  # of errors of jsd.images.opening
 NO_CAPTION, DUPLICATE, NOT_READ = N_("no caption"), N_("duplicate name"), N_("a format that is not read")
 NO_NAME, OUTSIDE = N_("no file_name"), N_("outside the folder")  # of a metadata file's line
 KEPT = N_("kept for a test")  # by the source
@@ -114,6 +117,23 @@ def pictures(source: Iterable[Record | Noted], noted: list[Noted]) -> Iterator[P
         yield from (one for one in found if isinstance(one, Picture))
 
 
+def warn_left_out(noted: Sequence[Noted], num_taken: int) -> None:
+    """Of what no command prints; those that were made plain are taken."""
+    left_out = [one for one in noted if not one.taken]
+    if left_out:
+        reasons = [f"{one.key} ({_(one.reason)})" for one in left_out]
+        warnings.warn(
+            Note(
+                "lora.left_out",
+                "{count} of {total} pictures are left out: {reasons}",
+                count=len(left_out),
+                total=num_taken + len(left_out),
+                reasons=", ".join(reasons[:MAX_NAMED]) + (" …" if len(reasons) > MAX_NAMED else ""),
+            ),
+            stacklevel=3,
+        )
+
+
 def as_utf8(text: str) -> str:
     """A file's name may be bytes that are no text, and JSON may hold half a character: what cannot be written is spelt
     out, as \\udc83."""
@@ -129,7 +149,7 @@ def _decoded(record: Record) -> Iterator[Picture | Noted]:
             )
         image = load_image(record.image, "image")
     except ImageFileError as error:
-        reason = MISSING if error.code == "image.missing" else DAMAGED
+        reason = REASONS.get(error.code, DAMAGED)
         yield Noted(record.key, reason, str(error.params.get("reason", record.line)))
         return
     if min(image.size) < MIN_SIDE_PX:

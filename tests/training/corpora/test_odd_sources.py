@@ -254,3 +254,9 @@ def test_json_without_end_is_no_caption(source: Path, tmp_path: Path) -> None:
     two_samples(source, b"[" * 100_000)
     records, noted = imported(source, tmp_path / "mine")
     assert [one.captions for one in records] == [("青",)] and [one.reason for one in noted] == [NO_CAPTION]
+
+
+def test_a_name_as_long_as_the_disk_takes_is_read(tmp_path: Path) -> None:
+    (tmp_path / f"{'a' * 251}.png").write_bytes(png())  # beside it no .caption could be
+    (record,) = read_source(tmp_path)
+    assert isinstance(record, Record) and record.captions == ()

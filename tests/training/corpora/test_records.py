@@ -176,6 +176,7 @@ def test_a_camera_s_picture_with_a_preview_behind_it_is_kept_as_it_is() -> None:
         (b"", "damaged", None),
         (png(size=(63, 200)), "tiny", None),
         (Path("absent.png"), "missing", None),
+        (png(1, (9500, 9500), "1"), "too many pixels", None),
         (animated(), "animated", (80, 64)),
         (png((0, 99, 99, 0), mode="CMYK", format="JPEG"), "CMYK", (80, 64)),
         (png(40_000, mode="I;16"), "16 bit", (80, 64)),

@@ -1,6 +1,7 @@
 """Imported pictures: shards that hold what the source held, made once however often the import is killed."""
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 
 from jsd.errors import CorpusError, InvalidInputError
 from jsd.training.corpora.records import Noted, Record
-from jsd.training.corpora.shards import Shards, import_pictures
+from jsd.training.corpora.shards import Shards, fingerprint, import_pictures
 from training.corpora.test_records import png
 
 ABOUT = {"source": "toys"}
@@ -116,3 +117,14 @@ def test_of_a_folder_that_another_source_takes_what_says_whose_it_is_goes_last(
         with pytest.raises(KeyboardInterrupt):
             run(tmp_path / "mine", source(2), {"source": "others"})
     assert run(tmp_path / "mine", source(2), {"source": "others"}).counts == (2,)
+
+
+def test_what_a_desktop_leaves_is_no_other_source(tmp_path: Path) -> None:
+    (tmp_path / "10_cat").mkdir()
+    (tmp_path / "10_cat" / "a.png").write_bytes(png())
+    before = fingerprint(tmp_path)
+    os.utime(tmp_path / "10_cat", (0, 0))
+    (tmp_path / "10_cat" / ".DS_Store").write_bytes(b"looked at")
+    assert fingerprint(tmp_path) == before
+    (tmp_path / "10_cat" / "b.png").write_bytes(png())
+    assert fingerprint(tmp_path) != before

@@ -5,8 +5,10 @@ from collections import Counter
 from importlib.resources import files
 
 import pytest
+import torch
 
 from jsd.training.corpora.words import read_vocabulary
+from jsd.training.evaluation.own import _found
 
 FOLDER = files("jsd.training.evaluation") / "sets"
 LINE = re.compile(r"(?P<group>[a-z]+): (?P<text>[^=\t]+?)(?: = (?P<right>[^\t]+))?(?P<notes>\t.*)?")
@@ -50,3 +52,8 @@ def test_no_unknown_prompt_is_a_spelling_and_every_known_one_holds_one_that_is_r
     for line in lines("known"):
         found = {concept for word, concepts in meanings.items() if word in line["text"] for concept in concepts}
         assert any(concept in line["right"] for concept in found), line["text"]
+
+
+def test_a_scorer_to_which_all_texts_are_one_finds_nothing() -> None:
+    assert _found(torch.ones(2, 8), [0, 3]) == {"similarity": 1, "to_other_captions": 1, "top1": 0, "top5": 0}
+    assert _found(torch.eye(8)[:2], [0, 1])["top1"] == 100
