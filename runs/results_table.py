@@ -1,4 +1,4 @@
-"""Reports of `jsd evaluate` -> docs/results/NAME.json -> the tables of docs/training*.md and of the model card.
+"""Reports of `jsd evaluate` -> docs/results/NAME.json -> the tables of docs/training*.md, of the model card and README.
 
     python -m runs.results_table [NAME=REPORT ...]
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from jsd.atomic import write_json
-from runs.blocks import DOCS, MODEL_CARD, TRAINING, write_block
+from runs.blocks import DOCS, MODEL_CARD, README, README_JA, TRAINING, write_block
 
 RESULTS = DOCS / "results"
 CORPUS = RESULTS / "corpus.txt"  # what `jsd data describe` says
@@ -44,7 +44,7 @@ NATURAL_COLUMNS = {
 SCORED = "ja500_mini"  # the report of `jsd evaluate --scorer` that has a table
 COLUMNS = {"general": "general", "japan": "Japan", "onomatopoeia": "onomatopoeia, Japanglish", "unseen": "unseen pairs"}
 NAMES = (*ROWS, *NATURAL_ROWS, SCORED)
-PAGES, SCORED_PAGES = (*TRAINING, MODEL_CARD), TRAINING
+PAGES, SCORED_PAGES, READMES = (*TRAINING, MODEL_CARD), TRAINING, (README, README_JA)
 # What all rows of one table must share.
 SHARED = ("split", "seeds", "num_inference_steps", "gallery")
 NOT_MEASURED = "–"
@@ -117,6 +117,12 @@ def natural_block(reports: dict[str, Report]) -> str:
     return "\n".join(lines)
 
 
+def embedded_block(reports: dict[str, Report]) -> str:
+    """The last row alone, for the README."""
+    head, rule, *rows = natural_block(reports).splitlines()
+    return "\n".join([head, rule, rows[len(reports) - 1], ""])
+
+
 def scored_block(folder: Path = RESULTS) -> str:
     """How often a drawing is nearest to its own prompt of all, by a scorer."""
     report = load_reports(folder, [SCORED])[SCORED]
@@ -172,6 +178,8 @@ def main() -> None:
         write_block(path, "natural", natural_block(load_reports(rows=NATURAL_ROWS)))
     for path in SCORED_PAGES:
         write_block(path, "scored", scored_block())
+    for path in READMES:
+        write_block(path, "embedded", embedded_block(load_reports(rows=NATURAL_ROWS)))
     write_block(MODEL_CARD, "corpus", corpus_block())
 
 

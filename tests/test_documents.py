@@ -19,7 +19,7 @@ from jsd.options import OPTIONS, SamplingOptions
 from predict import Predictor
 from runs import licences_table, options_table, results_table, scale, strip
 from runs.blocks import DOCS, MODEL_CARD, README, README_JA, ROOT, TRAINING, read_block
-from runs.results_table import NATURAL_ROWS, load_reports, natural_block, results_block
+from runs.results_table import NATURAL_ROWS, embedded_block, load_reports, natural_block, results_block
 
 PAGES = [README, *(page for page in sorted(DOCS.glob("*.md")) if not page.name.endswith(".ja.md"))]
 TRANSLATED = [page for page in PAGES if page.name != "training-log.md"]  # the record of what was tried
@@ -37,6 +37,7 @@ BLOCKS: dict[str, tuple[Sequence[Path], Callable[[], str]]] = {
     "packages": (licences_table.PAGES, licences_table.packages_block),
     "results": (results_table.PAGES, lambda: results_block(load_reports())),
     "natural": (results_table.PAGES, lambda: natural_block(load_reports(rows=NATURAL_ROWS))),
+    "embedded": (results_table.READMES, lambda: embedded_block(load_reports(rows=NATURAL_ROWS))),
     "scored": (results_table.SCORED_PAGES, results_table.scored_block),
     "corpus": ((MODEL_CARD,), results_table.corpus_block),
     "scale": (scale.PAGES, scale.scale_block),
