@@ -35,7 +35,7 @@ def load_inputs(options: SamplingOptions, limits: SizeLimits, upscale: int = 1) 
     if options.image is None:
         size = limits.fit(None, options.width, options.height)
         _check_format(options, upscale * max(size))
-        return InputPictures(size=size)
+        return InputPictures(size=size, notes=tuple(_unused(options)))
     image = load_image(options.image, "image")
     size = limits.fit(image.size, options.width, options.height, upscale)
     _check_format(options, upscale * max(size))
@@ -104,6 +104,18 @@ def _unchanged(options: SamplingOptions, mask: Image.Image | None) -> Iterator[N
             field="prompt_strength",
             value=options.prompt_strength,
             num_inference_steps=options.num_inference_steps,
+        )
+
+
+def _unused(options: SamplingOptions) -> Iterator[Note]:
+    """What was meant for a picture that was not given."""
+    if options.prompt_strength != SamplingOptions.prompt_strength:
+        yield Note(
+            "image.no_image",
+            "{field}: it is how much of an image changes, got {value}, and there is no image, so it changes nothing; "
+            "give an image with it",
+            field="prompt_strength",
+            value=options.prompt_strength,
         )
 
 

@@ -33,6 +33,12 @@ def test_what_happens_to_a_picture_is_said(changes: dict[str, Any], codes: list[
     assert [note.code for note in inputs.notes] == codes
 
 
+def test_a_strength_without_a_picture_is_said() -> None:
+    (note,) = load_inputs(SamplingOptions(prompt="", prompt_strength=0.5), LIMITS).notes
+    assert note.code == "image.no_image" and "got 0.5" in str(note)
+    assert load_inputs(SamplingOptions(prompt=""), LIMITS).notes == ()
+
+
 def test_a_stroke_thinner_than_a_pixel_that_is_drawn_is_drawn_anew_and_nothing_beside_it() -> None:
     mask = Image.new("L", (128, 128), 0)
     mask.paste(255, (0, 0, 64, 128))
