@@ -5,6 +5,7 @@ Sums over processes go through buffers of a fixed layout: the same run gives the
 each holds a share of the weights, of their averages and of the optimizer's state instead, and torch sums.
 """
 
+import atexit
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -60,6 +61,8 @@ class Processes:
         from accelerate import PartialState
 
         state = PartialState(cpu=not torch.cuda.is_available(), timeout=TIMEOUT)
+        if state.backend == "gloo":  # its threads, left running, may abort a process that has ended
+            atexit.register(state.destroy_process_group)
         is_divided = _is_set("ACCELERATE_USE_FSDP")
         return cls(state.process_index, state.num_processes, str(state.device), state, is_divided)
 
