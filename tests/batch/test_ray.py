@@ -25,7 +25,7 @@ from jsd.cli import main
 
 needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="the extra ray is not installed")
 # Long enough that a worker can be killed in the middle of one.
-SLOW = {"num_inference_steps": 100}
+SLOW = {"num_inference_steps": 40}
 ROWS = [
     *({"prompt": f"猫 {number}", "seed": number, **SLOW} for number in range(8)),
     {"prompt": "富士山", "seed": 100, "num_outputs": 2, **SLOW},
