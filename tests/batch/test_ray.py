@@ -102,6 +102,8 @@ def environment() -> dict[str, str]:
 @contextmanager
 def running(arguments: list[str]) -> Iterator[subprocess.Popen[str]]:
     """A Python process in a session of its own, which is gone afterwards, and a Ray that it started with it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # of a shell's background job; its children would inherit it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     pipe = subprocess.PIPE
     command = [sys.executable, *arguments]
     with subprocess.Popen(
